@@ -1,0 +1,53 @@
+# skipwise: from raw listening logs to the tables and figures of two papers on skip-aware music recommendation.
+#
+# The way of the data, a folder a stage; there is no way back:
+#
+#   resources/raw/<dataset>/<file>                                     raw files as retrieved or simulated
+#   results/events/dataset=…/shard=…/events.parquet                    a play, as the raw data has it
+#   results/sessions/dataset=…/{sessions,tracks,keys}.parquet          a play of a sampled session, labelled, dense ids
+#   results/splits/dataset=…/split=…/{train,valid,test}.parquet        a session: context, target, unseen skips
+#   results/models/dataset=…/split=…/model=…/variant=…/seed=…/         weights, history.parquet, run.json
+#   results/ranks/dataset=…/split=…/model=…/variant=…/seed=…/          a test session: ranks of target and skips
+#   results/metrics/dataset=…/split=…/model=…/variant=…/seed=…/        a metric
+#   results/tables, results/figures                                    what the papers print
+#
+# Keys stand in the path as key=value, so one DuckDB glob over a stage has them as columns.  Every column of every file is
+# in workflow/scripts/skipwise/columns.py, every key of the configuration in config/README.md.
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+configfile: "config/datasets.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+wildcard_constraints:
+    dataset="[a-z][a-z0-9-]*",
+    shard="[A-Za-z0-9_-]+",
+    split="[a-z_]+",
+    model="[a-z][a-z0-9-]*",
+    variant="[a-z][a-z0-9-]*",
+    seed=r"\d+",
+
+
+include: "workflow/rules/raw.smk"
+include: "workflow/rules/sessions.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        "<results>/tables/hr_ndcg.csv",
+        "<results>/tables/datasets.csv",
+        "<results>/figures/hit_rates.svg",
+
+
+report: "workflow/report/workflow.rst"

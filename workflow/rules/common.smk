@@ -1,0 +1,102 @@
+# The check of the configuration, and named functions for inputs and params.
+
+import sys
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
+
+from skipwise import config as checked
+from skipwise.errors import UserError
+
+SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
+RUN = "dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
+TABLE = ("csv", "parquet", "html", "tex")
+
+try:
+    checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    validate(config, str(SCHEMA))
+    SHARDS = {
+        dataset: checked.raw_files(dataset, config["registry"][dataset], workflow.pathvars.get("resources"))
+        for dataset in config["datasets"]
+    }
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+
+def code(*modules):
+    """Library files that define the numbers of an output. Snakemake does not see imports, so they are named as input."""
+    return [workflow.source_path(f"../scripts/skipwise/{module}") for module in modules]
+
+
+def regex_of(datasets):
+    """A wildcard constraint that matches these data sets and nothing else."""
+    return "|".join(sorted(datasets)) or "none"
+
+
+def simulated():
+    """Names of the simulated data sets of the registry."""
+    return [name for name, entry in config["registry"].items() if "simulation" in entry]
+
+
+def downloadable():
+    """Names of the data sets of the registry that have an address."""
+    return [
+        name
+        for name, entry in config["registry"].items()
+        if any("urls" in file for file in entry.get("files", []))
+    ]
+
+
+def file_entry(wildcards):
+    """The registry's entry of one file."""
+    files = config["registry"][wildcards.dataset]["files"]
+    return next(file for file in files if file["name"] == wildcards.file)
+
+
+def checksums(wildcards):
+    """The checksums that the registry has for a file."""
+    return {name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256")}
+
+
+def registry_entry(*keys):
+    """A params function: these keys of the data set's registry entry, those that are there."""
+
+    def entry(wildcards):
+        whole = config["registry"][wildcards.dataset]
+        return {key: whole[key] for key in keys if key in whole}
+
+    return entry
+
+
+def registry_value(key):
+    """A params function: one value of the data set's registry entry."""
+    return lambda wildcards: config["registry"][wildcards.dataset][key]
+
+
+def shards(pattern):
+    """An input function: one path for each shard of the data set."""
+    return lambda wildcards: expand(pattern, dataset=wildcards.dataset, shard=SHARDS[wildcards.dataset])
+
+
+def raw_file(wildcards):
+    """The raw file of a shard."""
+    return SHARDS[wildcards.dataset][wildcards.shard]
+
+
+def settings(wildcards):
+    """The merged settings of a run."""
+    return checked.run_settings(config, wildcards.model, wildcards.variant)
+
+
+def each_run(pattern):
+    """One path for each run of the configuration, in the order of the tables."""
+    return [pattern.format(**run) for run in checked.runs(config)]
+
+
+def table(name):
+    """The files of a table by format."""
+    return {suffix: f"<results>/tables/{name}.{suffix}" for suffix in TABLE}

@@ -1,0 +1,54 @@
+# Evaluation: ranks of every test session, then arithmetic on them.
+
+
+rule rank_sessions:
+    """Rank the target and the unseen skips of every test session."""
+    input:
+        weights=f"<results>/models/{RUN}/model.safetensors",
+        run=f"<results>/models/{RUN}/run.json",
+        train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
+        test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
+        code=code("evaluation.py", "sampling.py"),
+    output:
+        f"<results>/ranks/{RUN}/ranks.parquet",
+    log:
+        f"<logs>/rank_sessions/{RUN}.log",
+    benchmark:
+        f"<benchmarks>/rank_sessions/{RUN}.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: lookup(dpath="threads/rank", within=config)
+    resources:
+        mem="4GB",
+        runtime=240,
+    params:
+        candidates=lookup(dpath="candidates", within=config),
+    message:
+        "Ranking the test sessions of {wildcards.dataset} with {wildcards.model} {wildcards.variant}, seed {wildcards.seed}"
+    script:
+        "../scripts/rank_sessions.py"
+
+
+rule compute_metrics:
+    """Metrics of one run from its ranks."""
+    input:
+        ranks=f"<results>/ranks/{RUN}/ranks.parquet",
+        code=code("metrics.py"),
+    output:
+        f"<results>/metrics/{RUN}/metrics.parquet",
+    log:
+        f"<logs>/compute_metrics/{RUN}.log",
+    benchmark:
+        f"<benchmarks>/compute_metrics/{RUN}.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime=10,
+    params:
+        cutoffs=lookup(dpath="metrics", within=config),
+    message:
+        "Metrics of {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../scripts/compute_metrics.py"

@@ -1,0 +1,91 @@
+# Raw data: simulated or downloaded, then read into events, a shard a job.
+
+
+rule simulate_raw:
+    """Write a raw file of simulated listeners in an official form."""
+    input:
+        code=code("datasets/simulate.py"),
+    output:
+        "<resources>/raw/{dataset}/{file}",
+    log:
+        "<logs>/simulate_raw/dataset={dataset}/{file}.log",
+    benchmark:
+        "<benchmarks>/simulate_raw/dataset={dataset}/{file}.jsonl"
+    wildcard_constraints:
+        dataset=regex_of(simulated()),
+        file="[^/]+",
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime=30,
+    params:
+        form=registry_value("form"),
+        simulation=registry_value("simulation"),
+    message:
+        "Simulating {wildcards.dataset}: {wildcards.file}"
+    script:
+        "../scripts/simulate_raw.py"
+
+
+# The script checks the checksum, so that it can say which address gave what, and try the next one.
+rule retrieve_raw:
+    """Download a raw file, resumed where it broke, from the second address where the first fails."""
+    output:
+        ensure("<resources>/raw/{dataset}/{file}", non_empty=True),
+    log:
+        "<logs>/retrieve_raw/dataset={dataset}/{file}.log",
+    benchmark:
+        "<benchmarks>/retrieve_raw/dataset={dataset}/{file}.jsonl"
+    wildcard_constraints:
+        dataset=regex_of(downloadable()),
+        file="[^/]+",
+    localrule: True
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="500MB",
+        runtime=240,
+    params:
+        urls=lambda wildcards: file_entry(wildcards)["urls"],
+        checksums=checksums,
+    message:
+        "Downloading {wildcards.file} of {wildcards.dataset}"
+    script:
+        "../scripts/retrieve_raw.py"
+
+
+rule extract_events:
+    """Read one raw file: one row a play, as the raw data has it."""
+    input:
+        raw=raw_file,
+        code=code(
+            "datasets/__init__.py",
+            "datasets/events.py",
+            "datasets/lastfm.py",
+            "datasets/movielens.py",
+            "datasets/mssd.py",
+            "datasets/rules.py",
+            "datasets/tabular.py",
+        ),
+    output:
+        events="<results>/events/dataset={dataset}/shard={shard}/events.parquet",
+        source="<results>/events/dataset={dataset}/shard={shard}/source.json",
+    log:
+        "<logs>/extract_events/dataset={dataset}/shard={shard}.log",
+    benchmark:
+        "<benchmarks>/extract_events/dataset={dataset}/shard={shard}.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=120,
+    params:
+        entry=registry_entry("form", "columns", "time_unit", "skipped_when"),
+    message:
+        "Reading {input.raw}"
+    script:
+        "../scripts/extract_events.py"

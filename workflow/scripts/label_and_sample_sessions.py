@@ -1,0 +1,20 @@
+"""Adapter of the rule label_and_sample_sessions."""
+
+from skipwise.log import rule_log
+from skipwise.sessions import label_and_sample_sessions
+
+with rule_log(snakemake.log[0], snakemake.rule):
+    label_and_sample_sessions(
+        list(snakemake.input.events),
+        list(snakemake.input.sources),
+        out_sessions=snakemake.output.sessions,
+        out_tracks=snakemake.output.tracks,
+        out_keys=snakemake.output.session_keys,
+        out_stats=snakemake.output.stats,
+        dataset=snakemake.wildcards.dataset,
+        skip_rule=snakemake.params.skip_rule,
+        session_gap=snakemake.params.session_gap,
+        sessions=snakemake.params.sessions,
+        threads=snakemake.threads,
+        memory=f"{snakemake.resources.mem_mb}MB",
+    )

@@ -1,0 +1,14 @@
+"""Adapter of the rule make_hr_ndcg_table."""
+
+from skipwise.log import rule_log
+from skipwise.tables import make_hr_ndcg_table
+
+with rule_log(snakemake.log[0], snakemake.rule):
+    make_hr_ndcg_table(
+        list(snakemake.input.ranks),
+        list(snakemake.input.metrics),
+        dict(snakemake.output.items()),
+        simulated=snakemake.params.simulated,
+        cutoffs=snakemake.params.cutoffs,
+        intervals=snakemake.params.intervals,
+    )

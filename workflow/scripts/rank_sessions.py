@@ -1,0 +1,18 @@
+"""Adapter of the rule rank_sessions."""
+
+from pathlib import Path
+
+from skipwise.log import rule_log
+
+with rule_log(snakemake.log[0], snakemake.rule):
+    from skipwise.evaluation import rank_sessions
+
+    rank_sessions(
+        Path(snakemake.input.weights).parent,
+        snakemake.input.train,
+        snakemake.input.test,
+        snakemake.output[0],
+        candidates=snakemake.params.candidates["sampled"],
+        seed=snakemake.params.candidates["seed"],
+        threads=snakemake.threads,
+    )

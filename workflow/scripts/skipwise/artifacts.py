@@ -1,0 +1,70 @@
+"""Reading and writing artifacts: the only place that touches parquet and json files on the way of the data."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from skipwise.columns import ARTIFACTS, Artifact
+from skipwise.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
+
+    So a file appears whole or not at all, whatever kills the process in between.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_artifact(table: pa.Table, artifact: str | Artifact, path: str | Path) -> None:
+    """Cast ``table`` to the schema of ``artifact``, put its rows in their total order and write zstd parquet atomically.
+
+    Raises ValueError when a column is missing, a value does not fit its type, or a required column holds a null: each is
+    an error of ours, not of the user's.
+    """
+    schema, order = ARTIFACTS[artifact] if isinstance(artifact, str) else artifact
+    table = table.select(schema.names).cast(schema)
+    if order:
+        table = table.sort_by([(name, "ascending") for name in order])
+    with whole_file(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
+
+
+def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
+    """Read an artifact and check that its columns are what ``columns.py`` says.
+
+    Raises UserError when the file is not such an artifact, for example because another version of skipwise wrote it.
+    """
+    try:
+        table = pq.read_table(path, columns=columns, partitioning=None)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run snakemake again to make it anew") from error
+    schema = ARTIFACTS[artifact].schema
+    expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    if not table.schema.equals(expected):
+        raise UserError(f"{path} does not have the columns of a {artifact} file; delete it and run snakemake again")
+    return table
+
+
+def write_json(value: dict, path: str | Path) -> None:
+    """Write ``value`` as indented json with sorted keys, atomically."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict:
+    """Read a json file that :func:`write_json` wrote."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))

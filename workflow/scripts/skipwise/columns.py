@@ -1,0 +1,194 @@
+"""Every column name and the schema of every artifact, once.
+
+An artifact is a parquet file that one rule writes and others read.  Its :class:`Artifact` gives the columns with fixed
+types and the columns that put its rows in a total order, so two runs of the same configuration write equal files.
+
+Conventions: track ids are dense integers from 1, 0 is padding; positions count from 1 within a session; a null in
+``skipped`` of ``events`` means that the raw data does not say; times are UTC without a zone.
+"""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+PADDING = 0
+
+
+class Artifact(NamedTuple):
+    """Schema of one parquet artifact and the columns that order its rows."""
+
+    schema: pa.Schema
+    order: tuple[str, ...]
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+_TIME = pa.timestamp("ms")
+
+# What some data sets know about a play beside the track; null where a set does not have it.
+CONTEXT = (
+    pa.field("started_at", _TIME),
+    pa.field("day", pa.int32()),
+    pa.field("hour", pa.int8()),
+    pa.field("premium", pa.bool_()),
+    pa.field("shuffle", pa.bool_()),
+    pa.field("context_type", pa.string()),
+)
+
+_SPLIT = Artifact(
+    pa.schema(
+        [
+            _required("session_id", pa.int32()),
+            _required("tracks", pa.list_(pa.int32())),
+            _required("skipped", pa.list_(pa.bool_())),
+            pa.field("target", pa.int32()),
+            _required("unseen_skips", pa.list_(pa.int32())),
+        ]
+    ),
+    ("session_id",),
+)
+
+ARTIFACTS: dict[str, Artifact] = {
+    # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user.
+    "events": Artifact(
+        pa.schema(
+            [
+                _required("session_key", pa.string()),
+                _required("position", pa.int32()),
+                _required("track_key", pa.string()),
+                pa.field("skipped", pa.bool_()),
+                *CONTEXT,
+            ]
+        ),
+        ("session_key", "position", "track_key"),
+    ),
+    # One row a play of a kept session.
+    "sessions": Artifact(
+        pa.schema(
+            [
+                _required("session_id", pa.int32()),
+                _required("position", pa.int16()),
+                _required("track_id", pa.int32()),
+                _required("skipped", pa.bool_()),
+                *CONTEXT,
+            ]
+        ),
+        ("session_id", "position"),
+    ),
+    # One row a kept session: where it comes from.  A long session is cut into pieces, counted from 0.
+    "keys": Artifact(
+        pa.schema(
+            [
+                _required("session_id", pa.int32()),
+                _required("session_key", pa.string()),
+                _required("piece", pa.int32()),
+                _required("n_plays", pa.int16()),
+                _required("n_skips", pa.int16()),
+            ]
+        ),
+        ("session_id",),
+    ),
+    # One row a track of the catalogue.
+    "tracks": Artifact(
+        pa.schema(
+            [
+                _required("track_id", pa.int32()),
+                _required("track_key", pa.string()),
+                _required("n_plays", pa.int64()),
+                _required("n_skips", pa.int64()),
+            ]
+        ),
+        ("track_id",),
+    ),
+    # One row a session.  tracks and skipped are the context; target is null in train, where every position has one.
+    "train": _SPLIT,
+    "valid": _SPLIT,
+    "test": _SPLIT,
+    # One row an epoch.  Loss parts are null for models that have none.
+    "history": Artifact(
+        pa.schema(
+            [
+                _required("epoch", pa.int32()),
+                pa.field("loss", pa.float64()),
+                pa.field("loss_nll", pa.float64()),
+                pa.field("loss_nce", pa.float64()),
+                pa.field("valid_ndcg_10", pa.float64()),
+                pa.field("valid_hr_10", pa.float64()),
+                _required("seconds", pa.float64()),
+                pa.field("sessions_per_second", pa.float64()),
+                _required("best", pa.bool_()),
+            ]
+        ),
+        ("epoch",),
+    ),
+    # One row a test session.  Ranks start at 1.
+    "ranks": Artifact(
+        pa.schema(
+            [
+                _required("session_id", pa.int32()),
+                pa.field("rank_full", pa.int32()),
+                pa.field("rank_sampled", pa.int32()),
+                _required("n_candidates", pa.int32()),
+                _required("skip_share", pa.float32()),
+                _required("is_repeat", pa.bool_()),
+                _required("target_popularity", pa.int32()),
+                _required("skip_ranks", pa.list_(pa.int32())),
+            ]
+        ),
+        ("session_id",),
+    ),
+    # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or pairs behind the value.
+    "metrics": Artifact(
+        pa.schema(
+            [
+                _required("metric", pa.string()),
+                pa.field("k", pa.int16()),
+                _required("candidates", pa.string()),
+                _required("subset", pa.string()),
+                pa.field("value", pa.float64()),
+                _required("n", pa.int64()),
+            ]
+        ),
+        ("candidates", "subset", "metric", "k"),
+    ),
+    # One row a data set and split.  The rows keep the order of the configuration.
+    "datasets": Artifact(
+        pa.schema(
+            [
+                _required("dataset", pa.string()),
+                _required("data", pa.string()),
+                _required("form", pa.string()),
+                _required("licence", pa.string()),
+                _required("skip_rule", pa.string()),
+                _required("plays_read", pa.int64()),
+                _required("sessions_formed", pa.int64()),
+                _required("sessions_eligible", pa.int64()),
+                _required("sessions", pa.int64()),
+                _required("plays", pa.int64()),
+                _required("tracks", pa.int64()),
+                _required("skip_share", pa.float64()),
+                _required("length_median", pa.float64()),
+                _required("length_mean", pa.float64()),
+                _required("split", pa.string()),
+                _required("train_sessions", pa.int64()),
+                _required("test_sessions", pa.int64()),
+                _required("unseen_target_share", pa.float64()),
+            ]
+        ),
+        (),
+    ),
+}
+
+
+def hr_ndcg_table(metrics: list[str]) -> Artifact:
+    """Schema of ``hr_ndcg``: one row a data set, split, model, variant and candidate set, in the order of the configuration.
+
+    ``metrics`` are names like ``hr_10``; each has its interval in ``_low`` and ``_high``.
+    """
+    keys = ("dataset", "data", "split", "model", "variant", "candidates")
+    fields = [_required(key, pa.string()) for key in keys]
+    fields += [_required("sessions", pa.int64()), _required("seeds", pa.string())]
+    fields += [_required(f"{metric}{end}", pa.float64()) for metric in metrics for end in ("", "_low", "_high")]
+    return Artifact(pa.schema(fields), ())

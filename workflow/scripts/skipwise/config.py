@@ -1,0 +1,126 @@
+"""Checking the configuration and what follows from it: raw files, shards, runs and their settings.
+
+Plain Python without heavy imports, because Snakemake reads it at every start.
+"""
+
+import difflib
+import glob
+import re
+from pathlib import Path
+
+from jsonschema import Draft202012Validator
+
+from skipwise.errors import UserError
+from skipwise.models import module_name
+
+# Suffixes that are not part of a shard's name.
+_SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet|tar))*$")
+
+
+def check_config(config: dict, schema: dict) -> None:
+    """Raise UserError with one line that names the key, for the first thing in ``config`` that is wrong.
+
+    Checks the schema, and what a schema cannot say: names that must be in a registry, models that must have a file.
+    """
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
+    if errors:
+        raise UserError(_explain(errors[0]))
+    for key, registry in (("datasets", "registry"), ("models", "model_registry")):
+        for name in config[key]:
+            if name not in config[registry]:
+                known = ", ".join(config[registry])
+                raise UserError(
+                    f"configuration, {key}: '{name}' is not in {registry}{_hint(name, config[registry])} Known: {known}"
+                )
+    for model in config["models"]:
+        module_name(model)
+    for name in config["datasets"]:
+        entry = config["registry"][name]
+        if entry["form"] == "events" and not (
+            "columns" in entry and ("skipped_when" in entry or entry["skip_rule"]["name"] != "given")
+        ):
+            raise UserError(
+                f"configuration, registry.{name}: the form events needs `columns`, and `skipped_when` or a derived skip_rule"
+            )
+        if not entry.keys() & {"files", "paths"}:
+            raise UserError(f"configuration, registry.{name}: give `paths`, or `files` to download")
+
+
+def _explain(error) -> str:
+    where = ".".join(str(part) for part in error.absolute_path) or "top level"
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        unknown = next((key for key in error.instance if key not in known), None)
+        if unknown is not None:
+            return f"configuration, {where}: unknown key '{unknown}'{_hint(unknown, known)} Known: {', '.join(known)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in error.instance)
+        return f"configuration, {where}: the key '{missing}' is missing"
+    if error.validator == "oneOf":
+        return f"configuration, {where}: {error.instance} does not fit; {' '.join(error.schema['description'].split())}"
+    return f"configuration, {where}: {error.message}"
+
+
+def _hint(name: str, known) -> str:
+    near = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean '{near[0]}'?" if near else "."
+
+
+def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
+    """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under ``resources``.
+
+    Raises UserError when no local file is there, with what to do, or when two files would have the same shard name.
+    """
+    if "paths" in entry:
+        files = [path for pattern in entry["paths"] for path in (sorted(glob.glob(pattern)) or _literal(pattern))]
+        if not files:
+            remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
+            raise UserError(f"{name}: no file matches {', '.join(entry['paths'])}. {remedy}")
+    else:
+        files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
+    shards: dict[str, str] = {}
+    for path in files:
+        shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
+        if shard in shards:
+            raise UserError(f"{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
+        shards[shard] = path
+    return shards
+
+
+def _literal(pattern: str) -> list[str]:
+    return [pattern] if Path(pattern).is_file() else []
+
+
+def variants(config: dict, model: str) -> list[str]:
+    """The variants of a model that are not left out with null."""
+    return [name for name, settings in config["model_registry"][model]["variants"].items() if settings is not None]
+
+
+def run_settings(config: dict, model: str, variant: str) -> dict:
+    """The merged settings of a model's variant.
+
+    Only what the variant uses is in it: a changed temperature does not concern ``orig``, so it does not retrain it.
+    """
+    entry = config["model_registry"][model]
+    own = entry.get("settings", {}) | entry["variants"][variant]
+    if entry["family"] != "neural":
+        return own
+    shared = {**config["neural"], "max_length": config["sessions"]["max_length"], "query": None}
+    return shared | (config["contrastive"] if own.get("query") else {}) | own
+
+
+def runs(config: dict) -> list[dict]:
+    """Every run of the configuration in the order of the tables: data set, split, model, variant, seed."""
+    return [
+        {"dataset": dataset, "split": split, "model": model, "variant": variant, "seed": seed}
+        for dataset in config["datasets"]
+        for split in config["splits"]
+        for model in config["models"]
+        for variant in variants(config, model)
+        for seed in seeds(config, model)
+    ]
+
+
+def seeds(config: dict, model: str) -> list[int]:
+    """The seeds of a model; a baseline has no randomness, so one is enough."""
+    return config["seeds"][:1] if config["model_registry"][model]["family"] == "baseline" else config["seeds"]

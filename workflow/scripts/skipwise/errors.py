@@ -1,0 +1,9 @@
+"""The one exception that a user may cause."""
+
+
+class UserError(Exception):
+    """A mistake in the input, the configuration or the machine that the user can mend.
+
+    The message is one sentence that names the file, the row or the key, and says what to do about it.  Adapters print it
+    without a traceback.
+    """

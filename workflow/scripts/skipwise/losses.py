@@ -1,0 +1,64 @@
+"""The two losses of the papers, each on plain tensors.
+
+Shapes: B batch, L length, D dimension, C candidates, P predicted positions of the batch.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class _CandidateCrossEntropy(torch.autograd.Function):
+    """Softmax and its gradient in one pass over the (P, C) scores, the largest tensor of a step."""
+
+    @staticmethod
+    def forward(context, predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
+        scores = predictions @ candidates.T
+        own = scores.gather(1, target.unsqueeze(1))
+        highest = scores.amax(1, keepdim=True)
+        shares = scores.sub_(highest).exp_()
+        total = shares.sum(1, keepdim=True)
+        loss = (total.log() + highest - own).mean()
+        # The gradient of the mean loss by the scores: (softmax − one-hot) / P.
+        gradient = shares.div_(total * len(target))
+        gradient.scatter_add_(1, target.unsqueeze(1), torch.full_like(own, -1 / len(target)))
+        context.save_for_backward(gradient, predictions, candidates)
+        return loss
+
+    @staticmethod
+    def backward(context, outer: Tensor):
+        gradient, predictions, candidates = context.saved_tensors
+        return outer * (gradient @ candidates), outer * (gradient.T @ predictions), None
+
+
+def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
+    """Mean cross-entropy of the next listened track among the candidates (PROTOCOL: main loss).
+
+    ``predictions`` (P, D) are ŷ, ``candidates`` (C, D) embeddings, ``target`` (P,) indices into the candidates.
+    """
+    return _CandidateCrossEntropy.apply(predictions, candidates, target)
+
+
+def skip_contrastive(
+    queries: Tensor, items: Tensor, next_listened: Tensor, query: Tensor, skipped: Tensor, tau: float
+) -> Tensor:
+    """InfoNCE with the session's own skips as negatives (P1 section 3, P2 section 3; PROTOCOL: contrastive term).
+
+    For each query position i: −log( e^{cos(c_i,p)/τ} / (e^{cos(c_i,p)/τ} + Σ_skips e^{cos(c_i,x)/τ}) ), averaged over all
+    queries of the batch whose session has a skip.  Every skipped *play* of the session's train sequence is a negative, before
+    or after the query; a track skipped twice counts twice.
+
+    - ``queries`` (B, L, D): c, either ŷ or the item embedding at each position
+    - ``items`` (B, L, D): embeddings of the session's own tracks
+    - ``next_listened`` (B, L): position of the positive, anything where ``query`` is false
+    - ``query`` (B, L): positions that are queries: listened, with a later listened track
+    - ``skipped`` (B, L): positions that are negatives
+
+    Returns 0 when the batch has no query with a negative.
+    """
+    query = query & skipped.any(1, keepdim=True)
+    cosine = functional.normalize(queries, dim=-1) @ functional.normalize(items, dim=-1).transpose(1, 2) / tau  # (B, L, L)
+    positive = cosine.gather(2, next_listened.clamp(min=0).unsqueeze(2)).squeeze(2)  # (B, L)
+    negatives = cosine.masked_fill(~skipped.unsqueeze(1), -torch.inf)
+    loss = torch.logsumexp(torch.cat([positive.unsqueeze(2), negatives], dim=2), dim=2) - positive
+    return torch.where(query, loss, 0.0).sum() / query.sum().clamp(min=1)

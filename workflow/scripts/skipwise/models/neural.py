@@ -1,0 +1,121 @@
+"""What all neural models share: item embeddings tied with the output, an encoder, a prediction head (PROTOCOL: models)."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skipwise.models.base import Recommender
+from skipwise.sequences import Sequences
+
+
+class Dropout(nn.Module):
+    """Dropout that draws from a given generator, so that a run does not depend on global state.
+
+    A mask element takes 16 random bits, of which a generator gives four at a time: the rate is exact to 1 / 65,536, at a
+    fraction of the cost of one Bernoulli draw each.
+    """
+
+    def __init__(self, rate: float, generator: torch.Generator):
+        super().__init__()
+        self.generator = generator
+        self.dropped = round(rate * 2**16)  # of 65,536 values
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.dropped == 0:
+            return x
+        words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+        bits = words.random_(-(2**63), None, generator=self.generator).view(torch.int16)[: x.numel()].view(x.shape)
+        keep = (bits >= self.dropped - 2**15).to(x.dtype)
+        return x * keep.mul_(2**16 / (2**16 - self.dropped))
+
+
+def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
+    """A linear layer with Xavier-uniform weights and zero bias from the given generator."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight, generator=generator)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Network(nn.Module):
+    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D) + GELU."""
+
+    def __init__(self, encoder: nn.Module, dimension: int, generator: torch.Generator):
+        super().__init__()
+        self.encoder = encoder
+        self.head = linear(dimension, dimension, generator)
+
+    def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
+        return functional.gelu(self.head(self.encoder(embedded, real)))
+
+
+class NeuralRecommender(Recommender):
+    """Score of a track = ŷ · e at the last position of the context.
+
+    A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of its output depends on
+    positions up to i only.
+    """
+
+    family = "neural"
+    causal: bool
+    SETTINGS = frozenset(
+        {
+            "dimension",
+            "dropout",
+            "learning_rate",
+            "batch_size",
+            "sampled_candidates",
+            "gradient_clip",
+            "max_epochs",
+            "patience",
+            "validation_sessions",
+            "max_length",
+            "query",
+        }
+    )
+    OPTIONAL = frozenset({"alpha", "beta", "tau"})
+
+    def __init__(self, n_tracks: int, settings: dict):
+        super().__init__(n_tracks, settings)
+        self.generator = torch.Generator()
+        self.network: Network | None = None
+        self.table: Tensor | None = None
+
+    @abstractmethod
+    def build_encoder(self, generator: torch.Generator) -> nn.Module:
+        """A module that takes embedded tracks (B, L, D) and ``real`` (B, L), false at padding, and returns (B, L, D)."""
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights from ``seed``.  The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0."""
+        dimension = self.settings["dimension"]
+        self.generator.manual_seed(seed)
+        self.network = Network(self.build_encoder(self.generator), dimension, self.generator)
+        self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
+        self.table[0] = 0
+
+    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+        from skipwise.training import train_network
+
+        torch.set_num_threads(threads)
+        self.initialise(seed)
+        return train_network(self, train, valid, seed=seed)
+
+    @torch.inference_mode()
+    def score(self, contexts: Sequences) -> Tensor:
+        self.network.eval()
+        tracks = torch.from_numpy(contexts.tracks.padded().astype("int64"))
+        predictions = self.network(functional.embedding(tracks, self.table), tracks > 0)
+        last = torch.from_numpy(contexts.tracks.lengths - 1)
+        return predictions[torch.arange(len(last)), last] @ self.table.T
+
+    def state(self) -> dict[str, Tensor]:
+        weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        return {"table": self.table, **weights}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        self.initialise(0)
+        prefix = "network."
+        self.network.load_state_dict({name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)})
+        self.table = state["table"]

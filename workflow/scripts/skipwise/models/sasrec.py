@@ -1,0 +1,20 @@
+"""SASRec: a causal transformer (Kang & McAuley 2018), as P1 ("Uni") and P2 use it."""
+
+import torch
+from torch import nn
+
+from skipwise.models.neural import NeuralRecommender
+from skipwise.models.transformer import TransformerEncoder
+
+
+class SASRec(NeuralRecommender):
+    """Differences to Kang & McAuley, all the papers': post-norm layers, a GELU head, sampled-softmax cross-entropy."""
+
+    causal = True
+    SETTINGS = NeuralRecommender.SETTINGS | {"layers", "heads", "feed_forward"}
+
+    def build_encoder(self, generator: torch.Generator) -> nn.Module:
+        return TransformerEncoder(self.settings, self.settings["max_length"], causal=True, generator=generator)
+
+
+MODEL = SASRec

@@ -1,0 +1,63 @@
+"""Transformer encoder in the papers' form: learned positions, post-norm layers (P1 section 4, P2 section 4)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skipwise.models.neural import Dropout, linear
+
+
+class TransformerEncoder(nn.Module):
+    """Positions, dropout and layers: (B, L, D) to (B, L, D).
+
+    Padding stands at the end of a row and is never attended to.  With ``causal`` a position sees itself and earlier ones.
+    """
+
+    def __init__(self, settings: dict, length: int, *, causal: bool, generator: torch.Generator):
+        super().__init__()
+        dimension = settings["dimension"]
+        self.causal = causal
+        self.positions = nn.Parameter(torch.empty(length, dimension).normal_(0, dimension**-0.5, generator=generator))
+        self.dropout = Dropout(settings["dropout"], generator)
+        self.layers = nn.ModuleList(TransformerLayer(settings, generator) for _ in range(settings["layers"]))
+
+    def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
+        length = embedded.shape[1]
+        # A padded row must see something, or its softmax is 0 / 0: with causal it is the first position, else all.
+        hidden = ~real.unsqueeze(1) if not self.causal else torch.ones(length, length, dtype=torch.bool).triu(1).unsqueeze(0)
+        x = self.dropout(embedded + self.positions[:length])
+        for layer in self.layers:
+            x = layer(x, hidden)
+        return x
+
+
+class TransformerLayer(nn.Module):
+    """Post-norm self-attention and feed-forward with ReLU, as in torch's ``TransformerEncoderLayer``."""
+
+    def __init__(self, settings: dict, generator: torch.Generator):
+        super().__init__()
+        dimension = settings["dimension"]
+        self.heads = settings["heads"]
+        self.attention_in = linear(dimension, 3 * dimension, generator)
+        self.attention_out = linear(dimension, dimension, generator)
+        self.inner = linear(dimension, settings["feed_forward"], generator)
+        self.outer = linear(settings["feed_forward"], dimension, generator)
+        self.attention_norm = nn.LayerNorm(dimension)
+        self.feed_forward_norm = nn.LayerNorm(dimension)
+        self.dropout = Dropout(settings["dropout"], generator)
+
+    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """``x`` (B, L, D); ``hidden`` (1 or B, 1 or L, L) is true where a position may not look."""
+        x = self.attention_norm(x + self.dropout(self._attend(x, hidden)))
+        inner = self.dropout(functional.relu(self.inner(x)))
+        return self.feed_forward_norm(x + self.dropout(self.outer(inner)))
+
+    def _attend(self, x: Tensor, hidden: Tensor) -> Tensor:
+        # A plain batched product: torch's fused attention is slower on a CPU for sequences this short.
+        batch, length, dimension = x.shape
+        width = dimension // self.heads
+        query, key, value = self.attention_in(x).view(batch, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        weights = (query @ key.transpose(2, 3)) * width**-0.5  # (B, H, L, L)
+        weights = weights.masked_fill(hidden.unsqueeze(1), -torch.inf).softmax(-1)
+        attended = self.dropout(weights) @ value
+        return self.attention_out(attended.transpose(1, 2).reshape(batch, length, dimension))

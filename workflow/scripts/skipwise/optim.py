@@ -1,0 +1,77 @@
+"""Adam for an embedding table of which a step touches few rows."""
+
+import numpy as np
+import torch
+from scipy.signal import lfilter
+from torch import Tensor
+
+
+class RowAdam:
+    """Adam over the rows of a table, at a cost per step that depends on the touched rows only.
+
+    Dense Adam moves every row at every step: a row without a gradient still drifts on its decaying momentum.  Here a row's
+    drift is applied when it is next touched, in closed form.  After the update of step s, g steps without a gradient move it by
+
+        −lr · m / (√v + ε') · Σ_{j=1..g} (β1/√β2)^j · √(1−β2^{s+j}) / (1−β1^{s+j})
+
+    and the sum is F(s) − (β1/√β2)^g · F(s+g) with F(s) the same sum to infinity, tabulated once for all steps.  m and v decay
+    by β1^g and β2^g.  So after :meth:`catch_up` a row is where dense Adam has it, but for float error and for one thing: dense
+    Adam adds ε to a √v that shrinks while the row waits, here ε' keeps its size relative to √v.  That matters only where
+    √v is as small as ε (1e-8).
+
+    ``table`` (N, D) is updated in place and must not require a gradient.
+    """
+
+    def __init__(self, table: Tensor, *, lr: float, steps: int, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+        self.table, self.lr, self.betas, self.eps = table, lr, betas, eps
+        self.step = 0
+        self.mean = torch.zeros_like(table)
+        self.square = torch.zeros_like(table)
+        self.last = torch.zeros(len(table), dtype=torch.int64, device=table.device)
+        self._decay = betas[0] / np.sqrt(betas[1])
+        self._drift = torch.from_numpy(_drift_to_infinity(steps + 1, betas)).to(table.device)
+
+    def catch_up(self, rows: Tensor) -> None:
+        """Bring ``rows`` (R,), distinct, to where dense Adam would have them after the last step."""
+        gap = self.step - self.last[rows]
+        late = gap > 0
+        rows, gap = rows[late], gap[late]
+        if not len(rows):
+            return
+        first, second = self.betas
+        drift = self._drift[self.step - gap] - self._decay ** gap.double() * self._drift[self.step]
+        mean, square = self.mean[rows], self.square[rows]
+        bias = (1 - second ** (self.step - gap + 1).double()).sqrt()
+        eps = (self.eps * bias).to(mean.dtype).unsqueeze(1)
+        self.table[rows] -= (self.lr * drift).to(mean.dtype).unsqueeze(1) * mean / (square.sqrt() + eps)
+        self.mean[rows] = mean * (first ** gap.double()).to(mean.dtype).unsqueeze(1)
+        self.square[rows] = square * (second ** gap.double()).to(mean.dtype).unsqueeze(1)
+        self.last[rows] = self.step
+
+    def update(self, rows: Tensor, gradient: Tensor) -> None:
+        """One Adam step of ``rows`` (R,), which must be caught up, with their gradient (R, D)."""
+        self.step += 1
+        first, second = self.betas
+        mean = self.mean[rows].lerp_(gradient, 1 - first)
+        square = self.square[rows].mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        self.mean[rows], self.square[rows], self.last[rows] = mean, square, self.step
+        denominator = square.sqrt_().div_((1 - second**self.step) ** 0.5).add_(self.eps)
+        self.table[rows] -= mean.div_(denominator).mul_(self.lr / (1 - first**self.step))
+
+    def catch_up_all(self, block: int = 65_536) -> None:
+        """Bring the whole table up to date, before it is evaluated or saved."""
+        for start in range(0, len(self.table), block):
+            stop = min(start + block, len(self.table))
+            self.catch_up(torch.arange(start, stop, device=self.table.device))
+
+
+def _drift_to_infinity(steps: int, betas: tuple[float, float]) -> np.ndarray:
+    """F(s) for s = 0..steps: Σ_{j≥1} r^j a(s+j), r = β1/√β2, a(t) = √(1−β2^t)/(1−β1^t); backwards F(s) = r (a(s+1) + F(s+1))."""
+    first, second = betas
+    ratio = first / np.sqrt(second)
+    # Past the last step the sum is started with a = 1, so far out that what is wrong with it has decayed below 1e-16.
+    beyond = int(np.ceil(np.log(1e-18) / np.log(ratio)))
+    t = np.arange(1.0, steps + beyond + 1)
+    bias = np.sqrt(1 - second**t) / (1 - first**t)
+    backwards, _ = lfilter([ratio], [1, -ratio], bias[::-1], zi=[ratio * ratio / (1 - ratio)])
+    return backwards[::-1][: steps + 1].copy()

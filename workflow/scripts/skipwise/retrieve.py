@@ -1,0 +1,73 @@
+"""Downloads: resumed where they broke, from a second address where the first fails, and checked."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import requests
+
+from skipwise.errors import UserError
+from skipwise.log import logger
+
+_CHUNK = 2**20
+
+
+def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict[str, str], timeout: float = 60.0) -> None:
+    """Download ``path`` from the first of ``urls`` that serves it whole.
+
+    A partial download stays beside ``path`` as ``<name>.part`` and is continued by the next attempt.  ``checksums`` maps md5 or
+    sha256 to the expected digest.  Raises UserError that names every address and its failure, or the wrong checksum.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    failures = []
+    for url in urls:
+        try:
+            _download(url, part, timeout)
+        except (requests.RequestException, OSError) as error:
+            failures.append(f"{url}: {error}")
+            logger.warning("download failed, %s", failures[-1])
+            continue
+        wrong = wrong_checksum(part, checksums)
+        if wrong is None:
+            part.replace(path)
+            return
+        part.unlink()
+        failures.append(f"{url}: {wrong}")
+        logger.warning("download failed, %s", failures[-1])
+    raise UserError(
+        f"{path.name} could not be downloaded ({'; '.join(failures)}). Get it by hand and give its place as `paths` of this data "
+        "set in the configuration"
+    )
+
+
+def wrong_checksum(path: Path, checksums: dict[str, str]) -> str | None:
+    """What is wrong with the checksum of a file, or None."""
+    for name, expected in checksums.items():
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, name).hexdigest()
+        if found != expected:
+            return f"{name} is {found} where {expected} is expected"
+    return None
+
+
+def _download(url: str, part: Path, timeout: float) -> None:
+    done = part.stat().st_size if part.exists() else 0
+    headers = {"Range": f"bytes={done}-"} if done else {}
+    with requests.get(url, stream=True, timeout=timeout, headers=headers) as response:
+        if response.status_code == 416:
+            # Nothing is left to send: the part is whole, or too long, which its checksum tells.
+            return
+        response.raise_for_status()
+        resumed = response.status_code == 206
+        total = int(response.headers.get("Content-Length", 0)) + (done if resumed else 0)
+        logged = time.monotonic()
+        with part.open("ab" if resumed else "wb") as out:
+            for chunk in response.iter_content(_CHUNK):
+                out.write(chunk)
+                if time.monotonic() - logged > 10:
+                    logged = time.monotonic()
+                    logger.info("%s: %.0f of %.0f MB", url, out.tell() / 1e6, total / 1e6)
+    if total and part.stat().st_size != total:
+        raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")

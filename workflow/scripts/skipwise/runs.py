@@ -1,0 +1,75 @@
+"""Training a model as the workflow does it, and the folder it leaves: weights, history and run.json."""
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save_file
+
+from skipwise.artifacts import read_json, whole_file, write_artifact, write_json
+from skipwise.columns import ARTIFACTS
+from skipwise.log import logger
+from skipwise.models import find_model
+from skipwise.models.base import Recommender
+from skipwise.sequences import Sequences
+
+WEIGHTS, HISTORY, RUN = "model.safetensors", "history.parquet", "run.json"
+
+
+def train_model(
+    train: str,
+    valid: str,
+    tracks: str,
+    folder: str | Path,
+    *,
+    model: str,
+    variant: str,
+    settings: dict,
+    seed: int,
+    threads: int,
+) -> None:
+    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``."""
+    folder = Path(folder)
+    n_tracks = pq.read_metadata(tracks).num_rows
+    recommender: Recommender = find_model(model)(n_tracks, settings)
+    logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
+    history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
+    with whole_file(folder / WEIGHTS) as partial:
+        save_file(recommender.state(), partial)
+    schema = ARTIFACTS["history"].schema
+    write_artifact(pa.Table.from_pylist(history, schema=schema), "history", folder / HISTORY)
+    write_json(
+        {
+            "model": model,
+            "variant": variant,
+            "seed": seed,
+            "settings": settings,
+            "n_tracks": n_tracks,
+            "threads": threads,
+            "epochs": len(history),
+            "best_epoch": next((row["epoch"] for row in history if row["best"]), None),
+            "seconds": sum(row["seconds"] for row in history),
+            "data": {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()},
+            "versions": {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")},
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+        },
+        folder / RUN,
+    )
+
+
+def load_model(folder: str | Path) -> Recommender:
+    """The model that :func:`train_model` left in ``folder``, ready to score."""
+    folder = Path(folder)
+    run = read_json(folder / RUN)
+    model = find_model(run["model"])(run["n_tracks"], run["settings"])
+    model.load_state(load_file(folder / WEIGHTS))
+    return model
+
+
+def _sha256(path: str) -> str:
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,68 @@
+"""Drawing tracks: candidates of the training loss and of the sampled evaluation."""
+
+import numpy as np
+
+
+def draw_distinct(rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray) -> np.ndarray:
+    """For each row draw ``size`` distinct tracks uniformly from 1..``n_tracks`` without the row's forbidden ones.
+
+    ``forbidden`` is (R, F), padded with 0.  Returns (R, size) int32; rows are in no order that means anything.  The cost does
+    not grow with the catalogue: tracks are drawn with replacement and those that repeat or are forbidden drawn again, which
+    gives every allowed set the same chance.  Where ``size`` is a large part of the catalogue, a random order of all tracks
+    is cheaper and used instead.  A row with fewer than ``size`` allowed tracks gets all of them, filled up with 0.
+    """
+    rows = len(forbidden)
+    if n_tracks < 4 * (size + forbidden.shape[1]):
+        return _draw_from_small_catalogue(rng, n_tracks, size, forbidden)
+    fixed = forbidden.shape[1]
+    drawn = np.concatenate([forbidden.astype(np.int32), np.zeros((rows, size), np.int32)], axis=1)
+    row, column = np.nonzero(np.ones((rows, size), bool))
+    column += fixed
+    while len(row):
+        drawn[row, column] = rng.integers(1, n_tracks + 1, len(row), dtype=np.int32)
+        row, column = _repeated(drawn, fixed)
+    return drawn[:, fixed:]
+
+
+def _repeated(drawn: np.ndarray, fixed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column, at or after ``fixed``, of all values that stand further left in their row."""
+    order = np.argsort(drawn, axis=1, kind="stable")
+    ordered = np.take_along_axis(drawn, order, axis=1)
+    row, at = np.nonzero(ordered[:, 1:] == ordered[:, :-1])
+    column = order[row, at + 1]
+    redraw = column >= fixed
+    return row[redraw], column[redraw]
+
+
+def _draw_from_small_catalogue(rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray) -> np.ndarray:
+    rows = len(forbidden)
+    key = rng.random((rows, n_tracks + 1), dtype=np.float32)
+    key[:, 0] = np.inf
+    np.put_along_axis(key, forbidden.astype(np.int64), np.inf, axis=1)
+    drawn = np.argsort(key, axis=1, kind="stable")[:, :size].astype(np.int32)
+    drawn[np.isinf(np.take_along_axis(key, drawn.astype(np.int64), axis=1))] = 0
+    if drawn.shape[1] < size:
+        drawn = np.pad(drawn, ((0, 0), (0, size - drawn.shape[1])))
+    return drawn
+
+
+def sampled_candidates(
+    rng: np.random.Generator, n_tracks: int, size: int, contexts: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """Candidates of one group of sessions in the sampled evaluation (PROTOCOL: ranking candidates).
+
+    For each of G sessions: its own target, ``size`` uniformly drawn tracks that it did not observe, and the targets of the
+    other sessions of the group.  ``contexts`` (G, L) holds the observed tracks, padded with 0; ``targets`` (G,).  Returns
+    (G, G + size) int32 of distinct tracks, filled up with 0.
+    """
+    group = len(targets)
+    own = targets[:, None]
+    others = np.broadcast_to(targets, (group, group)).astype(np.int32).copy()
+    repeated = _repeated(np.concatenate([own, others], axis=1), 1)
+    others[repeated[0], repeated[1] - 1] = 0
+    drawn = draw_distinct(rng, n_tracks, size, np.concatenate([contexts, own], axis=1))
+    # A drawn track that is also another session's target is one candidate, not two.
+    candidates = np.concatenate([own, others, drawn], axis=1).astype(np.int32)
+    row, column = _repeated(candidates, 1)
+    candidates[row, column] = 0
+    return candidates

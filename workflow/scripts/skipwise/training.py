@@ -1,0 +1,196 @@
+"""Training of all neural models: candidates, losses, lazy row-wise Adam, early stopping on validation NDCG@10.
+
+A step touches the rows of the batch's tracks and candidates only; nothing in it grows with the catalogue.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skipwise import metrics
+from skipwise.errors import UserError
+from skipwise.evaluation import validation_ranks
+from skipwise.log import logger
+from skipwise.losses import candidate_cross_entropy, skip_contrastive
+from skipwise.models.neural import NeuralRecommender
+from skipwise.optim import RowAdam
+from skipwise.sampling import draw_distinct
+from skipwise.sequences import Ragged, Sequences
+
+
+def next_listened(skipped: Ragged) -> Ragged:
+    """For each play the position (from 0) of the next listened play of its session, −1 where there is none."""
+    row = skipped.row_of_value()
+    listened = np.flatnonzero(~skipped.values)
+    following = np.searchsorted(listened, np.arange(len(row)), side="right")
+    found = np.append(listened, -1)[following]
+    same = (following < len(listened)) & (row[found] == row)
+    return Ragged(np.where(same, found - skipped.offsets[row], -1), skipped.offsets)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A mini-batch of train sequences, padded at the end."""
+
+    tracks: np.ndarray  # (B, L) int32, 0 is padding
+    skipped: np.ndarray  # (B, L) bool, false at padding
+    next_listened: np.ndarray  # (B, L) position of the next listened track, −1 where there is none
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """(B, L) positions with a target: all that a listened track follows."""
+        return self.next_listened >= 0
+
+    @property
+    def targets(self) -> np.ndarray:
+        """(P,) target track of each predicted position."""
+        return np.take_along_axis(self.tracks, np.maximum(self.next_listened, 0), axis=1)[self.predicted]
+
+    @property
+    def queries(self) -> np.ndarray:
+        """(B, L) positions of the contrastive term: listened, with a later listened track."""
+        return self.predicted & ~self.skipped & (self.tracks > 0)
+
+
+class Batches:
+    """The train sequences as shuffled mini-batches."""
+
+    def __init__(self, train: Sequences, size: int):
+        self._tracks, self._skipped = train.tracks, train.skipped
+        self._next = next_listened(train.skipped)
+        self._size = size
+
+    def __len__(self) -> int:
+        return -(-len(self._tracks) // self._size)
+
+    def epoch(self, rng: np.random.Generator):
+        """All sequences once, in random order."""
+        order = rng.permutation(len(self._tracks))
+        for start in range(0, len(order), self._size):
+            rows = order[start : start + self._size]
+            yield Batch(
+                self._tracks.take(rows).padded(),
+                self._skipped.take(rows).padded(False),
+                self._next.take(rows).padded(-1),
+            )
+
+
+def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, *, seed: int) -> list[dict]:
+    """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
+
+    The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue; training stops when it has not
+    risen for ``patience`` epochs.  Raises UserError when the loss is no longer finite.
+    """
+    settings = model.settings
+    rng = np.random.default_rng(seed)
+    batches = Batches(train, settings["batch_size"])
+    step = TrainStep(model, steps=settings["max_epochs"] * len(batches), rng=rng)
+    if len(valid) > settings["validation_sessions"]:
+        chosen = np.random.default_rng(0).choice(len(valid), settings["validation_sessions"], replace=False)
+        valid = valid.take(np.sort(chosen))
+    history: list[dict] = []
+    best_state, best = {}, 0
+    for epoch in range(1, settings["max_epochs"] + 1):
+        started = time.perf_counter()
+        model.network.train()
+        sums = torch.zeros(3, dtype=torch.float64)
+        for batch in batches.epoch(rng):
+            sums += step(batch)
+        step.rows.catch_up_all()
+        seconds = time.perf_counter() - started
+        loss, nll, nce = (sums / len(batches)).tolist()
+        if not np.isfinite(loss):
+            raise UserError(
+                f"the loss is not finite in epoch {epoch}: training diverged; lower neural.learning_rate "
+                f"(now {settings['learning_rate']}) and run again"
+            )
+        ranks = validation_ranks(model, valid)
+        history.append(
+            {
+                "epoch": epoch,
+                "loss": loss,
+                "loss_nll": nll,
+                "loss_nce": nce if settings["query"] else None,
+                "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
+                "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
+                "seconds": seconds,
+                "sessions_per_second": len(train) / seconds,
+                "best": False,
+            }
+        )
+        if not best or history[-1]["valid_ndcg_10"] > history[best - 1]["valid_ndcg_10"]:
+            best = epoch
+            best_state = {name: tensor.clone() for name, tensor in model.state().items()}
+        _log_epoch(history[-1], best, settings["max_epochs"])
+        if epoch - best >= settings["patience"]:
+            break
+    history[best - 1]["best"] = True
+    model.load_state(best_state)
+    return history
+
+
+class TrainStep:
+    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL for ``orig``."""
+
+    def __init__(self, model: NeuralRecommender, *, steps: int, rng: np.random.Generator):
+        self.model, self.rng = model, rng
+        rate = model.settings["learning_rate"]
+        self.rows = RowAdam(model.table, lr=rate, steps=steps)
+        self.weights = list(model.network.parameters())
+        self.adam = torch.optim.Adam(self.weights, lr=rate, fused=True)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """Returns loss, L_NLL and L_NCE (3,)."""
+        settings = self.model.settings
+        distinct, target = np.unique(batch.targets, return_inverse=True)
+        drawn = draw_distinct(self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
+        candidates = np.concatenate([distinct, drawn[drawn > 0]])
+        rows, where = np.unique(np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True)
+        tracks = torch.from_numpy(where[: batch.tracks.size].reshape(batch.tracks.shape))
+        rows, where = torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(where)
+
+        self.rows.catch_up(rows)
+        block = self.model.table[rows].requires_grad_()
+        embedded = functional.embedding(tracks, block)
+        predictions = self.model.network(embedded, torch.from_numpy(batch.tracks > 0))
+        nll = candidate_cross_entropy(
+            predictions[torch.from_numpy(batch.predicted)],
+            functional.embedding(where[batch.tracks.size :], block),
+            torch.from_numpy(target),
+        )
+        loss, nce = nll, torch.zeros(())
+        if settings["query"]:
+            nce = skip_contrastive(
+                predictions if settings["query"] == "hidden" else embedded,
+                embedded,
+                torch.from_numpy(batch.next_listened),
+                torch.from_numpy(batch.queries),
+                torch.from_numpy(batch.skipped),
+                settings["tau"],
+            )
+            loss = settings["alpha"] * nce + settings["beta"] * nll
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([block, *self.weights], settings["gradient_clip"])
+        self.rows.update(rows, block.grad)
+        self.adam.step()
+        self.adam.zero_grad()
+        return torch.stack([loss, nll, nce]).detach()
+
+
+def _log_epoch(row: dict, best: int, max_epochs: int) -> None:
+    nce = "" if row["loss_nce"] is None else f" + nce {row['loss_nce']:.4f}"
+    logger.info(
+        "epoch %d of at most %d: loss %.4f (nll %.4f%s), validation NDCG@10 %.4f (best in epoch %d), %.0f sessions/s",
+        row["epoch"],
+        max_epochs,
+        row["loss"],
+        row["loss_nll"],
+        nce,
+        row["valid_ndcg_10"],
+        best,
+        row["sessions_per_second"],
+    )
