@@ -1,4 +1,4 @@
-"""Ranks of targets and unseen skips among the candidates (PROTOCOL: ranking candidates)."""
+"""Ranks of targets and unseen skips among the candidates (docs/protocol.md, ranking candidates)."""
 
 from pathlib import Path
 

@@ -32,7 +32,7 @@ class _CandidateCrossEntropy(torch.autograd.Function):
 
 
 def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy of the next listened track among the candidates (PROTOCOL: main loss).
+    """Mean cross-entropy of the next listened track among the candidates (docs/protocol.md, main loss).
 
     ``predictions`` (P, D) are ŷ, ``candidates`` (C, D) embeddings, ``target`` (P,) indices into the candidates.
     """
@@ -42,7 +42,7 @@ def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Ten
 def skip_contrastive(
     queries: Tensor, items: Tensor, next_listened: Tensor, query: Tensor, skipped: Tensor, tau: float
 ) -> Tensor:
-    """InfoNCE with the session's own skips as negatives (P1 section 3, P2 section 3; PROTOCOL: contrastive term).
+    """InfoNCE with the session's own skips as negatives (P1 and P2; docs/protocol.md, contrastive term).
 
     For each query position i: −log( e^{cos(c_i,p)/τ} / (e^{cos(c_i,p)/τ} + Σ_skips e^{cos(c_i,x)/τ}) ), averaged over all
     queries of the batch whose session has a skip.  Every skipped *play* of the session's train sequence is a negative, before

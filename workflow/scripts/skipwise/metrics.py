@@ -1,7 +1,9 @@
-"""Metrics from ranks, and the bounds that every table of them must satisfy (PROTOCOL: metrics).
+"""Metrics from ranks, and the bounds that every table of them must satisfy (docs/protocol.md, metrics).
 
 A rank counts from 1; NaN stands for a rank past the cut-off, which is worse than any ``k``.
 """
+
+import itertools
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +48,7 @@ def pairwise_accuracy(rank: np.ndarray, skip_rank: np.ndarray) -> np.ndarray:
 
 
 def check_bounds(values: dict[str, float], where: str) -> None:
-    """Assert what must hold between the metrics of one model, whatever the data (PROTOCOL: metrics).
+    """Assert what must hold between the metrics of one model, whatever the data (docs/protocol.md, metrics).
 
     ``values`` maps names like ``hr_10`` to values.  Raises ValueError that names ``where`` and the broken bound.
     """
@@ -61,7 +63,7 @@ def check_bounds(values: dict[str, float], where: str) -> None:
         high = hit[1] + (hit[5] - hit[1]) / 2 + (hit[10] - hit[5]) / 6
         chains["MAP@10 between its bounds from HR@1, HR@5 and HR@10"] = [low, values["map_10"], high]
     for bound, chain in chains.items():
-        if any(left > right + 1e-9 for left, right in zip(chain[:-1], chain[1:], strict=True)):
+        if any(left > right + 1e-9 for left, right in itertools.pairwise(chain)):
             raise ValueError(f"{where} breaks {bound}: {chain}")
 
 

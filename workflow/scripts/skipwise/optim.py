@@ -66,7 +66,10 @@ class RowAdam:
 
 
 def _drift_to_infinity(steps: int, betas: tuple[float, float]) -> np.ndarray:
-    """F(s) for s = 0..steps: Σ_{j≥1} r^j a(s+j), r = β1/√β2, a(t) = √(1−β2^t)/(1−β1^t); backwards F(s) = r (a(s+1) + F(s+1))."""
+    """F(s) for s = 0..steps: Σ_{j≥1} r^j a(s+j) with r = β1/√β2 and a(t) = √(1−β2^t)/(1−β1^t).
+
+    Computed backwards: F(s) = r (a(s+1) + F(s+1)).
+    """
     first, second = betas
     ratio = first / np.sqrt(second)
     # Past the last step the sum is started with a = 1, so far out that what is wrong with it has decayed below 1e-16.

@@ -49,7 +49,7 @@ def _draw_from_small_catalogue(rng: np.random.Generator, n_tracks: int, size: in
 def sampled_candidates(
     rng: np.random.Generator, n_tracks: int, size: int, contexts: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """Candidates of one group of sessions in the sampled evaluation (PROTOCOL: ranking candidates).
+    """Candidates of one group of sessions in the sampled evaluation (docs/protocol.md, ranking candidates).
 
     For each of G sessions: its own target, ``size`` uniformly drawn tracks that it did not observe, and the targets of the
     other sessions of the group.  ``contexts`` (G, L) holds the observed tracks, padded with 0; ``targets`` (G,).  Returns

@@ -33,7 +33,7 @@ def make_hr_ndcg_table(
     """All models of all data sets: metrics, mean over seeds, with a bootstrap interval over sessions.
 
     ``ranks`` and ``metric_files`` are parallel, one a run; ``simulated`` names the simulated data sets.  A session's value is
-    its mean over the seeds, and sessions are resampled.  Raises ValueError when a row breaks the bounds of PROTOCOL section 6.
+    its mean over the seeds, and sessions are resampled.  Raises ValueError when a row breaks the bounds of docs/protocol.md.
     """
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
     for rank_file, metric_file in zip(ranks, metric_files, strict=True):

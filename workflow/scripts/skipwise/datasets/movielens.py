@@ -1,4 +1,4 @@
-"""MovieLens 100K: explicit ratings, the negatives of people who rate (PROTOCOL: data sets, ml100k)."""
+"""MovieLens 100K: explicit ratings, the negatives of people who rate (docs/protocol.md, data sets, ml100k)."""
 
 import zipfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (PROTOCOL: data sets, MSSD columns)."""
+"""Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (docs/protocol.md, data sets, MSSD columns)."""
 
 import gzip
 import re

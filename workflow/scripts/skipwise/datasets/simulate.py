@@ -14,6 +14,7 @@ import bz2
 import datetime
 import gzip
 import io
+import itertools
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -224,7 +225,7 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     ).select(COLUMNS)
     bounds = np.searchsorted(session, np.linspace(0, n, listeners.logs + 1).astype(int))
     members = {}
-    for log, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for log, (start, stop) in enumerate(itertools.pairwise(bounds)):
         stamp = (first_day + datetime.timedelta(days=log)).strftime("%Y%m%d")
         members[f"training_set/log_0_{stamp}_000000000000.csv"] = frame[start:stop].write_csv().encode()
     _write_tar_gz(members, path)
@@ -290,9 +291,12 @@ def _write_lfm2b(plays: Plays, listeners: Listeners, rng: np.random.Generator, p
 
 def _write_tar_gz(members: dict[str, bytes], path: Path) -> None:
     # Times and names in the headers are fixed: the same simulation gives the same bytes.
-    with path.open("wb") as raw, gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=_TAR_TIME) as stream:
-        with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for name, content in members.items():
-                member = tarfile.TarInfo(name)
-                member.size, member.mtime = len(content), _TAR_TIME
-                archive.addfile(member, io.BytesIO(content))
+    with (
+        path.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=_TAR_TIME) as stream,
+        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime = len(content), _TAR_TIME
+            archive.addfile(member, io.BytesIO(content))

@@ -28,9 +28,8 @@ class Recommender(ABC):
             (settings.keys() - self.SETTINGS - self.OPTIONAL, "has no setting"),
         ):
             if wrong:
-                raise UserError(
-                    f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {', '.join(sorted(self.SETTINGS))}"
-                )
+                known = ", ".join(sorted(self.SETTINGS))
+                raise UserError(f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {known}")
         self.n_tracks = n_tracks
         self.settings = settings
 

@@ -1,4 +1,4 @@
-"""What all neural models share: item embeddings tied with the output, an encoder, a prediction head (PROTOCOL: models)."""
+"""What all neural models share: item embeddings tied with the output, an encoder, a prediction head (docs/protocol.md, models)."""
 
 from abc import abstractmethod
 

@@ -1,4 +1,4 @@
-"""Transformer encoder in the papers' form: learned positions, post-norm layers (P1 section 4, P2 section 4)."""
+"""Transformer encoder in the papers' form: learned positions, post-norm layers (P1 and P2)."""
 
 import torch
 from torch import Tensor, nn

@@ -1,7 +1,7 @@
 """Sessions: from plays to the sampled, labelled sessions and their split.
 
 Every step is a DuckDB statement in an ``.sql`` file beside this module, which reads the tables of the steps before it and
-takes named parameters.  PROTOCOL: sessions, derived skips, split.
+takes named parameters.  docs/protocol.md, sessions, derived skips, split.
 """
 
 from pathlib import Path
