@@ -39,5 +39,16 @@ format: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements-test.txt
 	touch $@
 
+# Locks what envs/*.in ask for. The local build tag of torch is cut off: an index serves the version without it.
+lock:
+	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet --requirement envs/requirements.in
+	(echo "# Made by \`make lock\` from requirements.in. Exact versions of everything that the workflow needs."; \
+		.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//') > envs/requirements.txt
+	.venv/lock/bin/python -m pip install --quiet --requirement envs/requirements-test.in
+	(echo "# Made by \`make lock\` from requirements-test.in. What the tests and checks need beside requirements.txt."; \
+		.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' | grep -vxFf envs/requirements.txt) > envs/requirements-test.txt
+	rm -rf .venv/lock
+
 clean:
 	rm -rf results logs benchmarks .snakemake

@@ -35,7 +35,9 @@ class Recommender(ABC):
 
     @abstractmethod
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
-        """Learn from ``train``; ``valid`` may choose when to stop.  Returns the rows of ``history``, [] where there are no epochs.
+        """Learn from ``train``; ``valid`` may choose when to stop.
+
+        Returns the rows of ``history``, [] where there are no epochs.
 
         All randomness comes from ``seed``: the same seed and number of threads give the same model.
         """

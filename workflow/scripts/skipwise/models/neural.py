@@ -1,4 +1,4 @@
-"""What all neural models share: item embeddings tied with the output, an encoder, a prediction head (docs/protocol.md, models)."""
+"""What all neural models share: embeddings tied with the output, an encoder, a head (docs/protocol.md, models)."""
 
 from abc import abstractmethod
 
@@ -33,7 +33,7 @@ class Dropout(nn.Module):
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer with Xavier-uniform weights and zero bias from the given generator."""
-    layer = nn.Linear(inputs, outputs)
+    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer

@@ -1,0 +1,80 @@
+"""Small sessions and settings that several tests use."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from skipwise.config import run_settings
+from skipwise.sequences import Ragged, Sequences
+from snakemake.utils import update_config
+
+ROOT = Path(__file__).parents[1]
+
+# Sizes at which a model is trained in a second.
+SMALL = {
+    "neural": {
+        "dimension": 32,
+        "dropout": 0.1,
+        "batch_size": 16,
+        "sampled_candidates": 30,
+        "max_epochs": 12,
+        "patience": 4,
+        "validation_sessions": 100,
+    },
+    "model_registry": {
+        "wrmf": {"settings": {"factors": 8, "iterations": 5}},
+        "sasrec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
+    },
+}
+
+
+def default_config(*overlays: dict) -> dict:
+    """The default configuration with its data sets, and overlays merged in as --configfile does it."""
+    config: dict = {}
+    for name in ("config.yaml", "datasets.yaml"):
+        update_config(config, yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+    for overlay in overlays:
+        update_config(config, overlay)
+    return config
+
+
+def settings_of(model: str, variant: str) -> dict:
+    """The settings of a run of the default configuration at a small size."""
+    return run_settings(default_config(SMALL), model, variant)
+
+
+def sequences(tracks: list[list[int]], skipped: list[list[bool]] | None = None, targets=None, unseen=None) -> Sequences:
+    """Sequences from lists, with session ids from 1."""
+    skipped = skipped or [[False] * len(session) for session in tracks]
+    return Sequences(
+        np.arange(1, len(tracks) + 1, dtype=np.int32),
+        _ragged(tracks, np.int32),
+        _ragged(skipped, bool),
+        np.array(targets if targets is not None else [0] * len(tracks), np.int32),
+        _ragged(unseen if unseen is not None else [[]] * len(tracks), np.int32),
+    )
+
+
+def _ragged(rows: list[list], kind) -> Ragged:
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    return Ragged(np.array([value for row in rows for value in row], kind), offsets)
+
+
+def random_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (3, 15)) -> Sequences:
+    """Sessions of random tracks of which 40 % are skipped, the last never."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(lengths[0], lengths[1] + 1, n)
+    tracks = [rng.integers(1, n_tracks + 1, size).tolist() for size in sizes]
+    skipped = [[*(rng.random(size - 1) < 0.4).tolist(), False] for size in sizes]
+    unseen = [rng.integers(1, n_tracks + 1, rng.integers(0, 4)).tolist() for _ in range(n)]
+    return sequences(tracks, skipped, rng.integers(1, n_tracks + 1, n), unseen)
+
+
+def cyclic_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (5, 12)) -> Sequences:
+    """Sessions that walk round a circle of tracks, 1 → 2 → … → N → 1; the target is the next one.  Nothing is skipped."""
+    rng = np.random.default_rng(seed)
+    tracks = [
+        ((start + np.arange(size)) % n_tracks + 1).tolist()
+        for start, size in zip(rng.integers(0, n_tracks, n), rng.integers(lengths[0], lengths[1] + 1, n), strict=True)
+    ]
+    return sequences(tracks, targets=[session[-1] % n_tracks + 1 for session in tracks])

@@ -1,0 +1,221 @@
+"""The contract that every model keeps, and what holds for the neural ones."""
+
+import numpy as np
+import pytest
+import torch
+from examples import cyclic_sessions, random_sessions, settings_of
+from safetensors.torch import load_file, save_file
+from skipwise.errors import UserError
+from skipwise.models import available, find_model
+from skipwise.models.neural import Dropout, NeuralRecommender
+
+RUNS = [
+    ("popularity", "orig"),
+    ("session-popularity", "orig"),
+    ("wrmf", "orig"),
+    ("sasrec", "orig"),
+    ("sasrec", "contrastive-item"),
+    ("sasrec", "contrastive-hidden"),
+]
+NEURAL = ["sasrec"]
+N_TRACKS = 50
+
+
+def fitted(model, variant, seed=3, train=None, n_tracks=N_TRACKS):
+    recommender = find_model(model)(n_tracks, settings_of(model, variant))
+    train = train or random_sessions(60, n_tracks, seed=1)
+    history = recommender.fit(train, train_targets(train), seed=seed, threads=1)
+    return recommender, history
+
+
+def train_targets(sessions):
+    """Validation sessions: the contexts of ``sessions``, each with its own last track as the target."""
+    last = sessions.tracks.values[sessions.tracks.offsets[1:] - 1]
+    return type(sessions)(sessions.session_id, sessions.tracks, sessions.skipped, last, sessions.unseen_skips)
+
+
+def test_registry_holds_the_model_files():
+    assert {model for model, _ in RUNS} <= set(available())
+    assert "neural" not in available()
+    with pytest.raises(UserError, match=r"unknown model 'sasrek'; the models are .*sasrec"):
+        find_model("sasrek")
+
+
+@pytest.mark.parametrize(("model", "variant"), RUNS)
+class TestContract:
+    def test_scores_have_a_column_for_every_track_and_are_finite(self, model, variant):
+        recommender, _ = fitted(model, variant)
+        contexts = random_sessions(7, N_TRACKS, seed=2)
+        scores = recommender.score(contexts)
+        assert scores.shape == (7, N_TRACKS + 1)
+        assert scores.dtype == torch.float32
+        assert torch.isfinite(scores).all()
+
+    def test_a_score_does_not_depend_on_the_other_sessions_of_the_batch(self, model, variant):
+        recommender, _ = fitted(model, variant)
+        contexts = random_sessions(9, N_TRACKS, seed=2)
+        together = recommender.score(contexts)
+        alone = torch.cat([recommender.score(contexts.take(np.array([i]))) for i in range(9)])
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+    def test_the_target_and_the_unseen_skips_are_never_looked_at(self, model, variant):
+        recommender, _ = fitted(model, variant)
+        contexts = random_sessions(5, N_TRACKS, seed=2)
+        other = type(contexts)(
+            contexts.session_id,
+            contexts.tracks,
+            contexts.skipped,
+            contexts.target[::-1],
+            contexts.unseen_skips.take(np.arange(5)[::-1]),
+        )
+        assert torch.equal(recommender.score(contexts), recommender.score(other))
+
+    def test_the_same_seed_gives_the_same_model_and_another_seed_another(self, model, variant):
+        contexts = random_sessions(5, N_TRACKS, seed=2)
+        first, again, other = (fitted(model, variant, seed)[0].score(contexts) for seed in (3, 3, 4))
+        assert torch.equal(first, again)
+        if model not in ("popularity", "session-popularity"):
+            assert not torch.equal(first, other)
+
+    def test_fitting_leaves_the_global_generators_alone(self, model, variant):
+        torch.manual_seed(5)
+        np.random.seed(5)
+        before = torch.get_rng_state(), np.random.get_state()[1].copy()
+        fitted(model, variant)
+        assert torch.equal(before[0], torch.get_rng_state())
+        assert np.array_equal(before[1], np.random.get_state()[1])
+
+    def test_a_saved_model_scores_the_same(self, model, variant, tmp_path):
+        recommender, _ = fitted(model, variant)
+        save_file(recommender.state(), tmp_path / "model.safetensors")
+        loaded = find_model(model)(N_TRACKS, recommender.settings)
+        loaded.load_state(load_file(tmp_path / "model.safetensors"))
+        contexts = random_sessions(5, N_TRACKS, seed=2)
+        assert torch.equal(recommender.score(contexts), loaded.score(contexts))
+
+    def test_an_unknown_or_missing_setting_is_named(self, model, variant):
+        settings = settings_of(model, variant)
+        with pytest.raises(UserError, match=rf"model_registry\.{model}: the model has no setting 'layerss'"):
+            find_model(model)(N_TRACKS, settings | {"layerss": 3})
+        for name in sorted(find_model(model).SETTINGS):
+            with pytest.raises(UserError, match=f"needs the setting '{name}'"):
+                find_model(model)(N_TRACKS, {key: value for key, value in settings.items() if key != name})
+
+
+@pytest.mark.parametrize("model", NEURAL)
+class TestNeural:
+    def network(self, model, **settings):
+        recommender: NeuralRecommender = find_model(model)(N_TRACKS, settings_of(model, "orig") | settings)
+        recommender.initialise(1)
+        recommender.network.eval()
+        return recommender
+
+    def test_a_causal_model_does_not_see_later_tracks(self, model):
+        recommender = self.network(model)
+        tracks = torch.from_numpy(random_sessions(1, N_TRACKS, seed=2, lengths=(12, 12)).tracks.padded().astype("int64"))
+        changed = tracks.clone()
+        changed[0, 7] = tracks[0, 7] % N_TRACKS + 1
+        with torch.inference_mode():
+            first, second = (recommender.network(recommender.table[t], t > 0)[0] for t in (tracks, changed))
+        assert recommender.causal
+        assert torch.equal(first[:7], second[:7])
+        assert not torch.allclose(first[7:], second[7:])
+
+    def test_padding_changes_nothing(self, model):
+        recommender = self.network(model)
+        tracks = torch.from_numpy(random_sessions(1, N_TRACKS, seed=2, lengths=(8, 8)).tracks.padded().astype("int64"))
+        padded = torch.cat([tracks, torch.zeros(1, 4, dtype=torch.int64)], dim=1)
+        recommender.table[0] = 1e6
+        with torch.inference_mode():
+            short = recommender.network(recommender.table[tracks], tracks > 0)
+            long = recommender.network(recommender.table[padded], padded > 0)
+        torch.testing.assert_close(short, long[:, :8], rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("variant", ["orig", "contrastive-item", "contrastive-hidden"])
+    def test_the_history_says_what_happened(self, model, variant):
+        _, history = fitted(model, variant)
+        assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+        best = max(history, key=lambda row: row["valid_ndcg_10"])
+        assert [row["epoch"] for row in history if row["best"]] == [best["epoch"]]
+        for row in history:
+            expected = row["loss_nll"] + (row["loss_nce"] or 0)
+            assert row["loss"] == pytest.approx(expected, rel=1e-5)
+            assert (row["loss_nce"] is None) == (variant == "orig")
+
+    def test_the_model_is_left_at_its_best_epoch(self, model):
+        train = random_sessions(60, N_TRACKS, seed=1)
+        recommender, history = fitted(model, "orig", train=train)
+        from skipwise import metrics
+        from skipwise.evaluation import validation_ranks
+
+        value = metrics.ndcg(validation_ranks(recommender, train_targets(train)), 10).mean()
+        assert value == pytest.approx(max(row["valid_ndcg_10"] for row in history), rel=1e-9)
+
+    def test_it_learns_a_cycle_by_heart(self, model):
+        train = cyclic_sessions(200, 30, seed=1)
+        recommender, history = fitted(model, "orig", train=train, n_tracks=30)
+        assert history[-1]["loss_nll"] < 0.5
+        contexts = cyclic_sessions(20, 30, seed=2)
+        assert (recommender.score(contexts)[:, 1:].argmax(1).numpy() + 1 == contexts.target).mean() > 0.9
+
+    def test_a_diverged_training_is_one_clear_error(self, model):
+        recommender = find_model(model)(N_TRACKS, settings_of(model, "orig") | {"learning_rate": 1e30})
+        train = random_sessions(60, N_TRACKS, seed=1)
+        with pytest.raises(UserError, match="lower neural.learning_rate"):
+            recommender.fit(train, train_targets(train), seed=1, threads=1)
+
+
+class TestTransformer:
+    @pytest.mark.parametrize("causal", [True, False])
+    def test_it_equals_torchs_own_layers_on_the_same_weights(self, causal):
+        from skipwise.models.transformer import TransformerEncoder
+
+        settings = {"dimension": 16, "heads": 4, "layers": 2, "feed_forward": 24, "dropout": 0.0}
+        encoder = TransformerEncoder(settings, 12, causal=causal, generator=torch.Generator().manual_seed(1)).eval()
+        layers = [
+            torch.nn.TransformerEncoderLayer(16, 4, 24, dropout=0.0, batch_first=True, norm_first=False).eval()
+            for _ in range(2)
+        ]
+        for theirs, ours in zip(layers, encoder.layers, strict=True):
+            weights = {
+                "self_attn.in_proj_weight": ours.attention_in.weight,
+                "self_attn.in_proj_bias": ours.attention_in.bias,
+                "self_attn.out_proj.weight": ours.attention_out.weight,
+                "self_attn.out_proj.bias": ours.attention_out.bias,
+                "linear1.weight": ours.inner.weight,
+                "linear1.bias": ours.inner.bias,
+                "linear2.weight": ours.outer.weight,
+                "linear2.bias": ours.outer.bias,
+                "norm1.weight": ours.attention_norm.weight,
+                "norm1.bias": ours.attention_norm.bias,
+                "norm2.weight": ours.feed_forward_norm.weight,
+                "norm2.bias": ours.feed_forward_norm.bias,
+            }
+            theirs.load_state_dict(weights)
+        x = torch.randn(3, 9, 16, generator=torch.Generator().manual_seed(2))
+        real = torch.arange(9) < torch.tensor([9, 5, 1]).unsqueeze(1)
+        mask = torch.ones(9, 9, dtype=torch.bool).triu(1) if causal else None
+        with torch.no_grad():
+            expected = x + encoder.positions[:9]
+            for layer in layers:
+                expected = layer(expected, src_mask=mask, src_key_padding_mask=~real)
+            ours = encoder(x, real)
+        torch.testing.assert_close(ours[real], expected[real], rtol=1e-4, atol=1e-5)
+
+
+class TestDropout:
+    def test_it_drops_the_rate_and_keeps_the_mean(self):
+        dropout = Dropout(0.2, torch.Generator().manual_seed(1)).train()
+        out = dropout(torch.ones(1000, 1000))
+        assert (out == 0).float().mean().item() == pytest.approx(0.2, abs=0.002)
+        assert out.max().item() == pytest.approx(1 / 0.8, rel=1e-4)
+        assert out.mean().item() == pytest.approx(1.0, abs=0.003)
+
+    def test_masks_are_independent_in_rows_and_columns(self):
+        kept = (Dropout(0.5, torch.Generator().manual_seed(1)).train()(torch.ones(2000, 64)) > 0).double()
+        correlation = torch.corrcoef(kept.T) - torch.eye(64, dtype=torch.float64)
+        assert correlation.abs().max().item() < 0.12  # over 5 standard deviations of a correlation of 2,000 pairs
+
+    def test_it_does_nothing_in_evaluation(self):
+        x = torch.randn(5, 5)
+        assert Dropout(0.9, torch.Generator()).eval()(x) is x

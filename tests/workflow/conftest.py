@@ -1,0 +1,85 @@
+"""Copies of the project in empty folders, and Snakemake as a user calls it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from examples import ROOT
+
+TINY = "tests/workflow/tiny.yaml"
+
+
+class Project:
+    """A copy of the project in which Snakemake can run."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.split("\0")):
+            if (ROOT / name).is_file():
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, target)
+
+    def __truediv__(self, path: str) -> Path:
+        return self.folder / path
+
+    def snakemake(self, *arguments: str, cores: int = 1, configs: tuple[str, ...] = (TINY,)) -> subprocess.CompletedProcess:
+        """Run Snakemake with the default configuration and overlays; output and errors come back together in ``stdout``."""
+        overlay = ["--configfile", *configs] if configs else []
+        return subprocess.run(
+            [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores), *overlay],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            env=os.environ | {"NO_COLOR": "1"},
+        )
+
+    def made(self, *arguments: str, **options) -> str:
+        """Run Snakemake, which must succeed; gives what it printed."""
+        done = self.snakemake(*arguments, **options)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def planned(self, *configs: str, target: str = "all") -> list[str]:
+        """The messages of the jobs that a dry run would start."""
+        printed = self.made("--dry-run", target, configs=(TINY, *configs))
+        return re.findall(r"^Job \d+: (.*)$", printed, re.MULTILINE)
+
+    def overlay(self, name: str, text: str) -> str:
+        """Write a configuration overlay and give its path."""
+        (self.folder / name).write_text(text, encoding="utf-8")
+        return name
+
+    def results(self) -> dict[str, bytes]:
+        """Bytes of every table and figure."""
+        folders = (self.folder / "results" / name for name in ("tables", "figures"))
+        return {path.name: path.read_bytes() for folder in folders for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Project:
+    """The tiny run, made on two cores from empty ``resources`` and ``results``.  Tests must not change its results."""
+    project = Project(tmp_path_factory.mktemp("finished"))
+    assert not (project / "results").exists()
+    assert not (project / "resources/raw").exists()
+    project.made(cores=2)
+    return project
+
+
+@pytest.fixture
+def project(tmp_path) -> Project:
+    """A fresh copy of the project without results."""
+    return Project(tmp_path)

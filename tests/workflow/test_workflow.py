@@ -1,0 +1,180 @@
+"""The workflow as a whole: style, plans, a run from empty folders, what a change runs again."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import Project
+from examples import ROOT
+
+from skipwise import metrics
+from skipwise.artifacts import read_artifact, read_json
+from skipwise.columns import ARTIFACTS, hr_ndcg_table
+from skipwise.runs import load_model
+
+OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
+
+
+def tool(*command: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+class TestStyle:
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ("snakemake", "--lint"),
+            ("snakefmt", "--check", "Snakefile", "workflow"),
+            ("ruff", "check", "."),
+            ("ruff", "format", "--check", "."),
+        ],
+        ids=" ".join,
+    )
+    def test_it_passes(self, command):
+        done = tool(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+class TestPlan:
+    def test_the_default_runs_all_models_on_all_data_sets(self, project):
+        printed = project.made("--dry-run", configs=())
+        assert printed.count("Training sasrec contrastive-item") == 3
+        assert printed.count("Training") == 18
+
+    @pytest.mark.parametrize("overlay", OVERLAYS)
+    def test_every_overlay_plans(self, project, overlay):
+        # Raw files that only their owners have are stood in for by empty ones: a plan does not read them.
+        for name in (
+            "mssd/training_set_0.tar.gz",
+            "mssd/training_set_1.tar.gz",
+            "lfm2b/listening-events.tsv.bz2",
+            "lfm1k/lastfm-dataset-1K.tar.gz",
+        ):
+            path = project / "resources/raw" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        printed = project.made("--dry-run", configs=(f"config/{overlay}",))
+        assert "make_hr_ndcg_table" in printed
+
+    def test_missing_data_is_one_clear_line(self, project):
+        done = project.snakemake("--dry-run", configs=("config/paper.yaml",))
+        assert done.returncode != 0
+        assert "ask Spotify Research" in done.stdout
+        assert "resources/raw/mssd/" in done.stdout
+        assert "Traceback" not in done.stdout
+
+
+class TestRun:
+    def test_every_artifact_has_its_schema_and_its_order(self, finished):
+        seen = set()
+        for path in (finished / "results").rglob("*.parquet"):
+            name = path.stem
+            artifact = hr_ndcg_table(_metric_names()) if name == "hr_ndcg" else ARTIFACTS[name]
+            table = pq.read_table(path, partitioning=None)
+            assert table.schema.equals(artifact.schema), path
+            assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
+            if artifact.order:
+                assert table.equals(table.sort_by([(column, "ascending") for column in artifact.order])), path
+                assert table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows, path
+            seen.add(name)
+        assert seen == ARTIFACTS.keys() | {"hr_ndcg"}
+
+    def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
+        table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
+        assert len(table) == 3 * 6 * 2
+        assert {row["data"] for row in table} == {"simulated"}
+        for row in table:
+            metrics.check_bounds({name: row[name] for name in _metric_names()}, str(row["model"]))
+            for name in _metric_names():
+                assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+            if row["candidates"] == "sampled":
+                full = next(other for other in table if other["candidates"] == "full" and _same_run(other, row))
+                assert row["hr_10"] >= full["hr_10"]
+
+    def test_pages_and_figures_say_simulated(self, finished):
+        for name in ("tables/hr_ndcg.html", "tables/datasets.html", "tables/hr_ndcg.tex", "figures/hit_rates.svg"):
+            assert "simulated" in (finished / "results" / name).read_text(encoding="utf-8").lower(), name
+
+    def test_a_model_folder_says_what_was_run(self, finished):
+        folder = finished / "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        run = read_json(folder / "run.json")
+        assert run["settings"]["query"] == "hidden"
+        assert run["settings"]["tau"] == 0.1
+        assert read_artifact("history", folder / "history.parquet").num_rows == run["epochs"] == 2
+        assert load_model(folder).n_tracks == run["n_tracks"]
+
+    def test_nothing_is_left_to_do(self, finished):
+        assert finished.planned() == []
+        assert "Nothing to be done" in finished.made(cores=2)
+
+    def test_no_half_written_file_is_left(self, finished):
+        assert not [path for path in (finished / "results").rglob("*") if "partial" in path.name or path.name == ".duckdb"]
+
+    def test_one_core_in_another_folder_gives_the_same_bytes(self, finished, project):
+        project.made(cores=1)
+        theirs, ours = finished.results(), project.results()
+        assert ours.keys() == theirs.keys()
+        assert len(ours) == 9
+        assert [name for name in ours if ours[name] != theirs[name]] == []
+
+
+class TestRerun:
+    """What a change runs again, planned on a copy of the finished run."""
+
+    @pytest.fixture
+    def copy(self, finished, tmp_path) -> Project:
+        shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+        copy = object.__new__(Project)
+        copy.folder = tmp_path / "copy"
+        assert copy.planned() == []
+        return copy
+
+    def trained(self, messages: list[str]) -> set[tuple[str, str]]:
+        words = (message.split() for message in messages if message.startswith("Training"))
+        return {(model, variant) for _, model, variant, *_ in words}
+
+    def test_tau_retrains_the_contrastive_variants_only(self, copy):
+        overlay = copy.overlay("tau.yaml", "contrastive: {tau: 0.2}\n")
+        planned = copy.planned(overlay)
+        assert self.trained(planned) == {("sasrec", "contrastive-item"), ("sasrec", "contrastive-hidden")}
+        assert not [message for message in planned if message.startswith(("Simulating", "Reading", "Labelling", "Splitting"))]
+
+    def test_a_changed_loss_retrains_the_neural_models_only(self, copy):
+        with (copy / "workflow/scripts/skipwise/losses.py").open("a", encoding="utf-8") as source:
+            source.write("\n# changed\n")
+        assert {model for model, _ in self.trained(copy.planned())} == {"sasrec"}
+
+    def test_a_changed_cutoff_retrains_nothing(self, copy):
+        overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
+        planned = copy.planned(overlay)
+        assert len([message for message in planned if message.startswith("Metrics")]) == 18
+        assert not [message for message in planned if message.startswith(("Training", "Ranking"))]
+        copy.made("results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2)
+        assert "hr_50_low" in (copy / "results/tables/hr_ndcg.csv").read_text().splitlines()[0]
+
+    def test_a_new_variant_is_a_line_and_trains_nothing_else(self, copy):
+        overlay = copy.overlay(
+            "variant.yaml", "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: 0.05}}}}\n"
+        )
+        assert self.trained(copy.planned(overlay)) == {("sasrec", "contrastive-cold")}
+
+    def test_more_sessions_keep_the_raw_data_and_the_events(self, copy):
+        overlay = copy.overlay("sessions.yaml", "sessions: {n_sessions: 300}\n")
+        planned = copy.planned(overlay)
+        assert len([message for message in planned if message.startswith("Labelling")]) == 3
+        assert not [message for message in planned if message.startswith(("Simulating", "Reading"))]
+
+
+def _metric_names() -> list[str]:
+    config = yaml.safe_load((ROOT / "config/config.yaml").read_text(encoding="utf-8"))
+    return [f"{name}_{k}" for name, ks in config["metrics"].items() for k in ks]
+
+
+def _same_run(one: dict, other: dict) -> bool:
+    return all(one[key] == other[key] for key in ("dataset", "split", "model", "variant"))
