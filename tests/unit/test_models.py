@@ -161,7 +161,7 @@ class TestNeural:
     def test_a_diverged_training_is_one_clear_error(self, model):
         recommender = find_model(model)(N_TRACKS, settings_of(model, "orig") | {"learning_rate": 1e30})
         train = random_sessions(60, N_TRACKS, seed=1)
-        with pytest.raises(UserError, match="lower neural.learning_rate"):
+        with pytest.raises(UserError, match=r"lower neural\.learning_rate"):
             recommender.fit(train, train_targets(train), seed=1, threads=1)
 
 

@@ -6,7 +6,6 @@ import tarfile
 import threading
 
 import pytest
-
 from skipwise.datasets.simulate import simulate_raw
 
 HEADER = "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,"
@@ -128,7 +127,7 @@ def downloaded(address: str, md5: str) -> str:
     return (
         "datasets: [served]\nregistry:\n  served:\n    form: movielens\n    skipped_when: rating < 4\n"
         "    skip_rule: {name: given}\n    session_gap: 1200\n"
-        f"    files: [{{name: u.data, urls: ['{address}/absent/u.data', '{address}/u.data'], md5: {md5}}}]\n"
+        f"    files: [{{name: u.data, urls: ['{address}/absent/u.data', '{address}/u.data'], md5: '{md5}'}}]\n"
     )
 
 

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from conftest import Project
 from examples import ROOT
-
 from skipwise import metrics
 from skipwise.artifacts import read_artifact, read_json
 from skipwise.columns import ARTIFACTS, hr_ndcg_table

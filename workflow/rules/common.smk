@@ -1,5 +1,6 @@
 # The check of the configuration, and named functions for inputs and params.
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,7 +30,10 @@ except UserError as error:
 
 def code(*modules):
     """Library files that define the numbers of an output. Snakemake does not see imports, so they are named as input."""
-    return [workflow.source_path(f"../scripts/skipwise/{module}") for module in modules]
+    # Relative to the working folder, so that a folder that is moved or mounted elsewhere is still up to date:
+    # workflow.source_path() would give, and Snakemake remember, an absolute path.
+    library = os.path.relpath(Path(workflow.basedir, "workflow", "scripts", "skipwise"))
+    return [os.path.join(library, module) for module in modules]
 
 
 def regex_of(datasets):

@@ -1,0 +1,351 @@
+"""Metrics: arithmetic by hand, a brute force that sorts, scikit-learn, and the bounds between them."""
+
+import math
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skipwise.artifacts import read_artifact, write_artifact
+from skipwise.columns import ARTIFACTS
+from skipwise.metrics import (
+    CUTOFFS,
+    average_precision,
+    check_bounds,
+    compute_metrics,
+    hit_rate,
+    ndcg,
+    pairwise_accuracy,
+    per_session,
+    summarise,
+)
+from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
+
+log2 = math.log2
+nan = math.nan
+
+
+def test_values_by_hand():
+    rank = np.array([1.0, 2.0, 5.0, 6.0, 10.0, 11.0, nan])
+    assert hit_rate(rank, 1).tolist() == [1, 0, 0, 0, 0, 0, 0]
+    assert hit_rate(rank, 5).tolist() == [1, 1, 1, 0, 0, 0, 0]
+    assert hit_rate(rank, 10).tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert ndcg(rank, 5).tolist() == pytest.approx([1, 1 / log2(3), 1 / log2(6), 0, 0, 0, 0], abs=1e-15)
+    assert ndcg(rank, 10).tolist() == pytest.approx([1, 1 / log2(3), 1 / log2(6), 1 / log2(7), 1 / log2(11), 0, 0], abs=1e-15)
+    assert average_precision(rank, 10).tolist() == pytest.approx([1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 0, 0], abs=1e-15)
+
+
+def test_integer_ranks_give_the_same():
+    rank = np.array([1, 2, 10, 11], np.int32)
+    for metric in (hit_rate, ndcg, average_precision):
+        assert metric(rank, 10).tolist() == metric(rank.astype(np.float64), 10).tolist()
+
+
+def test_every_metric_at_every_cutoff():
+    values = per_session(np.array([3.0]), {"hr": [1, 3], "ndcg": [3], "map": [2, 3]})
+    expected = {("hr", 1): 0, ("hr", 3): 1, ("ndcg", 3): 1 / 2, ("map", 2): 0, ("map", 3): 1 / 3}
+    assert {key: value.tolist() for key, value in values.items()} == {key: [value] for key, value in expected.items()}
+    assert set(per_session(np.array([3.0]))) == {(name, k) for name, ks in CUTOFFS.items() for k in ks}
+
+
+def brute_force(scores: list[float], target: int, k: int) -> tuple[float, float, float]:
+    """HR, NDCG and AP by sorting: the target comes behind every track of equal score."""
+    order = sorted(range(len(scores)), key=lambda track: (-scores[track], track == target))
+    hits, gain, precisions = 0, 0.0, 0.0
+    for position, track in enumerate(order[:k], start=1):
+        if track == target:
+            hits += 1
+            gain += 1 / log2(position + 1)
+            precisions += hits / position
+    return hits, gain, precisions
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=30), st.integers(1, 25), st.data())
+def test_brute_force_agrees(scores, k, data):
+    target = data.draw(st.integers(0, len(scores) - 1))
+    rank = np.array([float(sum(score >= scores[target] for score in scores))])
+    hits, gain, precision = brute_force(scores, target, k)
+    assert hit_rate(rank, k)[0] == hits
+    assert ndcg(rank, k)[0] == pytest.approx(gain, abs=1e-12)
+    assert average_precision(rank, k)[0] == pytest.approx(precision, abs=1e-12)
+
+
+def test_scikit_learn_agrees():
+    rng = np.random.default_rng(4)
+    scores = np.stack([rng.permutation(40) for _ in range(300)]).astype(np.float64)  # no ties
+    target = rng.integers(0, 40, 300)
+    relevant = np.eye(40)[target]
+    rank = (scores >= scores[np.arange(300), target][:, None]).sum(1)
+    for k in (1, 5, 10, 20):
+        assert hit_rate(rank, k).mean() == pytest.approx(top_k_accuracy_score(target, scores, k=k, labels=range(40)), abs=1e-9)
+        assert ndcg(rank, k).mean() == pytest.approx(ndcg_score(relevant, scores, k=k), abs=1e-9)
+    reciprocal = label_ranking_average_precision_score(relevant, scores)
+    assert average_precision(rank, 40).mean() == pytest.approx(reciprocal, abs=1e-9)
+    first = rank <= 10
+    cut = label_ranking_average_precision_score(relevant[first], scores[first]) * first.mean()
+    assert average_precision(rank, 10).mean() == pytest.approx(cut, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("rank", "skip_rank", "expected"),
+    [(1, 2, 1), (2, 1, 0), (3, 3, 0), (7, nan, 1), (nan, 7, 0), (nan, nan, nan)],
+)
+def test_pairwise_accuracy(rank, skip_rank, expected):
+    value = pairwise_accuracy(np.array([float(rank)]), np.array([float(skip_rank)]))
+    np.testing.assert_array_equal(value, [expected])
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=20))
+def test_ranks_decide_which_score_is_higher(scores):
+    rank = [float(sum(other >= score for other in scores)) for score in scores]
+    for skip in range(1, len(scores)):
+        before = pairwise_accuracy(np.array(rank[:1]), np.array(rank[skip : skip + 1]))[0]
+        assert before == (scores[0] > scores[skip])
+
+
+# --- bounds
+
+
+def means(rank) -> dict[str, float]:
+    values = per_session(np.array(rank, np.float64))
+    return {f"{name}_{k}": float(value.mean()) for (name, k), value in values.items()}
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.integers(1, 30), st.just(nan)), min_size=1, max_size=40))
+def test_ranks_never_break_the_bounds(rank):
+    check_bounds(means(rank), "here")
+
+
+@pytest.mark.parametrize("rank", [1, 2, 5, 6, 10, 20, 21, nan])
+def test_bounds_hold_where_they_are_tight(rank):
+    check_bounds(means([rank] * 7), "here")
+
+
+# HR@1 + (HR@5−HR@1)/5 + (HR@10−HR@5)/10 = 0.24 ≤ MAP@10 ≤ HR@1 + (HR@5−HR@1)/2 + (HR@10−HR@5)/6 = 0.3583…
+GOOD = {"hr_1": 0.15, "hr_5": 0.5, "hr_10": 0.7, "hr_20": 0.8, "ndcg_5": 0.3, "ndcg_10": 0.4, "ndcg_20": 0.5, "map_10": 0.25}
+LOW = 0.15 + (0.5 - 0.15) / 5 + (0.7 - 0.5) / 10
+HIGH = 0.15 + (0.5 - 0.15) / 2 + (0.7 - 0.5) / 6
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"map_10": LOW},
+        {"map_10": HIGH},
+        {"ndcg_5": 0.5},
+        {"ndcg_10": 0.0},
+        {"hr_1": 0.5, "map_10": 0.53},
+        {"hr_20": 1.0},
+        {"hr_20": 0.7},
+    ],
+)
+def test_values_within_the_bounds_are_accepted(change):
+    check_bounds(GOOD | change, "here")
+
+
+@pytest.mark.parametrize(
+    ("change", "bound"),
+    [
+        ({"hr_1": -0.01}, "0 ≤ HR@k ≤ 1, rising with k"),
+        ({"hr_1": 0.51}, "0 ≤ HR@k ≤ 1, rising with k"),
+        ({"hr_5": 0.71}, "0 ≤ HR@k ≤ 1, rising with k"),
+        ({"hr_10": 0.81}, "0 ≤ HR@k ≤ 1, rising with k"),
+        ({"hr_20": 1.01}, "0 ≤ HR@k ≤ 1, rising with k"),
+        ({"ndcg_5": 0.501}, "0 ≤ NDCG@5 ≤ HR@5"),
+        ({"ndcg_10": 0.701}, "0 ≤ NDCG@10 ≤ HR@10"),
+        ({"ndcg_20": 0.801}, "0 ≤ NDCG@20 ≤ HR@20"),
+        ({"ndcg_10": -0.001}, "0 ≤ NDCG@10 ≤ HR@10"),
+        ({"map_10": LOW - 1e-6}, "MAP@10 between its bounds"),
+        ({"map_10": HIGH + 1e-6}, "MAP@10 between its bounds"),
+    ],
+)
+def test_each_broken_bound_is_named(change, bound):
+    with pytest.raises(ValueError, match="^mssd, sasrec breaks ") as caught:
+        check_bounds(GOOD | change, "mssd, sasrec")
+    assert f"breaks {bound}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["hr_10", "ndcg_10", "map_10"])
+def test_a_value_that_is_no_number_satisfies_no_bound(name):
+    with pytest.raises(ValueError, match="breaks"):
+        check_bounds(GOOD | {name: nan}, "here")
+
+
+def test_cutoffs_may_be_few():
+    check_bounds({"hr_10": 0.4}, "here")
+    check_bounds({"hr_3": 0.4, "ndcg_7": 0.6, "map_10": 0.2}, "here")  # no hit rate at 7: nothing to compare with
+    with pytest.raises(ValueError, match="0 ≤ MAP@10 ≤ HR@10"):
+        check_bounds({"hr_10": 0.4, "map_10": 0.5}, "here")
+
+
+def test_the_maps_of_the_papers_break_the_bounds():
+    """P2 prints for SASRec on MSSD an HR@1 of .377 and a MAP@10 of .397, but .377 + .238 / 5 + .081 / 10 = .4327."""
+    with pytest.raises(ValueError, match="MAP@10 between its bounds"):
+        check_bounds({"hr_1": 0.377, "hr_5": 0.615, "hr_10": 0.696, "hr_20": 0.767, "map_10": 0.397}, "P2, MSSD, SASRec")
+
+
+# --- summary
+
+CONFIGURED = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
+
+# rank_full, rank_sampled, is_repeat, skip_ranks
+TEN = [
+    (1, 1, True, [2]),
+    (2, 1, False, [1, 30]),
+    (5, 2, True, []),
+    (6, 3, False, [6]),
+    (10, 5, False, [None]),
+    (11, 6, True, []),
+    (20, 10, False, []),
+    (21, 11, False, []),
+    (None, 21, True, [4, None]),
+    (3, None, False, []),
+]
+
+
+def ranks_table(rows) -> pa.Table:
+    full, sampled, repeat, skips = zip(*rows, strict=True)
+    n = len(rows)
+    return pa.table(
+        {
+            "session_id": range(n),
+            "rank_full": full,
+            "rank_sampled": sampled,
+            "n_candidates": [1064] * n,
+            "skip_share": [0.5] * n,
+            "is_repeat": repeat,
+            "target_popularity": [3] * n,
+            "skip_ranks": skips,
+        },
+        ARTIFACTS["ranks"].schema,
+    )
+
+
+def summary(rows, cutoffs=CONFIGURED) -> dict[tuple, tuple]:
+    """(metric, k, candidates, subset) to (value, n)."""
+    found = summarise(ranks_table(rows), cutoffs).to_pylist()
+    cells = {(row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"]) for row in found}
+    assert len(cells) == len(found), "a metric stands twice"
+    return cells
+
+
+def mean_of(*terms, n):
+    return (pytest.approx(sum(terms) / n, abs=1e-12), n)
+
+
+def test_summary_of_the_targets():
+    cells = summary(TEN)
+    hit = {
+        ("full", "all"): (10, {1: 1, 5: 4, 10: 6, 20: 8}),
+        ("full", "repeat"): (4, {1: 1, 5: 2, 10: 2, 20: 3}),
+        ("full", "new"): (6, {1: 0, 5: 2, 10: 4, 20: 5}),
+        ("sampled", "all"): (10, {1: 2, 5: 5, 10: 7, 20: 8}),
+        ("sampled", "repeat"): (4, {1: 1, 5: 2, 10: 3, 20: 3}),
+        ("sampled", "new"): (6, {1: 1, 5: 3, 10: 4, 20: 5}),
+    }
+    for (candidates, subset), (n, hits) in hit.items():
+        for k, count in hits.items():
+            assert cells["hr", k, candidates, subset] == mean_of(count, n=n), (candidates, subset, k)
+    first_five = (1, 1 / log2(3), 1 / log2(6), 1 / log2(4))  # ranks 1, 2, 5, 3
+    first_ten = (*first_five, 1 / log2(7), 1 / log2(11))  # and 6, 10
+    assert cells["ndcg", 5, "full", "all"] == mean_of(*first_five, n=10)
+    assert cells["ndcg", 10, "full", "all"] == mean_of(*first_ten, n=10)
+    assert cells["ndcg", 20, "full", "all"] == mean_of(*first_ten, 1 / log2(12), 1 / log2(21), n=10)
+    assert cells["map", 10, "full", "all"] == mean_of(1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 1 / 3, n=10)
+    assert cells["map", 10, "full", "repeat"] == mean_of(1, 1 / 5, n=4)
+    assert cells["map", 10, "full", "new"] == mean_of(1 / 2, 1 / 6, 1 / 10, 1 / 3, n=6)
+    assert cells["map", 10, "sampled", "all"] == mean_of(1, 1, 1 / 2, 1 / 3, 1 / 5, 1 / 6, 1 / 10, n=10)
+
+
+def test_summary_of_the_unseen_skips():
+    """Seven skipped plays: ranks 2, 1, 30, 6, null, 4, null."""
+    cells = summary(TEN)
+    assert cells["hr_skipped", 1, "full", "all"] == mean_of(1, n=7)
+    assert cells["hr_skipped", 5, "full", "all"] == mean_of(3, n=7)
+    assert cells["hr_skipped", 10, "full", "all"] == mean_of(4, n=7)
+    assert cells["hr_skipped", 20, "full", "all"] == mean_of(4, n=7)
+    gain = 1 / log2(3) + 1 + 1 / log2(7) + 1 / log2(5)
+    assert cells["ndcg_skipped", 10, "full", "all"] == mean_of(gain, n=7)
+    assert cells["mrr_skipped", 10, "full", "all"] == mean_of(1 / 2, 1, 1 / 6, 1 / 4, n=7)
+    # 1 < 2 yes, 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes, null < 4 no, null < null: nobody knows
+    assert cells["pairwise_accuracy", None, "full", "all"] == mean_of(3, n=6)
+    target_gain = 1 + 1 / log2(3) + 1 / log2(6) + 1 / log2(4) + 1 / log2(7) + 1 / log2(11)
+    assert cells["delta_hr", 10, "full", "all"] == (pytest.approx(6 / 10 - 4 / 7, abs=1e-12), 7)
+    assert cells["delta_ndcg", 10, "full", "all"] == (pytest.approx(target_gain / 10 - gain / 7, abs=1e-12), 7)
+
+
+def test_summary_has_every_row_once():
+    targets = 8 * 2 * 3  # metrics × candidates × subsets
+    skips = 4 + 1 + 1 + 1 + 2  # hr, ndcg, mrr, pairwise accuracy, the two differences
+    assert len(summary(TEN)) == targets + skips
+
+
+def test_other_cutoffs():
+    cells = summary(TEN, {"hr": [3], "ndcg": [2], "map": [5]})
+    assert cells["hr", 3, "full", "all"] == mean_of(3, n=10)
+    assert cells["ndcg", 2, "full", "all"] == mean_of(1, 1 / log2(3), n=10)
+    assert cells["map", 5, "full", "all"] == mean_of(1, 1 / 2, 1 / 5, 1 / 3, n=10)
+    assert cells["hr_skipped", 3, "full", "all"] == mean_of(2, n=7)
+    assert ("hr", 10, "full", "all") not in cells
+    assert cells["delta_hr", 10, "full", "all"] == (pytest.approx(6 / 10 - 4 / 7, abs=1e-12), 7)
+
+
+def test_without_any_unseen_skip_the_skip_metrics_are_null():
+    rows = [(full, sampled, repeat, []) for full, sampled, repeat, _ in TEN]
+    cells = summary(rows)
+    about_skips = {key: cell for key, cell in cells.items() if "skipped" in key[0] or key[0].startswith(("delta", "pairwise"))}
+    assert len(about_skips) == 9
+    assert set(about_skips.values()) == {(None, 0)}
+    others = {key: cell for key, cell in cells.items() if key not in about_skips}
+    assert others == {key: cell for key, cell in summary(TEN).items() if key not in about_skips}
+
+
+def test_a_subset_without_sessions_is_null():
+    cells = summary([(1, 1, True, []), (2, 1, True, [])])
+    assert cells["hr", 10, "full", "new"] == (None, 0)
+    assert cells["hr", 10, "full", "repeat"] == cells["hr", 10, "full", "all"] == (1.0, 2)
+
+
+def test_ranks_that_are_all_past_the_cutoff():
+    cells = summary([(None, None, False, [None])] * 3)
+    assert cells["hr", 20, "full", "all"] == cells["ndcg", 20, "sampled", "all"] == (0.0, 3)
+    assert cells["hr_skipped", 20, "full", "all"] == (0.0, 3)
+    assert cells["pairwise_accuracy", None, "full", "all"] == (None, 0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 30),
+            st.integers(1, 30),
+            st.booleans(),
+            st.lists(st.one_of(st.none(), st.integers(1, 30)), max_size=3),
+        ),
+        min_size=1,
+        max_size=15,
+    )
+)
+def test_every_summary_keeps_the_bounds(rows):
+    cells = summary(rows)
+    for candidates in ("full", "sampled"):
+        for subset in ("all", "repeat", "new"):
+            found = {f"{key[0]}_{key[1]}": cell[0] for key, cell in cells.items() if key[2:] == (candidates, subset)}
+            values = {name: found[name] for name in GOOD}
+            if None not in values.values():
+                check_bounds(values, f"{candidates} {subset}")
+    assert cells["hr", 10, "full", "repeat"][1] == sum(repeat for _, _, repeat, _ in rows)
+
+
+def test_the_metrics_file_holds_the_summary_in_order(tmp_path):
+    write_artifact(ranks_table(TEN), "ranks", tmp_path / "ranks.parquet")
+    compute_metrics(str(tmp_path / "ranks.parquet"), str(tmp_path / "metrics.parquet"), cutoffs=CONFIGURED)
+    rows = read_artifact("metrics", tmp_path / "metrics.parquet").to_pylist()
+    cells = {(row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"]) for row in rows}
+    assert cells == summary(TEN)
+    order = [(row["candidates"], row["subset"], row["metric"], row["k"] or 0) for row in rows]
+    assert order == sorted(order)
