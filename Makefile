@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 
-.PHONY: tables all test lint format lock clean
+.PHONY: tables all test lint format docs bench lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) results/tables/hr_ndcg.csv results/figures/hit_rates.svg
@@ -38,6 +38,12 @@ format: .venv/.installed-test
 .venv/.installed-test: envs/requirements-test.txt .venv/.installed
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements-test.txt
 	touch $@
+
+docs: .venv/.installed
+	$(BIN)/python tools/document_config.py
+
+bench: .venv/.installed
+	$(BIN)/python tools/bench_training.py
 
 # Locks what envs/*.in ask for. The local build tag of torch is cut off: an index serves the version without it.
 lock:

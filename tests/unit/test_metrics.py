@@ -164,7 +164,7 @@ def test_values_within_the_bounds_are_accepted(change):
     ],
 )
 def test_each_broken_bound_is_named(change, bound):
-    with pytest.raises(ValueError, match="^mssd, sasrec breaks ") as caught:
+    with pytest.raises(ValueError, match=r"^mssd, sasrec breaks ") as caught:
         check_bounds(GOOD | change, "mssd, sasrec")
     assert f"breaks {bound}" in str(caught.value)
 

@@ -124,7 +124,7 @@ def test_a_part_without_sessions_is_read(tmp_path):
 
 def test_another_artifact_is_refused(tmp_path):
     write_artifact(ARTIFACTS["metrics"].schema.empty_table(), "metrics", tmp_path / "metrics.parquet")
-    with pytest.raises(UserError, match="metrics.parquet does not have the columns of a test file"):
+    with pytest.raises(UserError, match=r"metrics\.parquet does not have the columns of a test file"):
         Sequences.read("test", tmp_path / "metrics.parquet")
 
 

@@ -269,7 +269,7 @@ def test_an_informative_skip_tells_the_taste():
 
 
 def test_a_coin_flip_skip_tells_nothing():
-    """About 15,000 plays on each side at least: three standard errors of the difference are 2 percentage points."""
+    """9,000 plays of other genres and 18,000 of the same: three standard errors of the difference are 1.9 percentage points."""
     other, same = skip_share_by_match(0.0)
     assert other == pytest.approx(same, abs=0.02)
 

@@ -1,0 +1,501 @@
+"""The default configuration fits its schema, a mistake in it is one line that names the key, and what follows from it."""
+
+import copy
+import os
+
+import pytest
+import yaml
+from examples import ROOT, default_config
+from jsonschema import Draft202012Validator
+from skipwise.config import check_config, raw_files, run_settings, runs, seeds, variants
+from skipwise.datasets import FORMS
+from skipwise.datasets.simulate import Listeners
+from skipwise.errors import UserError
+from skipwise.models import available
+from skipwise.sessions import SPLITS
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+DEFAULT = default_config()
+OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
+REGISTRIES = ("model_registry", "registry")
+
+
+def mistake(config: dict) -> str:
+    with pytest.raises(UserError) as error:
+        check_config(config, SCHEMA)
+    message = str(error.value)
+    assert "\n" not in message
+    return message
+
+
+def changed(*path, value) -> dict:
+    """The default configuration with ``value`` at this path of keys."""
+    config = copy.deepcopy(DEFAULT)
+    *folders, last = path
+    at = config
+    for key in folders:
+        at = at[key]
+    at[last] = value
+    return config
+
+
+def without(*path) -> dict:
+    config = copy.deepcopy(DEFAULT)
+    *folders, last = path
+    at = config
+    for key in folders:
+        at = at[key]
+    del at[last]
+    return config
+
+
+# --- The default configuration, its schema and its overlays
+
+
+def test_the_schema_is_one():
+    Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_the_default_configuration_is_right():
+    before = copy.deepcopy(DEFAULT)
+    check_config(DEFAULT, SCHEMA)
+    assert before == DEFAULT
+
+
+def schema_defaults(schema: dict, path: tuple[str, ...] = ()):
+    """Path and default of every key that has one and is not a section."""
+    for key, part in schema.get("properties", {}).items():
+        if "properties" in part:
+            yield from schema_defaults(part, (*path, key))
+        elif "default" in part:
+            yield (*path, key), part["default"]
+
+
+@pytest.mark.parametrize(
+    ("path", "default"), schema_defaults(SCHEMA), ids=lambda value: ".".join(map(str, value)) if value else ""
+)
+def test_the_schema_has_the_default_of_the_default_configuration(path, default):
+    value = DEFAULT
+    for key in path:
+        value = value[key]
+    if path == ("splits",):
+        assert default == value == ["paper"]
+    assert value == default
+    assert type(value) is type(default)
+
+
+SECTIONS = [key for key, part in SCHEMA["properties"].items() if "properties" in part]
+
+
+def test_sections_are_the_same_in_schema_and_default():
+    assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {*SECTIONS, *REGISTRIES}
+    assert set(DEFAULT) == set(SCHEMA["properties"]) - {"pathvars"}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_has_the_same_keys_in_schema_and_default_and_a_default_for_each(section):
+    properties = SCHEMA["properties"][section]["properties"]
+    assert list(DEFAULT[section]) == list(properties)
+    assert all("default" in part for part in properties.values())
+    assert SCHEMA["properties"][section]["additionalProperties"] is False
+
+
+def closed(schema: dict, path: str = "top"):
+    """Path and subschema of every object that names its keys."""
+    if "properties" in schema:
+        yield path, schema
+    for key, part in schema.get("properties", {}).items():
+        yield from closed(part, f"{path}.{key}")
+    for key in ("additionalProperties", "items"):
+        if isinstance(schema.get(key), dict):
+            yield from closed(schema[key], f"{path}.*")
+
+
+@pytest.mark.parametrize(("path", "part"), [pytest.param(*found, id=found[0]) for found in closed(SCHEMA)])
+def test_every_object_of_the_schema_is_closed_and_every_key_described(path, part):
+    assert part["additionalProperties"] is False
+    for key, value in part["properties"].items():
+        assert value.get("description"), f"{path}.{key}"
+
+
+def test_a_missing_section_is_filled_in_by_the_schema():
+    """Snakemake's validate does it; check_config lets it pass."""
+    config = {key: DEFAULT[key] for key in SCHEMA["required"]}
+    check_config(config, SCHEMA)
+
+
+def test_names_in_the_schema_are_those_of_the_code():
+    registry = SCHEMA["properties"]["registry"]["additionalProperties"]["properties"]
+    assert tuple(registry["form"]["enum"]) == FORMS
+    assert tuple(SCHEMA["properties"]["splits"]["items"]["enum"]) == SPLITS
+    assert list(registry["simulation"]["properties"]) == [*Listeners.__dataclass_fields__]
+    assert set(DEFAULT["model_registry"]) == set(available())
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_overlay_is_right_on_top(overlay):
+    values = yaml.safe_load((ROOT / "config" / overlay).read_text(encoding="utf-8"))
+    merged = default_config(values)
+    check_config(merged, SCHEMA)
+    assert merged != DEFAULT
+    assert runs(merged)
+
+
+def test_there_are_the_overlays_of_the_papers_and_of_real_data():
+    assert {"paper.yaml", "real.yaml"} <= set(OVERLAYS)
+
+
+@pytest.mark.parametrize("name", DEFAULT["registry"])
+def test_every_data_set_of_the_registry_may_be_chosen(name):
+    check_config(default_config({"datasets": [name]}), SCHEMA)
+    entry = DEFAULT["registry"][name]
+    assert {"title", "licence", "citation", "note"} <= entry.keys()
+    assert "simulation" in entry or any("urls" in file for file in entry.get("files", [])) or "how_to_get" in entry
+
+
+def test_the_default_needs_no_download():
+    assert all("simulation" in DEFAULT["registry"][name] for name in DEFAULT["datasets"])
+
+
+# --- Mistakes
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where", "hint"),
+    [
+        (("dataset",), ["mssd"], "top level", "datasets"),
+        (("sessions", "n_session"), 10, "sessions", "n_sessions"),
+        (("neural", "dropuot"), 0.1, "neural", "dropout"),
+        (("contrastive", "tua"), 0.1, "contrastive", "tau"),
+        (("metrics", "ndgc"), [5], "metrics", "ndcg"),
+        (("threads", "trian"), 1, "threads", "train"),
+        (("registry", "mssd", "skip_rul"), {}, "registry.mssd", "skip_rule"),
+        (("registry", "mssd-sim", "simulation", "skipshare"), 0.4, "registry.mssd-sim.simulation", "skip_share"),
+        (("registry", "ml100k", "files", 0, "url"), "x", "registry.ml100k.files.0", "urls"),
+        (("model_registry", "sasrec", "familly"), "neural", "model_registry.sasrec", "family"),
+    ],
+)
+def test_a_typo_of_a_key_is_named_with_the_key_that_was_meant(path, value, where, hint):
+    message = mistake(changed(*path, value=value))
+    assert f"configuration, {where}: unknown key '{path[-1]}'; did you mean '{hint}'?" in message
+
+
+def test_a_typo_lists_the_known_keys():
+    assert mistake(changed("temporal_split", "zzz", value=1)) == (
+        "configuration, temporal_split: unknown key 'zzz'. Known: valid_share, test_share"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("neural", "dropout"), "high", "neural.dropout: 'high' is not of type 'number'"),
+        (("neural", "dropout"), 1.0, "neural.dropout: 1.0"),
+        (("neural", "learning_rate"), 0, "neural.learning_rate: 0"),
+        (("sessions", "n_sessions"), 0, "sessions.n_sessions: 0"),
+        (("sessions", "n_sessions"), True, "sessions.n_sessions: True"),
+        (("sessions", "n_sessions"), 2.5, "sessions.n_sessions: 2.5"),
+        (("seeds",), "[3]", "seeds: '[3]' is not of type 'array'"),
+        (("seeds",), [1, 1], "seeds: [1, 1]"),
+        (("seeds",), [], "seeds: []"),
+        (("splits",), ["papr"], "splits.0: 'papr' is not one of ['paper', 'temporal', 'authors_code']"),
+        (("metrics", "hr"), [0], "metrics.hr.0: 0"),
+        (("neural",), None, "neural: None"),
+        (("temporal_split", "test_share"), 0.5, "temporal_split.test_share: 0.5"),
+        (("registry", "mssd", "form"), "msd", "registry.mssd.form: 'msd' is not one of"),
+        (("registry", "mssd", "session_gap"), 0, "registry.mssd.session_gap: 0"),
+        (("registry", "ml100k", "files", 0, "md5"), "123", "registry.ml100k.files.0.md5: '123'"),
+        (("registry", "ml100k", "files", 0, "name"), "../x", "registry.ml100k.files.0.name: '../x'"),
+        (("model_registry", "sasrec", "variants", "orig"), 1, "model_registry.sasrec.variants.orig: 1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(path, value, expected):
+    assert mistake(changed(*path, value=value)).startswith(f"configuration, {expected}")
+
+
+@pytest.mark.parametrize(
+    ("path", "where", "key"),
+    [
+        (("models",), "top level", "models"),
+        (("registry", "mssd", "session_gap"), "registry.mssd", "session_gap"),
+        (("registry", "mssd-sim", "simulation", "tracks"), "registry.mssd-sim.simulation", "tracks"),
+        (("model_registry", "sasrec", "variants"), "model_registry.sasrec", "variants"),
+    ],
+)
+def test_a_missing_key_is_named(path, where, key):
+    assert mistake(without(*path)) == f"configuration, {where}: the key '{key}' is missing"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [{"name": "gap_belo", "seconds": 30}, {"name": "gap_below"}, {"name": "given", "seconds": 30}, {"name": "length_margin"}],
+)
+def test_a_wrong_skip_rule_says_which_there_are(rule):
+    message = mistake(changed("registry", "mssd", "skip_rule", value=rule))
+    assert message.startswith(f"configuration, registry.mssd.skip_rule: {rule} does not fit")
+    for name in ("given", "gap_below", "length_margin"):
+        assert name in message
+
+
+def test_an_unknown_data_set():
+    message = mistake(changed("datasets", value=["mssd-sim", "lfm1k-smi"]))
+    assert "datasets: 'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
+    assert message.endswith("Known: " + ", ".join(DEFAULT["registry"]))
+
+
+def test_an_unknown_model_lists_the_known_ones():
+    message = mistake(changed("models", value=["popularity", "sasrek"]))
+    assert "models: 'sasrek' is not in model_registry; did you mean 'sasrec'?" in message
+    assert message.endswith("Known: " + ", ".join(DEFAULT["model_registry"]))
+
+
+def test_a_model_without_a_file_lists_those_that_have_one():
+    config = changed("model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}})
+    config["models"] = ["my-model"]
+    message = mistake(config)
+    assert "'my-model'" in message
+    assert ", ".join(available()) in message
+
+
+def test_a_model_that_is_not_run_needs_no_file():
+    check_config(changed("model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}}), SCHEMA)
+
+
+MINE = {
+    "form": "events",
+    "paths": ["mine.csv"],
+    "columns": {"session": "visit", "track": "song"},
+    "skipped_when": "skip",
+    "skip_rule": {"name": "given"},
+    "session_gap": None,
+}
+
+
+def with_mine(*left_out: str, **values) -> dict:
+    entry = {key: value for key, value in {**MINE, **values}.items() if key not in left_out}
+    return default_config({"datasets": ["mine"], "registry": {"mine": entry}})
+
+
+@pytest.mark.parametrize(
+    ("left_out", "values"),
+    [
+        ((), {}),
+        (("skipped_when",), {"skip_rule": {"name": "gap_below", "seconds": 30}}),
+        ((), {"columns": {"user": "who", "track": "song", "time": "at"}, "session_gap": 1200, "time_unit": "ms"}),
+    ],
+)
+def test_a_data_set_of_the_users_own(left_out, values):
+    check_config(with_mine(*left_out, **values), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "values", "expected"),
+    [
+        (("columns",), {}, "columns"),
+        (("skipped_when",), {}, "skipped_when"),
+        (("paths",), {}, "paths"),
+        ((), {"columns": {"session": "visit"}}, "'track' is missing"),
+        ((), {"columns": {"sesion": "visit", "track": "song"}}, "unknown key 'sesion'; did you mean 'session'?"),
+        ((), {"columns": {"track": "song"}}, "session"),  # neither session nor user
+        (("columns", "skipped_when"), {"form": "movielens"}, "skipped_when"),
+        (("paths",), {"files": [{"name": "mine.csv"}]}, "urls"),  # neither an address nor a simulation
+    ],
+)
+def test_an_incomplete_data_set_is_named_before_anything_runs(left_out, values, expected):
+    message = mistake(with_mine(*left_out, **values))
+    assert "registry.mine" in message
+    assert expected in message
+
+
+def test_an_incomplete_data_set_that_is_not_run_is_no_mistake():
+    check_config(with_mine("columns") | {"datasets": ["mssd-sim"]}, SCHEMA)
+
+
+# --- Raw files and shards
+
+
+def touch(folder, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(
+    ("name", "shard"),
+    [
+        ("training_set_0.tar.gz", "training_set_0"),
+        ("log_0_20180715_000000000000.csv.gz", "log_0_20180715_000000000000"),
+        ("lastfm-dataset-1K.tar.gz", "lastfm-dataset-1K"),
+        ("listening-events.tsv.bz2", "listening-events"),
+        ("u.data", "u"),
+        ("ml-100k.zip", "ml-100k"),
+        ("ml-100k.inter", "ml-100k"),
+        ("plays.2020.parquet", "plays-2020"),
+        ("my plays (1).csv", "my-plays--1-"),
+        ("set.tgz", "set"),
+    ],
+)
+def test_shard_of_a_file(tmp_path, name, shard):
+    touch(tmp_path, name)
+    assert raw_files("mine", {"paths": [str(tmp_path / name)]}, "resources") == {shard: str(tmp_path / name)}
+
+
+def test_files_stand_under_the_resources_of_their_data_set():
+    entry = {"files": [{"name": "b.tar.gz"}, {"name": "a.tar.gz"}]}
+    assert raw_files("mine", entry, "elsewhere") == {"b": "elsewhere/raw/mine/b.tar.gz", "a": "elsewhere/raw/mine/a.tar.gz"}
+
+
+def test_patterns_are_sorted_and_keep_their_order(tmp_path):
+    touch(tmp_path, "b/2.csv", "b/1.csv", "a/3.csv", "a/notes.txt")
+    entry = {"paths": [f"{tmp_path}/b/*.csv", f"{tmp_path}/a/*.csv"]}
+    assert list(raw_files("mine", entry, "resources").items()) == [
+        ("1", f"{tmp_path}/b/1.csv"),
+        ("2", f"{tmp_path}/b/2.csv"),
+        ("3", f"{tmp_path}/a/3.csv"),
+    ]
+
+
+def test_local_paths_win_over_files(tmp_path):
+    touch(tmp_path, "ml.zip")
+    entry = DEFAULT["registry"]["ml100k"] | {"paths": [str(tmp_path / "ml.zip")]}
+    assert raw_files("ml100k", entry, "resources") == {"ml": str(tmp_path / "ml.zip")}
+
+
+def test_a_name_with_the_letters_of_a_pattern_is_found(tmp_path):
+    touch(tmp_path, "plays[1].csv")
+    entry = {"paths": [str(tmp_path / "plays[1].csv")]}
+    assert raw_files("mine", entry, "resources") == {"plays-1-": str(tmp_path / "plays[1].csv")}
+
+
+def test_a_file_that_two_patterns_match_is_read_once(tmp_path):
+    touch(tmp_path, "log_1.csv", "log_2.csv")
+    entry = {"paths": [f"{tmp_path}/log_1.csv", f"{tmp_path}/*.csv"]}
+    assert raw_files("mine", entry, "resources") == {f"log_{i}": f"{tmp_path}/log_{i}.csv" for i in (1, 2)}
+
+
+def missing(name: str, entry: dict) -> str:
+    with pytest.raises(UserError) as error:
+        raw_files(name, entry, "resources")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in DEFAULT["registry"].items() if "paths" in entry])
+def test_missing_local_files_say_how_to_get_them(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    entry = DEFAULT["registry"][name]
+    message = missing(name, entry)
+    assert message.startswith(f"{name}: no file matches ")
+    assert all(path in message for path in entry["paths"])
+    assert message.endswith(entry["how_to_get"])
+    touch(tmp_path, entry["paths"][0].replace("*", "training_set_0"))
+    assert len(raw_files(name, entry, "resources")) == 1
+
+
+def test_missing_local_files_without_a_remedy(tmp_path):
+    assert missing("mine", {"paths": [f"{tmp_path}/no.csv"]}) == (
+        f"mine: no file matches {tmp_path}/no.csv. Check `paths` in the configuration."
+    )
+
+
+def test_a_folder_is_no_file(tmp_path):
+    os.mkdir(tmp_path / "folder")
+    assert "no file matches" in missing("mine", {"paths": [str(tmp_path / "folder")]})
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "shard"),
+    [
+        ("a/log_0.csv", "b/log_0.csv", "log_0"),
+        ("log_0.csv", "log_0.csv.gz", "log_0"),
+        ("a b.csv", "a-b.csv", "a-b"),
+    ],
+)
+def test_two_files_of_one_shard_are_both_named(tmp_path, one, two, shard):
+    touch(tmp_path, one, two)
+    message = missing("mine", {"paths": [str(tmp_path / one), str(tmp_path / two)]})
+    assert f"{tmp_path / one}" in message
+    assert f"{tmp_path / two}" in message
+    assert f"shard '{shard}'" in message
+
+
+# --- Runs and settings
+
+
+def test_runs_are_in_the_order_of_the_tables():
+    config = default_config({"datasets": ["lfm1k-sim", "mssd-sim"], "models": ["sasrec", "popularity"], "seeds": [3, 1]})
+    sasrec = [("sasrec", variant, seed) for variant in ("orig", "contrastive-item", "contrastive-hidden") for seed in (3, 1)]
+    expected = [
+        {"dataset": dataset, "split": "paper", "model": model, "variant": variant, "seed": seed}
+        for dataset in ("lfm1k-sim", "mssd-sim")
+        for model, variant, seed in [*sasrec, ("popularity", "orig", 3)]
+    ]
+    assert runs(config) == expected
+
+
+def test_a_variant_of_null_is_left_out():
+    config = default_config({"model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}})
+    check_config(config, SCHEMA)
+    assert variants(config, "sasrec") == ["orig", "contrastive-hidden"]
+    assert "contrastive-item" not in {run["variant"] for run in runs(config)}
+    assert variants(DEFAULT, "sasrec") == ["orig", "contrastive-item", "contrastive-hidden"]
+
+
+def test_only_models_with_randomness_have_all_seeds():
+    config = default_config({"seeds": [4, 2, 7]})
+    assert {model: seeds(config, model) for model in config["models"]} == {
+        "popularity": [4],
+        "session-popularity": [4],
+        "wrmf": [4, 2, 7],
+        "sasrec": [4, 2, 7],
+    }
+
+
+def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():
+    config = default_config({"contrastive": {"tau": 0.3, "alpha": 2.0}})
+    orig = run_settings(config, "sasrec", "orig")
+    assert orig == run_settings(DEFAULT, "sasrec", "orig")
+    assert not orig.keys() & {"tau", "alpha", "beta"}
+    assert orig["query"] is None
+    for variant, query in {"contrastive-item": "item", "contrastive-hidden": "hidden"}.items():
+        found = run_settings(config, "sasrec", variant)
+        assert found == orig | {"query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
+
+
+def test_settings_of_a_neural_model_are_shared_and_its_own():
+    found = run_settings(DEFAULT, "sasrec", "orig")
+    assert found == {**DEFAULT["neural"], "max_length": 20, "query": None, "layers": 2, "heads": 8, "feed_forward": 128}
+
+
+def test_a_variant_overrides_its_model_and_a_model_what_is_shared():
+    overlay = {
+        "model_registry": {
+            "sasrec": {"settings": {"dropout": 0.5, "layers": 3}, "variants": {"contrastive-item": {"layers": 1, "tau": 9}}}
+        }
+    }
+    config = default_config(overlay)
+    assert run_settings(config, "sasrec", "orig") == run_settings(DEFAULT, "sasrec", "orig") | {"dropout": 0.5, "layers": 3}
+    found = run_settings(config, "sasrec", "contrastive-item")
+    assert (found["dropout"], found["layers"], found["tau"], found["query"]) == (0.5, 1, 9, "item")
+
+
+def test_other_families_have_their_own_settings_alone():
+    assert run_settings(DEFAULT, "popularity", "orig") == {}
+    assert run_settings(DEFAULT, "wrmf", "orig") == DEFAULT["model_registry"]["wrmf"]["settings"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("sessions", "n_sessions"), ("metrics", "hr"), ("intervals", "seed"), ("threads", "rank")]
+)
+def test_what_does_not_concern_training_is_not_in_its_settings(section, key):
+    config = changed(section, key, value=[3] if key == "hr" else 3)
+    for model in DEFAULT["models"]:
+        for variant in variants(DEFAULT, model):
+            assert run_settings(config, model, variant) == run_settings(DEFAULT, model, variant)
+
+
+def test_settings_do_not_change_the_configuration():
+    before = copy.deepcopy(DEFAULT)
+    run_settings(DEFAULT, "sasrec", "contrastive-item")["tau"] = 5
+    run_settings(DEFAULT, "wrmf", "orig")["factors"] = 5
+    assert before == DEFAULT

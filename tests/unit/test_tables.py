@@ -1,0 +1,390 @@
+"""The tables and the figure from hand-made artifacts."""
+
+import csv
+import math
+import xml.etree.ElementTree as ElementTree
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from skipwise.artifacts import read_artifact, write_artifact, write_json
+from skipwise.columns import ARTIFACTS, hr_ndcg_table
+from skipwise.metrics import compute_metrics
+from skipwise.plots import plot_hit_rates
+from skipwise.tables import SIMULATED, hive_keys, make_datasets_table, make_hr_ndcg_table
+
+log2 = math.log2
+CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
+NAMES = ["hr_1", "hr_5", "hr_10", "hr_20", "ndcg_5", "ndcg_10", "ndcg_20", "map_10"]
+INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
+
+# Ranks of ten sessions in the whole catalogue; among the sampled candidates every rank is one better, at least 1.
+RANKS = {
+    ("popularity", "orig", 1): [12, 30, None, 7, 25, 18, 3, 40, None, 9],
+    ("sasrec", "orig", 1): [1, 2, 5, 6, 10, 11, 20, 21, None, 3],
+    ("sasrec", "orig", 2): [2, 2, 4, 8, 10, 9, 30, 1, None, 1],
+}
+
+
+def write_run(folder, ranks, *, dataset="toy-sim", split="paper", model="sasrec", variant="orig", seed=1) -> tuple[str, str]:
+    """The ranks and metrics of a run in the paths that the workflow uses."""
+    run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
+    paths = str(folder / "ranks" / run / "ranks.parquet"), str(folder / "metrics" / run / "metrics.parquet")
+    n = len(ranks)
+    table = {
+        "session_id": range(1, n + 1),
+        "rank_full": ranks,
+        "rank_sampled": [None if rank is None else max(1, rank - 1) for rank in ranks],
+        "n_candidates": [1064] * n,
+        "skip_share": [0.5] * n,
+        "is_repeat": [i % 2 == 0 for i in range(n)],
+        "target_popularity": [3] * n,
+        "skip_ranks": [[4]] * n,
+    }
+    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", paths[0])
+    compute_metrics(*paths, cutoffs=CUTOFFS)
+    return paths
+
+
+@pytest.fixture
+def runs(tmp_path):
+    return [
+        write_run(tmp_path, ranks, model=model, variant=variant, seed=seed) for (model, variant, seed), ranks in RANKS.items()
+    ]
+
+
+def outputs(folder, name="hr_ndcg") -> dict[str, str]:
+    return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
+
+
+def make(runs, folder, *, simulated=("toy-sim",), **changed) -> dict[str, str]:
+    paths = outputs(folder)
+    ranks, metric_files = zip(*runs, strict=True)
+    settings = {"simulated": list(simulated), "cutoffs": CUTOFFS, "intervals": INTERVALS} | changed
+    make_hr_ndcg_table(list(ranks), list(metric_files), paths, **settings)
+    return paths
+
+
+def text(path: str) -> str:
+    with open(path, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def contents(paths: dict[str, str]) -> dict[str, bytes]:
+    found = {}
+    for kind, path in paths.items():
+        with open(path, "rb") as stream:
+            found[kind] = stream.read()
+    return found
+
+
+def read_csv(path: str) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_keys_of_a_path():
+    path = "results/ranks/dataset=mssd-sim/split=paper/model=session-popularity/variant=orig/seed=12/ranks.parquet"
+    assert hive_keys(path) == {
+        "dataset": "mssd-sim",
+        "split": "paper",
+        "model": "session-popularity",
+        "variant": "orig",
+        "seed": "12",
+    }
+
+
+def test_rows_and_values_of_the_csv(runs, tmp_path):
+    rows = read_csv(make(runs, tmp_path / "tables")["csv"])
+    keys = ("dataset", "data", "split", "model", "variant", "candidates", "sessions", "seeds")
+    assert [tuple(row[key] for key in keys) for row in rows] == [
+        ("toy-sim", "simulated", "paper", "popularity", "orig", "full", "10", "1"),
+        ("toy-sim", "simulated", "paper", "popularity", "orig", "sampled", "10", "1"),
+        ("toy-sim", "simulated", "paper", "sasrec", "orig", "full", "10", "1 2"),
+        ("toy-sim", "simulated", "paper", "sasrec", "orig", "sampled", "10", "1 2"),
+    ]
+    assert list(rows[0]) == [*keys, *(f"{name}{end}" for name in NAMES for end in ("", "_low", "_high"))]
+    popularity, popularity_sampled, sasrec, _ = rows
+
+    def written(value):
+        return f"{value:.6f}"
+
+    # popularity: 3, 7, 9, 12, 18, …
+    assert [popularity[f"hr_{k}"] for k in (1, 5, 10, 20)] == ["0.000000", "0.100000", "0.300000", "0.500000"]
+    assert popularity["ndcg_5"] == written(1 / log2(4) / 10)
+    assert popularity["ndcg_10"] == written((1 / log2(4) + 1 / log2(8) + 1 / log2(10)) / 10)
+    assert popularity["map_10"] == written((1 / 3 + 1 / 7 + 1 / 9) / 10)
+    assert popularity_sampled["map_10"] == written((1 / 2 + 1 / 6 + 1 / 8) / 10)
+    # sasrec: the mean over two seeds, 1, 2, 3, 5, 6, 10, 11, 20, … and 1, 1, 2, 2, 4, 8, 9, 10, …
+    assert [sasrec[f"hr_{k}"] for k in (1, 5, 10, 20)] == ["0.150000", "0.450000", "0.700000", "0.800000"]
+    assert sasrec["map_10"] == written(
+        (1 + 1 / 2 + 1 / 3 + 1 / 5 + 1 / 6 + 1 / 10 + 1 + 1 + 1 / 2 + 1 / 2 + 1 / 4 + 1 / 8 + 1 / 9 + 1 / 10) / 20
+    )
+    one = 1 + 1 / log2(3) + 1 / log2(4) + 1 / log2(6)
+    two = 1 + 1 + 1 / log2(3) + 1 / log2(3) + 1 / log2(5)
+    assert sasrec["ndcg_5"] == written((one + two) / 20)
+
+
+def test_intervals_hold_their_values(runs, tmp_path):
+    for row in read_csv(make(runs, tmp_path / "tables")["csv"]):
+        for name in NAMES:
+            low, value, high = (float(row[f"{name}{end}"]) for end in ("_low", "", "_high"))
+            assert 0 <= low <= value <= high <= 1, (row["model"], name)
+        assert float(row["hr_20_low"]) < float(row["hr_20_high"])
+
+
+def test_interval_of_a_binomial_mean(tmp_path):
+    """10 of 20 sessions hit: a resample has Binomial(20, 1/2) hits, of which 6 and 14 are the 2.5 % and 97.5 % quantiles."""
+    runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
+    row = read_csv(make(runs, tmp_path / "tables")["csv"])[0]
+    assert (row["hr_10"], row["hr_10_low"], row["hr_10_high"]) == ("0.500000", "0.300000", "0.700000")
+
+
+def test_sessions_are_resampled_after_the_mean_over_seeds(tmp_path):
+    """Each session is hit under one of two seeds, so every session counts one half and no resampling changes the mean."""
+    runs = [
+        write_run(tmp_path, [1] * 5 + [50] * 5, seed=1),
+        write_run(tmp_path, [50] * 5 + [1] * 5, seed=2),
+    ]
+    row = read_csv(make(runs, tmp_path / "tables")["csv"])[0]
+    assert [row[f"hr_1{end}"] for end in ("", "_low", "_high")] == ["0.500000"] * 3
+
+
+def test_interval_without_width_holds_its_value(tmp_path):
+    """Six sessions of rank 2: no resampling changes a mean, so the limits are the value, to the last bit or around it."""
+    row = pl.read_parquet(make([write_run(tmp_path, [2] * 6)], tmp_path / "tables")["parquet"]).row(0, named=True)
+    for name in NAMES:
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"], name
+        assert row[f"{name}_high"] - row[f"{name}_low"] < 1e-12
+
+
+def test_sessions_are_matched_between_seeds_by_their_place(tmp_path):
+    """The same hits under both seeds: the interval is that of one seed."""
+    ranks = [1] * 5 + [50] * 5
+    both = [write_run(tmp_path, ranks, seed=1), write_run(tmp_path, ranks, seed=2)]
+    two, one = (read_csv(make(runs, tmp_path / f"{len(runs)}")["csv"])[0] for runs in (both, both[:1]))
+    assert two.pop("seeds") == "1 2"
+    assert one.pop("seeds") == "1"
+    assert two == one
+
+
+def test_a_further_model_changes_no_other_row(runs, tmp_path):
+    few = read_csv(make(runs[:1], tmp_path / "few")["csv"])
+    assert read_csv(make(runs, tmp_path / "all")["csv"])[:2] == few
+
+
+def test_level_and_resamples_are_used(runs, tmp_path):
+    wide, narrow = (
+        read_csv(make(runs, tmp_path / str(level), intervals=INTERVALS | {"level": level})["csv"])[0] for level in (0.95, 0.5)
+    )
+    assert float(narrow["hr_20_high"]) - float(narrow["hr_20_low"]) < float(wide["hr_20_high"]) - float(wide["hr_20_low"])
+
+
+def test_parquet_has_the_schema_and_the_numbers_of_the_csv(runs, tmp_path):
+    paths = make(runs, tmp_path / "tables")
+    table = pq.read_table(paths["parquet"])
+    assert table.schema.equals(hr_ndcg_table(NAMES).schema)
+    for exact, rounded in zip(table.to_pylist(), read_csv(paths["csv"]), strict=True):
+        for name, value in exact.items():
+            if isinstance(value, float):
+                assert float(rounded[name]) == pytest.approx(value, abs=5.1e-7)
+            else:
+                assert rounded[name] == str(value)
+
+
+def test_pages_show_values_with_their_intervals(tmp_path):
+    runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
+    paths = make(runs, tmp_path / "tables")
+    for kind in ("html", "tex"):
+        page = text(paths[kind])
+        assert "0.5000 [0.3000, 0.7000]" in page
+        assert "sasrec" in page
+        assert "sampled candidates, which flatters every model" in page
+    assert "95% bootstrap interval" in text(paths["html"])
+    assert r"95\% bootstrap interval" in text(paths["tex"])  # a bare % would hide the rest of the line
+    assert r"hr\_10" in text(paths["tex"])
+
+
+def test_simulated_data_are_marked_as_such(tmp_path):
+    simulated, real = write_run(tmp_path, [3] * 10), write_run(tmp_path, [4] * 10, dataset="mssd")
+    cases = {
+        "simulated": ([simulated], ["simulated"] * 2),
+        "mixed": ([real, simulated], ["real"] * 2 + ["simulated"] * 2),
+        "real": ([real], ["real"] * 2),
+    }
+    for name, (runs, data) in cases.items():
+        paths = make(runs, tmp_path / name)
+        assert [row["data"] for row in read_csv(paths["csv"])] == data
+        for kind in ("html", "tex"):
+            page = text(paths[kind])
+            assert page.count(SIMULATED) == (name != "real"), (name, kind)
+            assert ("imulated" in page) == (name != "real"), (name, kind)
+
+
+@pytest.mark.parametrize(
+    ("metric", "k", "value", "bound"),
+    [("hr", 5, 0.05, "HR@k"), ("ndcg", 10, 0.9, "NDCG@10"), ("map", 10, 0.001, "MAP@10"), ("hr", 20, 1.5, "HR@k")],
+)
+@pytest.mark.parametrize("candidates", ["full", "sampled"])
+def test_metrics_that_break_the_bounds_make_no_table(runs, tmp_path, metric, k, value, bound, candidates):
+    path = runs[1][1]
+    table = pl.from_arrow(read_artifact("metrics", path))
+    wrong = (pl.col("metric") == metric) & (pl.col("k") == k) & (pl.col("candidates") == candidates)
+    table = table.with_columns(value=pl.when(wrong & (pl.col("subset") == "all")).then(value).otherwise("value"))
+    write_artifact(table.to_arrow(), "metrics", path)
+    with pytest.raises(ValueError, match=rf"^toy-sim, paper, sasrec orig, {candidates} candidates breaks .*{bound}"):
+        make(runs[1:2], tmp_path / "tables")
+    assert not (tmp_path / "tables").exists()
+
+
+def test_table_has_the_same_bytes_again(runs, tmp_path):
+    first, second = (contents(make(runs, tmp_path / name)) for name in ("first", "second"))
+    assert first == second
+
+
+# --- data sets
+
+
+def stats(**changed) -> dict:
+    counts = {
+        "plays_read": 1000,
+        "sessions_formed": 90,
+        "sessions_eligible": 70,
+        "sessions": 60,
+        "plays": 800,
+        "tracks": 55,
+        "skip_share": 0.25,
+        "length_quantiles": [6, 9, 13, 18, 20],
+        "length_mean": 800 / 60,
+        "more": 7,
+    }
+    return {"counts": counts | changed}
+
+
+REGISTRY = {
+    "toy-sim": {
+        "form": "mssd",
+        "licence": "made by this workflow",
+        "simulation": {"sessions": 90},
+        "skip_rule": {"name": "length_margin", "margin": 30, "min_support": 3},
+    },
+    "ml": {
+        "form": "events",
+        "licence": "research",
+        "skip_rule": {"name": "given"},
+        "skipped_when": "rating < 4",
+    },
+    "unused": {"form": "mssd", "licence": "none", "skip_rule": {"name": "given"}},
+}
+
+
+def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, str]:
+    found: dict[str, list[str]] = {"stats": [], "splits": []}
+    own = {"toy-sim": stats(), "ml": stats(plays_read=2000, length_quantiles=[6, 8, 9, 11, 20])}
+    for dataset in datasets:
+        found["stats"].append(str(folder / f"sessions/dataset={dataset}/stats.json"))
+        write_json(own[dataset], found["stats"][-1])
+        for split, train in (("paper", 58), ("temporal", 40)):
+            path = str(folder / f"splits/dataset={dataset}/split={split}/split.json")
+            counts = {"sessions": 60, "train": train, "valid": 5, "test": train // 2}
+            write_json({"split": split, "counts": counts, "unseen_target_share": 1 / 8}, path)
+            found["splits"].append(path)
+    paths = outputs(tables, "datasets")
+    make_datasets_table(found["stats"], found["splits"], paths, registry=REGISTRY)
+    return paths
+
+
+def test_rows_of_the_data_sets(tmp_path):
+    paths = make_datasets(tmp_path, tmp_path / "tables")
+    table = read_artifact("datasets", paths["parquet"])
+    common = (90, 70, 60, 800, 55, 0.25)
+    toy = ("toy-sim", "simulated", "mssd", "made by this workflow", "length_margin margin=30 min_support=3", 1000, *common)
+    ml = ("ml", "real", "events", "research", "given (rating < 4)", 2000, *common)
+    mean = pytest.approx(40 / 3)
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        (*toy, 13, mean, "paper", 58, 29, 0.125),
+        (*toy, 13, mean, "temporal", 40, 20, 0.125),
+        (*ml, 9, mean, "paper", 58, 29, 0.125),
+        (*ml, 9, mean, "temporal", 40, 20, 0.125),
+    ]
+    first = read_csv(paths["csv"])[0]
+    assert first["dataset"] == "toy-sim"
+    assert first["length_mean"] == "13.333333"
+    assert float(first["length_median"]) == 13
+    assert list(first) == ARTIFACTS["datasets"].schema.names
+
+
+def test_pages_of_the_data_sets(tmp_path):
+    for name, datasets in (("both", ["toy-sim", "ml"]), ("real", ["ml"])):
+        paths = make_datasets(tmp_path / name, tmp_path / name, datasets=datasets)
+        for kind in ("html", "tex"):
+            page = text(paths[kind])
+            assert (SIMULATED in page) == (name == "both")
+            assert "0.1250" in page
+        assert "given (rating &lt; 4)" in text(paths["html"])
+        assert r"unseen\_target\_share" in text(paths["tex"])
+
+
+def test_table_of_the_data_sets_has_the_same_bytes_again(tmp_path):
+    first, second = (contents(make_datasets(tmp_path, tmp_path / name)) for name in ("first", "second"))
+    assert first == second
+
+
+# --- figure
+
+
+def words(figure) -> list[str]:
+    tree = ElementTree.parse(figure).getroot()
+    assert tree.tag == "{http://www.w3.org/2000/svg}svg"
+    return ["".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_figure_names_models_data_and_cutoffs(runs, tmp_path):
+    runs.append(write_run(tmp_path, [3] * 10, dataset="mssd", split="temporal"))
+    table = make(runs, tmp_path / "tables")["parquet"]
+    plot_hit_rates(table, tmp_path / "hit_rates.svg")
+    found = words(tmp_path / "hit_rates.svg")
+    assert {"popularity orig", "sasrec orig", "HR@1", "HR@5", "HR@10", "HR@20", "hit rate, full catalogue"} <= set(found)
+    everything = " ".join(found)
+    assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
+    assert everything.count("mssd, temporal split") == everything.count("(real data)") == 1
+    assert found.count("sasrec orig") == 1  # the panels share their rows
+
+
+def test_figure_of_real_data_does_not_say_simulated(tmp_path):
+    table = make([write_run(tmp_path, [3, 9, 30], dataset="mssd")], tmp_path / "tables")["parquet"]
+    plot_hit_rates(table, tmp_path / "hit_rates.svg")
+    assert "simulated" not in text(tmp_path / "hit_rates.svg")
+
+
+def test_figure_shows_the_full_catalogue(runs, tmp_path):
+    """The points of HR@1 … HR@20 of the only model stand where the values of the full catalogue are."""
+    table = make(runs[:1], tmp_path / "tables")["parquet"]
+    sampled_too, full = tmp_path / "both.svg", tmp_path / "full.svg"
+    plot_hit_rates(table, sampled_too)
+    pl.read_parquet(table).filter(pl.col("candidates") == "full").write_parquet(tmp_path / "full.parquet")
+    plot_hit_rates(tmp_path / "full.parquet", full)
+    assert sampled_too.read_bytes() == full.read_bytes()
+    pl.read_parquet(table).with_columns(hr_20=pl.col("hr_20") + 0.01).write_parquet(tmp_path / "full.parquet")
+    plot_hit_rates(tmp_path / "full.parquet", full)
+    assert sampled_too.read_bytes() != full.read_bytes()
+
+
+def test_figure_has_the_same_bytes_again(runs, tmp_path):
+    table = make(runs, tmp_path / "tables")["parquet"]
+    for name in ("first.svg", "second.svg"):
+        plot_hit_rates(table, tmp_path / name)
+    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [[[50] * 3], [[1] * 3], [[1, 50, 50], [50, 1, 50], [50, 50, 1], [50, 50, 50], [50, 50, 50]]],
+    ids=["no hit", "all hits", "each session once in five seeds"],
+)
+def test_figure_of_intervals_without_width(tmp_path, seeds):
+    runs = [write_run(tmp_path, ranks, seed=seed) for seed, ranks in enumerate(seeds)]
+    table = make(runs, tmp_path / "tables")["parquet"]
+    plot_hit_rates(table, tmp_path / "hit_rates.svg")
+    assert "sasrec orig" in words(tmp_path / "hit_rates.svg")

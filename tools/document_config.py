@@ -1,0 +1,53 @@
+"""Writes config/README.md, the reference of all configuration keys, from the schema: `make docs`."""
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+HEAD = """# Configuration
+
+Made from `workflow/schemas/config.schema.yaml` by `make docs`; a test keeps both in step.
+
+`config/config.yaml` is the default run and `config/datasets.yaml` the registry of data sets. An overlay changes what it names
+and keeps the rest: `snakemake --cores 2 --configfile config/real.yaml`. Several overlays are merged from left to right. A key
+that is not listed here is an error.
+
+| overlay | what it is |
+|---|---|
+| `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
+| `config/paper.yaml` | the papers' data sets and sizes, for those who hold the data |
+
+| key | default | meaning |
+|---|---|---|
+"""
+
+
+def rows(schema: dict, prefix: str = "") -> list[str]:
+    """A table row for every key below ``schema``; ``<name>`` stands for a name that the user chooses."""
+    lines = []
+    for key, entry in schema.get("properties", {}).items():
+        lines += _rows_of(entry, f"{prefix}{key}")
+    if isinstance(schema.get("additionalProperties"), dict) and prefix:
+        lines += rows(schema["additionalProperties"], f"{prefix}<name>.")
+    return lines
+
+
+def _rows_of(entry: dict, key: str) -> list[str]:
+    default = entry.get("default", "")
+    shown = "" if default in ("", {}) else f"`{yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}`"
+    text = " ".join(entry.get("description", "").split()).replace("|", "\\|")
+    allowed = f" One of {', '.join(f'`{value}`' for value in entry['enum'])}." if "enum" in entry else ""
+    line = f"| `{key}` | {shown} | {text}{allowed} |"
+    nested = entry["items"] if entry.get("items", {}).get("properties") else entry
+    return [line, *rows(nested, f"{key}[]." if nested is not entry else f"{key}.")]
+
+
+def reference() -> str:
+    """The text of config/README.md."""
+    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    return HEAD + "\n".join(rows(schema)) + "\n"
+
+
+if __name__ == "__main__":
+    (ROOT / "config/README.md").write_text(reference(), encoding="utf-8")
