@@ -190,12 +190,6 @@ def test_reading_what_is_not_the_artifact_is_one_line_that_names_the_file(tmp_pa
     assert "run snakemake again" in message
 
 
-def test_a_hive_key_in_the_path_adds_no_column(tmp_path):
-    path = tmp_path / "dataset=x" / "seed=1" / "tracks.parquet"
-    write_artifact(tracks(), "tracks", path)
-    assert read_artifact("tracks", path).column_names == ["track_id", "track_key", "n_plays", "n_skips"]
-
-
 def test_json_is_sorted_readable_and_read_back(tmp_path):
     value = {"b": [1, 2.5, None], "a": "Sigur Rós"}
     write_json(value, tmp_path / "new" / "x.json")

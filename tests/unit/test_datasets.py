@@ -133,7 +133,9 @@ def test_mssd_archive_of_several_logs(tmp_path, prefix, caplog):
         frame = read(write(tmp_path / "training_set_0.tar.gz", tar_gz(members)), MSSD)
     assert frame.rows()[:4] == MSSD_PLAYS
     assert frame["session_key"].to_list()[4:] == ["7_00000000", "7_00000000", "7_00000001", "7_00000001"]
-    assert [record.getMessage().split(": ")[1] for record in caplog.records] == ["1 members are not logs and were not read"]
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
+        "1 members do not belong to the data set and were not read"
+    ]
 
 
 def test_mssd_columns_are_found_by_name_whatever_else_there_is(tmp_path):

@@ -262,6 +262,13 @@ def test_candidates_depend_on_the_seed(drawn):
     assert sorted(map(sorted, drawn[0][2].tolist())) != sorted(map(sorted, drawn[1][2].tolist()))
 
 
+def test_draws_depend_on_the_seed_where_groups_cannot(drawn):
+    test = sequences([[1]], targets=[2])
+    for seed in (1, 2):
+        ranked(Stub(random_scores(1, 1000, seed=1)), test, seed=seed)
+    assert drawn[0][2].tolist() != drawn[1][2].tolist()
+
+
 def test_groups_of_one_run_have_different_draws(drawn):
     """128 sessions of one context and one target: only the draw tells the groups apart."""
     test = sequences([[1]] * 128, targets=[2] * 128)

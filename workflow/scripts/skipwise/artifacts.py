@@ -36,6 +36,9 @@ def write_artifact(table: pa.Table, artifact: str | Artifact, path: str | Path) 
     an error of ours, not of the user's.
     """
     schema, order = ARTIFACTS[artifact] if isinstance(artifact, str) else artifact
+    missing = [name for name in schema.names if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path}: the columns {missing} are missing")
     table = table.select(schema.names).cast(schema)
     if order:
         table = table.sort_by([(name, "ascending") for name in order])
@@ -51,7 +54,8 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
     try:
         table = pq.read_table(path, columns=columns, partitioning=None)
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}); delete it and run snakemake again to make it anew") from error
+        what = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be read ({what}); delete it and run snakemake again to make it anew") from error
     schema = ARTIFACTS[artifact].schema
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if not table.schema.equals(expected):

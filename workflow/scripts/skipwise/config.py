@@ -35,15 +35,26 @@ def check_config(config: dict, schema: dict) -> None:
     for model in config["models"]:
         module_name(model)
     for name in config["datasets"]:
-        entry = config["registry"][name]
-        if entry["form"] == "events" and not (
-            "columns" in entry and ("skipped_when" in entry or entry["skip_rule"]["name"] != "given")
-        ):
-            raise UserError(
-                f"configuration, registry.{name}: the form events needs `columns`, and `skipped_when` or a derived skip_rule"
-            )
-        if not entry.keys() & {"files", "paths"}:
-            raise UserError(f"configuration, registry.{name}: give `paths`, or `files` to download")
+        lack = _lack(config["registry"][name])
+        if lack:
+            raise UserError(f"configuration, registry.{name}: {lack}")
+
+
+def _lack(entry: dict) -> str | None:
+    """What an entry of the registry lacks that its form needs, or None."""
+    if entry["form"] == "events":
+        if "columns" not in entry:
+            return "the form events needs `columns`"
+        if not entry["columns"].keys() & {"session", "user"}:
+            return "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)"
+    derived = entry["form"] == "events" and entry["skip_rule"]["name"] != "given"
+    if entry["form"] in ("events", "movielens") and "skipped_when" not in entry and not derived:
+        return "give `skipped_when`, or for events a skip_rule that derives skips from time"
+    if not entry.keys() & {"files", "paths"}:
+        return "give `paths`, or `files` to download"
+    if "paths" not in entry and "simulation" not in entry and not all("urls" in file for file in entry["files"]):
+        return "files need `urls`; for files that are already here give `paths`"
+    return None
 
 
 def _explain(error) -> str:
@@ -72,7 +83,8 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     Raises UserError when no local file is there, with what to do, or when two files would have the same shard name.
     """
     if "paths" in entry:
-        files = [path for pattern in entry["paths"] for path in (sorted(glob.glob(pattern)) or _literal(pattern))]
+        found = (path for pattern in entry["paths"] for path in [pattern, *sorted(glob.glob(pattern))])
+        files = [path for path in dict.fromkeys(found) if Path(path).is_file()]
         if not files:
             remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
             raise UserError(f"{name}: no file matches {', '.join(entry['paths'])}. {remedy}")
@@ -85,10 +97,6 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
             raise UserError(f"{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
         shards[shard] = path
     return shards
-
-
-def _literal(pattern: str) -> list[str]:
-    return [pattern] if Path(pattern).is_file() else []
 
 
 def variants(config: dict, model: str) -> list[str]:

@@ -63,7 +63,7 @@ def check_bounds(values: dict[str, float], where: str) -> None:
         high = hit[1] + (hit[5] - hit[1]) / 2 + (hit[10] - hit[5]) / 6
         chains["MAP@10 between its bounds from HR@1, HR@5 and HR@10"] = [low, values["map_10"], high]
     for bound, chain in chains.items():
-        if any(left > right + 1e-9 for left, right in itertools.pairwise(chain)):
+        if not all(left <= right + 1e-9 for left, right in itertools.pairwise(chain)):
             raise ValueError(f"{where} breaks {bound}: {chain}")
 
 

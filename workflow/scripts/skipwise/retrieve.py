@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import requests
+import urllib3
 
 from skipwise.errors import UserError
 from skipwise.log import logger
@@ -25,7 +26,7 @@ def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict[str, str]
     for url in urls:
         try:
             _download(url, part, timeout)
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failures.append(f"{url}: {error}")
             logger.warning("download failed, %s", failures[-1])
             continue
@@ -54,17 +55,21 @@ def wrong_checksum(path: Path, checksums: dict[str, str]) -> str | None:
 
 def _download(url: str, part: Path, timeout: float) -> None:
     done = part.stat().st_size if part.exists() else 0
-    headers = {"Range": f"bytes={done}-"} if done else {}
+    # The bytes of the file as they are: neither packed for the way nor unpacked here.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with requests.get(url, stream=True, timeout=timeout, headers=headers) as response:
         if response.status_code == 416:
-            # Nothing is left to send: the part is whole, or too long, which its checksum tells.
+            # Nothing is left to send: the part is whole, or it is longer than the file and cannot be a part of it.
+            if response.headers.get("Content-Range") != f"bytes */{done}":
+                part.unlink()
+                _download(url, part, timeout)
             return
         response.raise_for_status()
         resumed = response.status_code == 206
         total = int(response.headers.get("Content-Length", 0)) + (done if resumed else 0)
         logged = time.monotonic()
         with part.open("ab" if resumed else "wb") as out:
-            for chunk in response.iter_content(_CHUNK):
+            for chunk in response.raw.stream(_CHUNK, decode_content=False):
                 out.write(chunk)
                 if time.monotonic() - logged > 10:
                     logged = time.monotonic()

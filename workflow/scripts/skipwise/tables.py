@@ -65,7 +65,9 @@ def make_hr_ndcg_table(
                 # The same resampling in every row, so that a further model changes no other row.
                 rng = np.random.default_rng(intervals["seed"])
                 low, high = mean_interval(value.mean(0), rng, resamples=intervals["resamples"], level=intervals["level"])
-                row |= {f"{name}_{k}": means[f"{name}_{k}"], f"{name}_{k}_low": low, f"{name}_{k}_high": high}
+                mean = means[f"{name}_{k}"]
+                # Where all sessions agree, the limits and the mean are sums in different orders: equal but for the last bit.
+                row |= {f"{name}_{k}": mean, f"{name}_{k}_low": min(low, mean), f"{name}_{k}_high": max(high, mean)}
             rows.append(row)
     write_table(
         rows,

@@ -6,9 +6,8 @@ import polars as pl
 
 from skipwise.datasets.rules import parse_rule, skip_expression
 from skipwise.datasets.tabular import Layout, check_columns, convert, read_delimited
+from skipwise.datasets.times import times
 from skipwise.errors import UserError
-
-_UNITS = {"s": 1000, "ms": 1}
 
 
 def read_events(path: Path, entry: dict) -> pl.DataFrame:
@@ -24,59 +23,53 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
     if not group:
         raise UserError("columns: give `session` (sessions as they are) or `user` (sessions from gaps in time)")
     rule = entry.get("skipped_when")
-    wanted = [group, columns["track"], *([columns["time"]] if "time" in columns else [])]
+    wanted = [group, columns["track"]]
+    wanted += [columns["time"]] if "time" in columns else []
     wanted += [parse_rule(rule)[0]] if rule else []
-    frame = _read(path, list(dict.fromkeys(wanted)), rule)
+    frame = _read(path, list(dict.fromkeys(wanted)))
     plays = frame.select(
         session_key=pl.col(group).cast(pl.String),
         position=(pl.int_range(pl.len()) + 1).cast(pl.Int32),
         track_key=pl.col(columns["track"]).cast(pl.String),
     )
-    for name in ("session_key", "track_key"):
-        if plays[name].null_count():
-            source = group if name == "session_key" else columns["track"]
-            raise UserError(f"{path}, row {plays[name].is_null().arg_max() + 1}: column '{source}' is empty; mend or remove it")
+    for name, source in (("session_key", group), ("track_key", columns["track"])):
+        empty = (plays[name].str.len_bytes() == 0).fill_null(True)
+        if empty.any():
+            raise UserError(f"{path}, row {empty.arg_max() + 1}: column '{source}' is empty; mend or remove this row")
     if rule:
-        plays = plays.with_columns(frame.select(skipped=skip_expression(rule)))
+        plays = plays.with_columns(skipped=_labels(frame, rule, path))
     if "time" in columns:
-        started_at = _times(frame[columns["time"]], _UNITS[entry.get("time_unit", "s")], path)
-        plays = plays.with_columns(started_at=started_at)
+        plays = plays.with_columns(started_at=times(frame[columns["time"]], entry.get("time_unit", "s"), str(path)))
     return plays
 
 
-def _read(path: Path, wanted: list[str], rule: str | None) -> pl.DataFrame:
-    """The wanted columns; a column with a skip rule gets the type that the rule needs."""
-    if path.suffix == ".parquet":
-        try:
-            check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
-            return pl.read_parquet(path, columns=wanted)
-        except pl.exceptions.PolarsError as error:
-            raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]})") from error
-    separator = "\t" if path.suffix in (".tsv", ".tab") else ","
-    layout = Layout(dict.fromkeys(wanted, pl.String), separator)
-    text = read_delimited(path, layout, str(path))
-    if rule is None:
-        return text
+def _read(path: Path, wanted: list[str]) -> pl.DataFrame:
+    """The wanted columns: as they are in parquet, as text in delimited files."""
+    if path.suffix != ".parquet":
+        return read_delimited(path, Layout(dict.fromkeys(wanted, pl.String), _separator(path)), str(path))
+    try:
+        check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
+        return pl.read_parquet(path, columns=wanted)
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]})") from error
+
+
+def _separator(path: Path) -> str:
+    return "\t" if path.suffix in (".tsv", ".tab") else ","
+
+
+def _labels(frame: pl.DataFrame, rule: str, path: Path) -> pl.Series:
+    """The skip label of each row, null where the column is empty."""
     column, operator, value = parse_rule(rule)
     kind = pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
-    return convert(text, Layout({**layout.columns, column: kind}, separator), str(path))
-
-
-def _times(column: pl.Series, milliseconds: int, path: Path) -> pl.Series:
-    """Start times in milliseconds UTC from timestamps, numbers or text."""
-    if column.dtype.is_temporal():
-        if getattr(column.dtype, "time_zone", None):
-            column = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
-        times = column.cast(pl.Datetime("ms"))
-    else:
-        number = column.cast(pl.Float64, strict=False)
-        if number.null_count() == column.null_count():
-            times = pl.from_epoch((number * milliseconds).cast(pl.Int64), time_unit="ms")
-        else:
-            times = column.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.replace_time_zone(None)
-    if times.null_count():
-        row = times.is_null().arg_max()
+    held = frame.select(column)
+    dtype = held[column].dtype
+    if dtype == pl.String:
+        held = convert(held, Layout({column: kind}, header=path.suffix != ".parquet"), str(path))
+    elif operator is None and dtype.is_integer() and held[column].is_in([0, 1]).all():
+        held = held.cast(pl.Boolean)
+    elif not (dtype == kind or (kind == pl.Float64 and dtype.is_numeric())):
         raise UserError(
-            f"{path}, row {row + 1}: the time '{column[row]}' is neither ISO text nor a number; mend or remove this row"
+            f"{path}: column '{column}' holds {dtype} values, to which the rule '{rule}' of skipped_when does not apply"
         )
-    return times
+    return held.select(skip_expression(rule)).to_series()

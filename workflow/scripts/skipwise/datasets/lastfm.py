@@ -1,13 +1,11 @@
 """Last.fm listening logs: LFM-1K (one tsv in a tar.gz) and LFM-2B (a bz2 tsv of ids).  Skips are derived later."""
 
 import bz2
-import lzma
-import tarfile
-import zlib
 from pathlib import Path
 
 import polars as pl
 
+from skipwise.datasets.archives import damaged, tar_members
 from skipwise.datasets.tabular import Layout, read_delimited
 from skipwise.errors import UserError
 
@@ -34,23 +32,15 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
 
     A track of LFM-1K is artist name and track name together (the authors' code takes the track name alone).
     """
-    try:
-        return _read_lfm1k(path) if entry["form"] == "lfm1k" else _read_lfm2b(path)
-    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
-        raise UserError(
-            f"{path} is damaged or cut short ({error}); get it again and compare its checksum with the source"
-        ) from error
+    return _read_lfm1k(path) if entry["form"] == "lfm1k" else _read_lfm2b(path)
 
 
 def _read_lfm1k(path: Path) -> pl.DataFrame:
-    if path.name.endswith((".tar.gz", ".tgz", ".tar")):
-        with tarfile.open(path, "r|*") as archive:
-            for member in archive:
-                if member.isfile() and member.name.rsplit("/", 1)[-1] == LFM1K_MEMBER:
-                    raw = archive.extractfile(member).read()
-                    break
-            else:
-                raise UserError(f"{path} has no member {LFM1K_MEMBER}; this is not the LFM-1K archive")
+    if path.name.endswith((".tar.gz", ".tgz")):
+        members = list(tar_members(path, lambda name: name.rsplit("/", 1)[-1] == LFM1K_MEMBER))
+        if not members:
+            raise UserError(f"{path} has no member {LFM1K_MEMBER}; this is not the LFM-1K archive")
+        raw = members[0][1]
     else:
         raw = path.read_bytes()
     frame = read_delimited(raw, _LFM1K, str(path))
@@ -65,7 +55,10 @@ def _read_lfm1k(path: Path) -> pl.DataFrame:
 
 
 def _read_lfm2b(path: Path) -> pl.DataFrame:
-    raw = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
+    try:
+        raw = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, error) from error
     frame = read_delimited(raw, _LFM2B, str(path)).rename({"track_id": "track_key"})
     return _plays(frame, user="user_id", position=pl.int_range(pl.len()) + 1, name=str(path), first_line=2)
 

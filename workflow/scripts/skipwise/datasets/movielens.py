@@ -1,16 +1,19 @@
 """MovieLens 100K: explicit ratings, the negatives of people who rate (docs/protocol.md, data sets, ml100k)."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.rules import skip_expression
-from skipwise.datasets.tabular import Layout, read_delimited
+from skipwise.datasets.rules import parse_rule, skip_expression
+from skipwise.datasets.tabular import Layout, check_columns, read_delimited
+from skipwise.datasets.times import unix_times
 from skipwise.errors import UserError
 
-_NAMES = ("user_id", "item_id", "rating", "timestamp")
-_KINDS = (pl.String, pl.String, pl.Float64, pl.Float64)
+_COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rating": pl.Float64, "timestamp": pl.Float64}
+# RecBole's spelling of the same columns; its file has a header.
+_RECBOLE = {"user_id:token": "user_id", "item_id:token": "item_id", "rating:float": "rating", "timestamp:float": "timestamp"}
 
 
 def read_events(path: Path, entry: dict) -> pl.DataFrame:
@@ -18,22 +21,27 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
 
     Ratings of one second stay in the order of the file, which is shuffled, so that no order is read into them.
     """
-    try:
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                raw = archive.read("ml-100k/u.data")
-        else:
-            raw = path.read_bytes()
-    except (zipfile.BadZipFile, KeyError, EOFError) as error:
-        raise UserError(f"{path} is not the MovieLens 100K archive or is damaged ({error}); get it again") from error
-    header = raw.startswith(b"user_id:token")
-    names = ("user_id:token", "item_id:token", "rating:float", "timestamp:float") if header else _NAMES
-    layout = Layout(dict(zip(names, _KINDS, strict=True)), "\t", header=header, quote=None, required=frozenset(names))
-    frame = read_delimited(raw, layout, str(path)).rename(dict(zip(names, _NAMES, strict=True)))
+    check_columns(list(_COLUMNS), [parse_rule(entry["skipped_when"])[0]], str(path))
+    raw = _ratings(path)
+    header = b":token" in raw.split(b"\n", 1)[0]
+    columns = {name: _COLUMNS[of] for name, of in _RECBOLE.items()} if header else _COLUMNS
+    layout = Layout(columns, "\t", header=header, quote=None, required=frozenset(columns))
+    frame = read_delimited(raw, layout, str(path)).rename(_RECBOLE if header else {})
     return frame.select(
         session_key="user_id",
         position=(pl.int_range(pl.len()) + 1).cast(pl.Int32),
         track_key="item_id",
         skipped=skip_expression(entry["skipped_when"]),
-        started_at=pl.from_epoch((pl.col("timestamp") * 1000).cast(pl.Int64), time_unit="ms"),
+        started_at=unix_times(frame["timestamp"], "s", str(path)),
     )
+
+
+def _ratings(path: Path) -> bytes:
+    if path.suffix != ".zip":
+        return path.read_bytes()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("ml-100k/u.data")
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+        what = str(error).strip("'\"")
+        raise UserError(f"{path} is not the MovieLens 100K archive or is damaged ({what}); get it again") from error

@@ -2,16 +2,14 @@
 
 import gzip
 import re
-import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from skipwise.datasets.archives import DAMAGE, damaged, tar_members
 from skipwise.datasets.tabular import Layout, read_delimited
 from skipwise.errors import UserError
-from skipwise.log import logger
 
 COLUMNS = (
     "session_id",
@@ -66,34 +64,17 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
 
 
 def _logs(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every log of a raw file; a gzip'ed tar is one stream and is read once."""
-    try:
-        if path.name.endswith((".tar.gz", ".tgz", ".tar")):
-            yield from _members(path)
-        elif path.suffix == ".gz":
-            yield str(path), gzip.decompress(path.read_bytes())
-        else:
-            yield str(path), path.read_bytes()
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
-            f"{path} is damaged or cut short ({error}); get it again and compare its size with the source"
-        ) from error
-
-
-def _members(path: Path) -> Iterator[tuple[str, bytes]]:
-    found = skipped = 0
-    with tarfile.open(path, "r|*") as archive:
-        for member in archive:
-            if member.isfile() and _MEMBER.fullmatch(member.name):
-                content = archive.extractfile(member).read()
-                if len(content) != member.size:
-                    raise UserError(f"{path} is cut short in {member.name}; get it again and compare its size")
-                found += 1
-                yield f"{path}, {member.name}", content
-            elif not member.isdir():
-                skipped += 1
-    if skipped:
-        logger.warning("%s: %d members are not logs and were not read", path, skipped)
+    """Name and bytes of every log of a raw file."""
+    if not path.name.endswith((".tar.gz", ".tgz")):
+        try:
+            yield str(path), gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        except DAMAGE as error:
+            raise damaged(path, error) from error
+        return
+    found = False
+    for name, raw in tar_members(path, lambda name: bool(_MEMBER.fullmatch(name))):
+        found = True
+        yield f"{path}, {name}", raw
     if not found:
         raise UserError(f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set")
 

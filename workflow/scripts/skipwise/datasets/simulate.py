@@ -188,7 +188,7 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     # Flags are nested; skip_2 is the label.  About 1.4 % of plays are neither skip_3 nor not_skipped.
     skip_1 = skip & (rng.random(size) < 0.85)
     skip_3 = skip | (rng.random(size) < 0.12)
-    neither = ~skip_3 & (rng.random(size) < 0.035)
+    neither = ~skip_3 & (rng.random(size) < 0.0295)
     pause = rng.choice(3, size, p=(0.78, 0.04, 0.18))
     recommended = plays.by_recommender[session, position]
     first_day = datetime.date(2018, 7, 15)

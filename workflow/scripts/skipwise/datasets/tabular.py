@@ -79,13 +79,17 @@ def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
     )
     for column, kind in layout.columns.items():
         lost = frame[column].is_null()
+        if kind.is_float():
+            lost |= ~frame[column].is_finite().fill_null(True)
         if column not in layout.required:
             lost &= text[column].is_not_null()
+        elif kind == pl.String:
+            lost |= (frame[column].str.len_bytes() == 0).fill_null(True)
         if lost.any():
             row = lost.arg_max()
             line = row + 1 + layout.header
             cell = text[column][row]
-            what = "is empty" if cell is None else f"holds '{cell}', which is not a {_kind_name(kind)}"
+            what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
             raise UserError(f"{name}, line {line}: column '{column}' {what}; mend or remove this row")
     return frame
 

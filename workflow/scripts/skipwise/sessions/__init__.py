@@ -113,7 +113,7 @@ def label_and_sample_sessions(
             raise UserError(
                 f"{dataset}: no session is left: {counts['plays_read']} plays in {counts['sessions_formed']} sessions, none "
                 f"with at least {sessions['min_length']} plays and a skip (skip share "
-                f"{counts['skip_share_before_filter']:.1%}); check skip_rule, skipped_when and sessions.min_length"
+                f"{counts['skip_share_before_filter'] or 0:.1%}); check skip_rule, skipped_when and sessions.min_length"
             )
         counts["tracks"] = steps.rows("tracks")
         requested = sessions["n_sessions"]
