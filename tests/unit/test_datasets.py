@@ -515,6 +515,13 @@ def test_movielens_rule_on_a_column_that_it_does_not_have(tmp_path):
     assert "no column 'ratings'; did you mean 'rating'?" in message
 
 
+@pytest.mark.parametrize("rule", ["rating", "rating == good"])
+def test_movielens_rule_that_does_not_fit_the_column(tmp_path, rule):
+    """A number is no label and no text."""
+    message = mistake(write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": rule})
+    assert rule in message
+
+
 # --- Anything a user has
 
 GIVEN = {"form": "events", "columns": {"session": "visit", "track": "song"}, "skipped_when": "skip"}
@@ -725,6 +732,13 @@ def test_events_parquet_label_that_is_no_boolean(tmp_path):
     path = tmp_path / "mine.parquet"
     pl.DataFrame({"visit": ["v", "v"], "song": ["x", "y"], "skip": ["true", "perhaps"]}).write_parquet(path)
     assert "perhaps" in mistake(path, GIVEN)
+
+
+@pytest.mark.parametrize("column", ["who", "song", "at"])
+def test_events_parquet_with_a_column_of_lists(tmp_path, column):
+    path = tmp_path / "mine.parquet"
+    pl.DataFrame({"who": ["u"], "song": ["s"], "at": [1580551205]} | {column: [[1, 2]]}).write_parquet(path)
+    assert f"'{column}'" in mistake(path, TIMED)
 
 
 def test_events_parquet_with_an_empty_key(tmp_path):

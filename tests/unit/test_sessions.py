@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skipwise.artifacts import read_artifact, read_json, write_artifact, write_json
 from skipwise.columns import ARTIFACTS, CONTEXT
@@ -740,7 +740,7 @@ PLAYS = st.tuples(st.integers(1, 30), st.booleans())
 MANY = st.lists(st.lists(PLAYS, min_size=1, max_size=12), min_size=1, max_size=12).map(
     lambda found: dict(enumerate(found, start=1))
 )
-QUICK = settings(max_examples=60, deadline=None, database=None)
+QUICK = settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def listened_positions(plays: list[tuple[int, bool]]) -> list[int]:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from glob import glob
 from pathlib import Path
 
 import yaml
@@ -33,7 +34,7 @@ def code(*modules):
     # Relative to the working folder, so that a folder that is moved or mounted elsewhere is still up to date:
     # workflow.source_path() would give, and Snakemake remember, an absolute path.
     library = os.path.relpath(Path(workflow.basedir, "workflow", "scripts", "skipwise"))
-    return [os.path.join(library, module) for module in modules]
+    return [path for module in modules for path in sorted(glob(f"{library}/{module}"))]
 
 
 def regex_of(datasets):

@@ -61,15 +61,7 @@ rule extract_events:
     """Read one raw file: one row a play, as the raw data has it."""
     input:
         raw=raw_file,
-        code=code(
-            "datasets/__init__.py",
-            "datasets/events.py",
-            "datasets/lastfm.py",
-            "datasets/movielens.py",
-            "datasets/mssd.py",
-            "datasets/rules.py",
-            "datasets/tabular.py",
-        ),
+        code=code("datasets/*.py"),
     output:
         events="<results>/events/dataset={dataset}/shard={shard}/events.parquet",
         source="<results>/events/dataset={dataset}/shard={shard}/source.json",

@@ -12,8 +12,11 @@ def mean_interval(
     distinct values.  So this is the ordinary bootstrap, at a cost that hardly grows with the number of sessions.
     Differences of two models go in as the difference in each session, which makes the bootstrap a paired one.
     """
-    distinct, counts = np.unique(values, return_counts=True)
+    # Sums of the same terms in another order are one value; blocks bound the memory where values are many after all.
+    distinct, counts = np.unique(np.round(values, 12), return_counts=True)
     n = len(values)
-    means = rng.multinomial(n, counts / n, size=resamples) @ distinct / n
+    block = max(1, 2**22 // len(distinct))
+    sizes = [min(block, resamples - start) for start in range(0, resamples, block)]
+    means = np.concatenate([rng.multinomial(n, counts / n, size=size) @ distinct / n for size in sizes])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

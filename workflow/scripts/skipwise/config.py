@@ -34,6 +34,9 @@ def check_config(config: dict, schema: dict) -> None:
                 )
     for model in config["models"]:
         module_name(model)
+    lengths = config.get("sessions", {})
+    if lengths.get("min_length", 0) > lengths.get("max_length", float("inf")):
+        raise UserError("configuration, sessions: min_length is greater than max_length, so no session would be kept")
     for name in config["datasets"]:
         lack = _lack(config["registry"][name])
         if lack:
@@ -83,11 +86,12 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     Raises UserError when no local file is there, with what to do, or when two files would have the same shard name.
     """
     if "paths" in entry:
-        found = (path for pattern in entry["paths"] for path in [pattern, *sorted(glob.glob(pattern))])
-        files = [path for path in dict.fromkeys(found) if Path(path).is_file()]
-        if not files:
-            remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
-            raise UserError(f"{name}: no file matches {', '.join(entry['paths'])}. {remedy}")
+        remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
+        found = {pattern: _matches(pattern) for pattern in entry["paths"]}
+        absent = [pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)]
+        if absent or not any(found.values()):
+            raise UserError(f"{name}: no file matches {', '.join(absent or found)}. {remedy}")
+        files = list(dict.fromkeys(path for matches in found.values() for path in matches))
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
     shards: dict[str, str] = {}
@@ -97,6 +101,11 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
             raise UserError(f"{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
         shards[shard] = path
     return shards
+
+
+def _matches(pattern: str) -> list[str]:
+    """The files of a pattern; a name that is there is taken as it is, whatever characters are in it."""
+    return [path for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern))) if Path(path).is_file()]
 
 
 def variants(config: dict, model: str) -> list[str]:

@@ -50,7 +50,7 @@ def skip_contrastive(
 
     - ``queries`` (B, L, D): c, either ŷ or the item embedding at each position
     - ``items`` (B, L, D): embeddings of the session's own tracks
-    - ``next_listened`` (B, L): position of the positive, anything where ``query`` is false
+    - ``next_listened`` (B, L): position of the positive, below L; not looked at where ``query`` is false
     - ``query`` (B, L): positions that are queries: listened, with a later listened track
     - ``skipped`` (B, L): positions that are negatives
 

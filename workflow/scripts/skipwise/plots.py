@@ -10,7 +10,7 @@ from skipwise.artifacts import whole_file
 
 # Okabe & Ito's palette, dark to light, each with a marker of its own.
 _STYLES = {1: ("#000000", "o"), 5: ("#0072B2", "s"), 10: ("#D55E00", "D"), 20: ("#E69F00", "^")}
-_SPARE = ("#56B4E9", "v")
+_SPARE = (("#56B4E9", "v"), ("#009E73", "P"), ("#CC79A7", "X"))
 
 
 def plot_hit_rates(table: str | Path, figure: str | Path) -> None:
@@ -26,8 +26,8 @@ def plot_hit_rates(table: str | Path, figure: str | Path) -> None:
     for axis, panel in zip(axes[0], panels, strict=True):
         names = panel.select(pl.concat_str("model", "variant", separator=" ")).to_series().to_list()
         height = [len(rows) - 1 - rows.index(name) for name in names]
-        for k in cutoffs:
-            colour, marker = _STYLES.get(k, _SPARE)
+        for i, k in enumerate(cutoffs):
+            colour, marker = _STYLES.get(k, _SPARE[i % len(_SPARE)])
             value = panel[f"hr_{k}"].to_numpy()
             spread = [value - panel[f"hr_{k}_low"].to_numpy(), panel[f"hr_{k}_high"].to_numpy() - value]
             axis.errorbar(

@@ -53,15 +53,13 @@ def sampled_candidates(
 
     For each of G sessions: its own target, ``size`` uniformly drawn tracks that it did not observe, and the targets of the
     other sessions of the group.  ``contexts`` (G, L) holds the observed tracks, padded with 0; ``targets`` (G,).  Returns
-    (G, G + size) int32 of distinct tracks, filled up with 0.
+    (G, 1 + G + size) int32 of distinct tracks with 0 in the place of those that are left out.
     """
     group = len(targets)
     own = targets[:, None]
-    others = np.broadcast_to(targets, (group, group)).astype(np.int32).copy()
-    repeated = _repeated(np.concatenate([own, others], axis=1), 1)
-    others[repeated[0], repeated[1] - 1] = 0
+    others = np.broadcast_to(targets, (group, group)).astype(np.int32)
     drawn = draw_distinct(rng, n_tracks, size, np.concatenate([contexts, own], axis=1))
-    # A drawn track that is also another session's target is one candidate, not two.
+    # A track that is drawn, or the target of several sessions, is one candidate: the first stays.
     candidates = np.concatenate([own, others, drawn], axis=1).astype(np.int32)
     row, column = _repeated(candidates, 1)
     candidates[row, column] = 0

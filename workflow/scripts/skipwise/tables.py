@@ -55,6 +55,8 @@ def make_hr_ndcg_table(
                 "sessions": of_seed[0].num_rows,
                 "seeds": " ".join(seed for seed, *_ in seeds),
             }
+            if any(table["session_id"] != of_seed[0]["session_id"] for table in of_seed):
+                raise ValueError(f"{dataset}, {split}, {model} {variant}: the seeds did not rank the same sessions")
             rank = np.stack([table[f"rank_{candidates}"].to_numpy().astype(np.float64) for table in of_seed])
             per_session = metrics.per_session(rank, cutoffs)
             means = {

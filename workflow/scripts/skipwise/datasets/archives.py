@@ -35,6 +35,11 @@ def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
         logger.warning("%s: %d members do not belong to the data set and were not read", path, passed_over)
 
 
+def decompressed(path: Path) -> bytes:
+    """The bytes of a file, unpacked where its name ends with ``.gz``."""
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
 def damaged(path: Path, error: Exception) -> UserError:
     """What to say of a file that does not decompress."""
     return UserError(f"{path} is damaged or cut short ({error}); get it again and compare its size or checksum with the source")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.rules import parse_rule, skip_expression
-from skipwise.datasets.tabular import Layout, check_columns, convert, read_delimited
+from skipwise.datasets.rules import parse_rule, skip_labels
+from skipwise.datasets.tabular import Layout, check_columns, read_delimited
 from skipwise.datasets.times import times
 from skipwise.errors import UserError
 
@@ -37,7 +37,7 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
         if empty.any():
             raise UserError(f"{path}, row {empty.arg_max() + 1}: column '{source}' is empty; mend or remove this row")
     if rule:
-        plays = plays.with_columns(skipped=_labels(frame, rule, path))
+        plays = plays.with_columns(skipped=skip_labels(frame, rule, str(path), header=path.suffix != ".parquet"))
     if "time" in columns:
         plays = plays.with_columns(started_at=times(frame[columns["time"]], entry.get("time_unit", "s"), str(path)))
     return plays
@@ -49,27 +49,14 @@ def _read(path: Path, wanted: list[str]) -> pl.DataFrame:
         return read_delimited(path, Layout(dict.fromkeys(wanted, pl.String), _separator(path)), str(path))
     try:
         check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
-        return pl.read_parquet(path, columns=wanted)
+        frame = pl.read_parquet(path, columns=wanted)
     except pl.exceptions.PolarsError as error:
         raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]})") from error
+    for column in wanted:
+        if frame.schema[column].is_nested():
+            raise UserError(f"{path}: column '{column}' holds {frame.schema[column]} values; write a row for each play")
+    return frame
 
 
 def _separator(path: Path) -> str:
-    return "\t" if path.suffix in (".tsv", ".tab") else ","
-
-
-def _labels(frame: pl.DataFrame, rule: str, path: Path) -> pl.Series:
-    """The skip label of each row, null where the column is empty."""
-    column, operator, value = parse_rule(rule)
-    kind = pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
-    held = frame.select(column)
-    dtype = held[column].dtype
-    if dtype == pl.String:
-        held = convert(held, Layout({column: kind}, header=path.suffix != ".parquet"), str(path))
-    elif operator is None and dtype.is_integer() and held[column].is_in([0, 1]).all():
-        held = held.cast(pl.Boolean)
-    elif not (dtype == kind or (kind == pl.Float64 and dtype.is_numeric())):
-        raise UserError(
-            f"{path}: column '{column}' holds {dtype} values, to which the rule '{rule}' of skipped_when does not apply"
-        )
-    return held.select(skip_expression(rule)).to_series()
+    return "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".tab")) else ","

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.rules import parse_rule, skip_expression
+from skipwise.datasets.rules import parse_rule, skip_labels
 from skipwise.datasets.tabular import Layout, check_columns, read_delimited
 from skipwise.datasets.times import unix_times
 from skipwise.errors import UserError
@@ -31,7 +31,7 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
         session_key="user_id",
         position=(pl.int_range(pl.len()) + 1).cast(pl.Int32),
         track_key="item_id",
-        skipped=skip_expression(entry["skipped_when"]),
+        skipped=skip_labels(frame, entry["skipped_when"], str(path), header=header),
         started_at=unix_times(frame["timestamp"], "s", str(path)),
     )
 

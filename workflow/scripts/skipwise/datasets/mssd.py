@@ -1,13 +1,12 @@
 """Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (docs/protocol.md, data sets, MSSD columns)."""
 
-import gzip
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.archives import DAMAGE, damaged, tar_members
+from skipwise.datasets.archives import DAMAGE, damaged, decompressed, tar_members
 from skipwise.datasets.tabular import Layout, read_delimited
 from skipwise.errors import UserError
 
@@ -67,7 +66,7 @@ def _logs(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of every log of a raw file."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         try:
-            yield str(path), gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            yield str(path), decompressed(path)
         except DAMAGE as error:
             raise damaged(path, error) from error
         return

@@ -4,6 +4,7 @@ import re
 
 import polars as pl
 
+from skipwise.datasets.tabular import Layout, convert
 from skipwise.errors import UserError
 
 _PATTERN = re.compile(r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$")
@@ -26,7 +27,23 @@ def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
         raise UserError(f"skipped_when: '{rule}' compares with '{match['value']}', which is not a number") from error
 
 
-def skip_expression(rule: str) -> pl.Expr:
-    """Turn a rule into a boolean expression; a bare column name means that this boolean column is the label."""
+def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:
+    """The skip label of each row, null where the column is empty; a bare column name is a boolean column.
+
+    ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.  Raises UserError where the rule
+    does not fit the column.
+    """
     column, operator, value = parse_rule(rule)
-    return pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)
+    kind = pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
+    held = frame.select(column)
+    dtype = held.schema[column]
+    if dtype == pl.String:
+        held = convert(held, Layout({column: kind}, header=header), name)
+    elif operator is None and dtype.is_integer() and held[column].is_in([0, 1]).all():
+        held = held.cast(pl.Boolean)
+    elif not (dtype == kind or (kind == pl.Float64 and dtype.is_numeric())):
+        raise UserError(
+            f"{name}: column '{column}' holds {dtype} values, to which the rule '{rule}' of skipped_when does not apply"
+        )
+    labels = pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)
+    return held.select(labels).to_series()

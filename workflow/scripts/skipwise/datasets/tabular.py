@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from skipwise.datasets.archives import DAMAGE, damaged, decompressed
 from skipwise.errors import UserError
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -32,7 +33,10 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
 
     Raises UserError that names the file and the missing column, or the line and the cell that do not fit.
     """
-    raw = source if isinstance(source, bytes) else source.read_bytes()
+    try:
+        raw = source if isinstance(source, bytes) else decompressed(source)
+    except DAMAGE as error:
+        raise damaged(source, error) from error
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     first, *_ = raw.split(b"\n", 1)
     if not raw.strip():
@@ -66,7 +70,7 @@ def check_columns(present: list[str], wanted, name: str) -> None:
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = f"; did you mean '{near[0]}'?" if near else "."
             raise UserError(f"{name} has no column '{column}'{hint} It has: {', '.join(present)}")
 
 

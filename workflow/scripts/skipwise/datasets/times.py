@@ -36,7 +36,6 @@ def times(column: pl.Series, unit: str, name: str) -> pl.Series:
         found = iso.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False).dt.replace_time_zone(None)
     if found.null_count():
         row = found.is_null().arg_max()
-        raise UserError(
-            f"{name}, row {row + 1}: the time '{column[row]}' is neither ISO text nor a number; mend or remove this row"
-        )
+        what = f"time '{column[row]}' is neither ISO text nor a number" if column[row] else "time is empty"
+        raise UserError(f"{name}, row {row + 1}: the {what}; mend or remove this row")
     return found

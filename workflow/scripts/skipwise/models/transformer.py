@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.errors import UserError
 from skipwise.models.neural import Dropout, linear
 
 
@@ -16,6 +17,10 @@ class TransformerEncoder(nn.Module):
     def __init__(self, settings: dict, length: int, *, causal: bool, generator: torch.Generator):
         super().__init__()
         dimension = settings["dimension"]
+        if dimension % settings["heads"]:
+            raise UserError(
+                f"neural.dimension ({dimension}) must be a multiple of heads ({settings['heads']}); change one of them"
+            )
         self.causal = causal
         self.positions = nn.Parameter(torch.empty(length, dimension).normal_(0, dimension**-0.5, generator=generator))
         self.dropout = Dropout(settings["dropout"], generator)

@@ -108,6 +108,7 @@ def label_and_sample_sessions(
     with Steps(threads=threads, memory=memory, spill=spill) as steps:
         steps.read("plays", [str(path) for path in events])
         _check_times(steps, dataset, session_gap, skip_rule)
+        _check_order(steps, dataset)
         counts = sample_sessions(steps, skip_rule=skip_rule, session_gap=session_gap, sessions=sessions)
         if counts["sessions"] == 0:
             raise UserError(
@@ -142,6 +143,23 @@ def _check_times(steps: Steps, dataset: str, session_gap: float | None, skip_rul
         raise UserError(
             f"{dataset}: session_gap and the skip rule '{skip_rule['name']}' need the time of every play, which this data "
             "does not have; name the time column, or set session_gap: null and skip_rule: {name: given}"
+        )
+
+
+def _check_order(steps: Steps, dataset: str) -> None:
+    """Plays without a time are ordered by position alone, so a position must not come twice."""
+    twice = steps.connection.sql(
+        """
+        select session_key, position from plays
+        where started_at is null
+        group by all having count(*) > 1 order by all limit 1
+        """
+    ).fetchall()
+    if twice:
+        session, position = twice[0]
+        raise UserError(
+            f"{dataset}: session '{session}' has two plays at position {position}; a file is there twice, or a "
+            "session is spread over files without a time column to order it"
         )
 
 
