@@ -3,28 +3,39 @@
 import numpy as np
 import pytest
 import torch
-from examples import cyclic_sessions, random_sessions, settings_of
+from examples import cyclic_sessions, random_sessions, sequences, settings_of
 from safetensors.torch import load_file, save_file
 from skipwise.errors import UserError
 from skipwise.models import available, find_model
 from skipwise.models.neural import Dropout, NeuralRecommender
+from skipwise.training import Batches
 
 RUNS = [
     ("popularity", "orig"),
     ("session-popularity", "orig"),
+    ("markov", "orig"),
+    ("session-knn", "orig"),
     ("wrmf", "orig"),
+    ("wrmf", "bl"),
+    ("wrmf", "nr"),
     ("sasrec", "orig"),
     ("sasrec", "contrastive-item"),
     ("sasrec", "contrastive-hidden"),
+    ("bert4rec", "orig"),
+    ("bert4rec", "contrastive-item"),
+    ("bert4rec", "contrastive-hidden"),
+    ("gru4rec", "contrastive-hidden"),
+    ("caser", "contrastive-hidden"),
 ]
-NEURAL = ["sasrec"]
+NEURAL = ["sasrec", "bert4rec", "gru4rec", "caser"]
+BASELINES = ["popularity", "session-popularity", "markov", "session-knn"]
 N_TRACKS = 50
 
 
-def fitted(model, variant, seed=3, train=None, n_tracks=N_TRACKS):
-    recommender = find_model(model)(n_tracks, settings_of(model, variant))
+def fitted(model, variant, seed=3, train=None, valid=None, n_tracks=N_TRACKS, **settings):
+    recommender = find_model(model)(n_tracks, settings_of(model, variant) | settings)
     train = train or random_sessions(60, n_tracks, seed=1)
-    history = recommender.fit(train, train_targets(train), seed=seed, threads=1)
+    history = recommender.fit(train, valid or train_targets(train), seed=seed, threads=1)
     return recommender, history
 
 
@@ -74,7 +85,7 @@ class TestContract:
         contexts = random_sessions(5, N_TRACKS, seed=2)
         first, again, other = (fitted(model, variant, seed)[0].score(contexts) for seed in (3, 3, 4))
         assert torch.equal(first, again)
-        if model not in ("popularity", "session-popularity"):
+        if model not in BASELINES:
             assert not torch.equal(first, other)
 
     def test_fitting_leaves_the_global_generators_alone(self, model, variant):
@@ -110,15 +121,15 @@ class TestNeural:
         recommender.network.eval()
         return recommender
 
-    def test_a_causal_model_does_not_see_later_tracks(self, model):
+    def test_a_causal_model_does_not_see_later_tracks_and_another_does(self, model):
         recommender = self.network(model)
         tracks = torch.from_numpy(random_sessions(1, N_TRACKS, seed=2, lengths=(12, 12)).tracks.padded().astype("int64"))
         changed = tracks.clone()
         changed[0, 7] = tracks[0, 7] % N_TRACKS + 1
         with torch.inference_mode():
             first, second = (recommender.network(recommender.table[t], t > 0)[0] for t in (tracks, changed))
-        assert recommender.causal
-        assert torch.equal(first[:7], second[:7])
+        assert recommender.causal == (model != "bert4rec")
+        assert torch.equal(first[:7], second[:7]) == recommender.causal
         assert not torch.allclose(first[7:], second[7:])
 
     def test_padding_changes_nothing(self, model):
@@ -152,10 +163,9 @@ class TestNeural:
         assert value == pytest.approx(max(row["valid_ndcg_10"] for row in history), rel=1e-9)
 
     def test_it_learns_a_cycle_by_heart(self, model):
-        train = cyclic_sessions(200, 30, seed=1)
-        recommender, history = fitted(model, "orig", train=train, n_tracks=30)
-        assert history[-1]["loss_nll"] < 0.5
-        contexts = cyclic_sessions(20, 30, seed=2)
+        parts = {"train": cyclic_sessions(200, 30, seed=1), "valid": cyclic_sessions(50, 30, seed=3)}
+        recommender, _ = fitted(model, "orig", **parts, n_tracks=30, max_epochs=120, patience=25)
+        contexts = cyclic_sessions(50, 30, seed=2)
         assert (recommender.score(contexts)[:, 1:].argmax(1).numpy() + 1 == contexts.target).mean() > 0.9
 
     def test_a_diverged_training_is_one_clear_error(self, model):
@@ -219,3 +229,104 @@ class TestDropout:
     def test_it_does_nothing_in_evaluation(self):
         x = torch.randn(5, 5)
         assert Dropout(0.9, torch.Generator()).eval()(x) is x
+
+
+class TestWRMF:
+    def preferences(self, variant):
+        recommender = find_model("wrmf")(5, settings_of("wrmf", variant) | {"skip_confidence": 3.0})
+        sessions = sequences([[1, 2, 2, 3, 1], [4, 4, 5]], [[False, True, True, False, True], [True, False, False]])
+        return recommender._preferences(sessions).toarray().tolist()
+
+    def test_a_skip_is_preferred_left_out_or_rejected(self):
+        assert self.preferences("orig") == [[0, 2, 2, 1, 0, 0], [0, 0, 0, 0, 2, 1]]
+        assert self.preferences("bl") == [[0, 1, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
+        # Tracks 1 and 4 were listened to as well, so only track 2 is rejected, twice.
+        assert self.preferences("nr") == [[0, 1, -6, 1, 0, 0], [0, 0, 0, 0, 1, 1]]
+
+    def test_a_rejected_track_scores_below_an_unobserved_one(self):
+        train = random_sessions(200, N_TRACKS, seed=1)
+        scores = {}
+        for variant in ("bl", "nr"):
+            recommender, _ = fitted("wrmf", variant, train=train)
+            row, track = train.tracks.row_of_value(), train.tracks.values.astype(int)
+            scores[variant] = recommender.score(train).numpy()[row, track][train.skipped.values].mean()
+        assert scores["nr"] < scores["bl"]
+
+
+class TestBaselines:
+    def test_markov_counts_what_followed(self):
+        train = sequences([[1, 2, 3], [1, 2, 1], [4, 2, 3]])
+        recommender, _ = fitted("markov", "orig", train=train, n_tracks=4)
+        scores = recommender.score(sequences([[3, 4, 2], [9 % 5, 1]])).numpy()
+        # After 2 came 3 twice and 1 once; after 1 came 2 twice.  The rest is popularity below 1: plays / (4 of track 2... + 1).
+        plays = np.array([0, 3, 3, 2, 1])
+        np.testing.assert_allclose(scores[0], np.array([0, 1, 0, 2, 0]) + plays / 4, rtol=1e-6)
+        np.testing.assert_allclose(scores[1], np.array([0, 0, 2, 0, 0]) + plays / 4, rtol=1e-6)
+
+    def test_session_knn_sums_the_similarity_of_its_neighbours(self):
+        train = sequences([[1, 2], [1, 3], [2, 3, 4, 4], [5]])
+        recommender = find_model("session-knn")(5, {"neighbours": 2})
+        recommender.fit(train, train, seed=1, threads=1)
+        context = sequences([[1, 2, 2]])
+        context.session_id[0] = 99
+        # Cosines of {1, 2}: 1 with {1, 2}; 1/2 with {1, 3}; 1/√6 with {2, 3, 4}, which is the third and no neighbour.
+        np.testing.assert_allclose(recommender.score(context).numpy(), [[0, 1.5, 1, 0.5, 0, 0]], rtol=1e-6)
+        context.session_id[0] = 1  # the first training session itself
+        expected = [[0, 0.5, 6**-0.5, 0.5 + 6**-0.5, 6**-0.5, 0]]
+        np.testing.assert_allclose(recommender.score(context).numpy(), expected, rtol=1e-6)
+
+
+class TestOthersLayers:
+    """Encoders against independent computations on the same weights."""
+
+    def test_gru4rec_is_the_textbook_recurrence(self):
+        recommender = find_model("gru4rec")(N_TRACKS, settings_of("gru4rec", "orig"))
+        recommender.initialise(1)
+        gru = recommender.network.encoder.gru
+        x = torch.randn(2, 6, gru.input_size, generator=torch.Generator().manual_seed(1))
+        hidden = torch.zeros(2, gru.hidden_size)
+        expected = []
+        with torch.no_grad():
+            for step in range(6):
+                from_input = (x[:, step] @ gru.weight_ih_l0.T + gru.bias_ih_l0).chunk(3, 1)
+                from_state = (hidden @ gru.weight_hh_l0.T + gru.bias_hh_l0).chunk(3, 1)
+                reset, update = (torch.sigmoid(from_input[i] + from_state[i]) for i in (0, 1))
+                new = torch.tanh(from_input[2] + reset * from_state[2])
+                hidden = (1 - update) * new + update * hidden
+                expected.append(hidden)
+            found = recommender.network.eval().encoder(x, torch.ones(2, 6, dtype=torch.bool))
+        torch.testing.assert_close(found, torch.stack(expected, 1), rtol=1e-4, atol=1e-5)
+
+    def test_caser_is_torchs_own_convolutions_on_each_window(self):
+        recommender = find_model("caser")(N_TRACKS, settings_of("caser", "orig"))
+        recommender.initialise(1)
+        encoder, dimension = recommender.network.eval().encoder, recommender.settings["dimension"]
+        x = torch.randn(2, 7, dimension, generator=torch.Generator().manual_seed(1))
+        conv = torch.nn.functional.conv2d
+        with torch.no_grad():
+            found = encoder(x, torch.ones(2, 7, dtype=torch.bool))
+            for at in range(7):
+                window = torch.zeros(2, 1, 5, dimension)
+                seen = x[:, max(0, at - 4) : at + 1]
+                window[:, 0, 5 - seen.shape[1] :] = seen
+                vertical = conv(window, encoder.vertical.weight.view(-1, 1, 5, 1), encoder.vertical.bias)  # (B, filters, 1, D)
+                features = [vertical.squeeze(2).transpose(1, 2).flatten(1)]
+                for height, layer in enumerate(encoder.horizontal, start=1):
+                    out = conv(window, layer.weight.view(-1, 1, height, dimension), layer.bias).squeeze(3)
+                    features.append(out.relu().amax(2))
+                expected = encoder.joined(torch.cat(features, 1)).relu()
+                torch.testing.assert_close(found[:, at], expected, rtol=1e-4, atol=1e-5)
+
+
+class TestMask:
+    def test_the_last_listened_track_is_masked_always_and_others_by_share(self):
+        train = random_sessions(4000, N_TRACKS, seed=1)
+        batch = next(Batches(train, 4000).epoch(np.random.default_rng(1)))
+        masked = batch.mask(0.15, np.random.default_rng(2))
+        listened = ~batch.skipped & (batch.tracks > 0)
+        assert not (masked & ~listened).any()
+        last = listened.shape[1] - 1 - listened[:, ::-1].argmax(1)
+        assert masked[np.arange(len(masked)), last].all()
+        others = listened.copy()
+        others[np.arange(len(others)), last] = False
+        assert masked[others].mean() == pytest.approx(0.15, abs=0.01)

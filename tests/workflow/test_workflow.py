@@ -9,10 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from conftest import Project
-from examples import ROOT
+from examples import ROOT, default_config
 from skipwise import metrics
 from skipwise.artifacts import read_artifact, read_json
 from skipwise.columns import ARTIFACTS, hr_ndcg_table
+from skipwise.config import variants
 from skipwise.runs import load_model
 
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
@@ -44,7 +45,7 @@ class TestPlan:
     def test_the_default_runs_all_models_on_all_data_sets(self, project):
         printed = project.made("--dry-run", configs=())
         assert printed.count("Training sasrec contrastive-item") == 3
-        assert printed.count("Training") == 18
+        assert printed.count("Training") == 30
 
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_overlay_plans(self, project, overlay):
@@ -86,7 +87,7 @@ class TestRun:
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
         table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
-        assert len(table) == 3 * 6 * 2
+        assert len(table) == 3 * 10 * 2
         assert {row["data"] for row in table} == {"simulated"}
         for row in table:
             metrics.check_bounds({name: row[name] for name in _metric_names()}, str(row["model"]))
@@ -114,6 +115,14 @@ class TestRun:
 
     def test_no_half_written_file_is_left(self, finished):
         assert not [path for path in (finished / "results").rglob("*") if "partial" in path.name or path.name == ".duckdb"]
+
+    def test_every_model_of_the_registry_runs(self, project):
+        overlay = "tests/workflow/all_models.yaml"
+        project.made("results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2)
+        config = default_config()
+        table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
+        run = {(row["model"], row["variant"]) for row in table}
+        assert run == {(model, variant) for model in config["model_registry"] for variant in variants(config, model)}
 
     def test_one_core_in_another_folder_gives_the_same_bytes(self, finished, project):
         project.made(cores=1)
@@ -152,7 +161,7 @@ class TestRerun:
     def test_a_changed_cutoff_retrains_nothing(self, copy):
         overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
         planned = copy.planned(overlay)
-        assert len([message for message in planned if message.startswith("Metrics")]) == 18
+        assert len([message for message in planned if message.startswith("Metrics")]) == 30
         assert not [message for message in planned if message.startswith(("Training", "Ranking"))]
         copy.made("results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2)
         assert "hr_50_low" in (copy / "results/tables/hr_ndcg.csv").read_text().splitlines()[0]

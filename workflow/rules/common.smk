@@ -34,7 +34,11 @@ def code(*modules):
     # Relative to the working folder, so that a folder that is moved or mounted elsewhere is still up to date:
     # workflow.source_path() would give, and Snakemake remember, an absolute path.
     library = os.path.relpath(Path(workflow.basedir, "workflow", "scripts", "skipwise"))
-    return [path for module in modules for path in sorted(glob(f"{library}/{module}"))]
+    found = {module: sorted(glob(f"{library}/{module}")) for module in modules}
+    for module, paths in found.items():
+        if not paths:
+            raise WorkflowError(f"the workflow names {module} as code, which is not in {library}")
+    return sum(found.values(), [])
 
 
 def regex_of(datasets):

@@ -8,35 +8,12 @@ from torch import Tensor
 from torch.nn import functional
 
 
-class _CandidateCrossEntropy(torch.autograd.Function):
-    """Softmax and its gradient in one pass over the (P, C) scores, the largest tensor of a step."""
-
-    @staticmethod
-    def forward(context, predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
-        scores = predictions @ candidates.T
-        own = scores.gather(1, target.unsqueeze(1))
-        highest = scores.amax(1, keepdim=True)
-        shares = scores.sub_(highest).exp_()
-        total = shares.sum(1, keepdim=True)
-        loss = (total.log() + highest - own).mean()
-        # The gradient of the mean loss by the scores: (softmax − one-hot) / P.
-        gradient = shares.div_(total * len(target))
-        gradient.scatter_add_(1, target.unsqueeze(1), torch.full_like(own, -1 / len(target)))
-        context.save_for_backward(gradient, predictions, candidates)
-        return loss
-
-    @staticmethod
-    def backward(context, outer: Tensor):
-        gradient, predictions, candidates = context.saved_tensors
-        return outer * (gradient @ candidates), outer * (gradient.T @ predictions), None
-
-
 def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of the next listened track among the candidates (docs/protocol.md, main loss).
 
     ``predictions`` (P, D) are ŷ, ``candidates`` (C, D) embeddings, ``target`` (P,) indices into the candidates.
     """
-    return _CandidateCrossEntropy.apply(predictions, candidates, target)
+    return functional.cross_entropy(predictions @ candidates.T, target)
 
 
 def skip_contrastive(

@@ -21,7 +21,12 @@ def plot_hit_rates(table: str | Path, figure: str | Path) -> None:
     rows = frame.select(pl.concat_str("model", "variant", separator=" ")).to_series().unique(maintain_order=True).to_list()
     matplotlib.rcParams.update({"svg.hashsalt": "skipwise", "svg.fonttype": "none", "font.size": 9})
     plot, axes = plt.subplots(
-        1, len(panels), figsize=(2.2 + 2.9 * len(panels), 1.3 + 0.32 * len(rows)), sharey=True, squeeze=False
+        1,
+        len(panels),
+        figsize=(2.2 + 2.9 * len(panels), 1.3 + 0.32 * len(rows)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
     for axis, panel in zip(axes[0], panels, strict=True):
         names = panel.select(pl.concat_str("model", "variant", separator=" ")).to_series().to_list()
@@ -49,8 +54,8 @@ def plot_hit_rates(table: str | Path, figure: str | Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_axisbelow(True)
     axes[0][0].set_yticks(range(len(rows)), rows[::-1])
-    axes[0][-1].legend(loc="lower right", fontsize=8, frameon=True)
-    plot.tight_layout()
+    # Outside, where it hides no value.
+    plot.legend(*axes[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=len(cutoffs), frameon=False)
     with whole_file(figure) as partial:
         plot.savefig(partial, format="svg", metadata={"Date": None, "Creator": "skipwise"})
     plt.close(plot)

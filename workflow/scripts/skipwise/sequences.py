@@ -94,8 +94,8 @@ class Sequences:
         """(N + 1,) plays of each track."""
         return np.bincount(self.tracks.values, minlength=n_tracks + 1)
 
-    def matrix(self, n_tracks: int) -> csr_matrix:
-        """(S, N + 1) play counts."""
-        ones = np.ones(len(self.tracks.values), np.float32)
-        cells = (self.tracks.row_of_value(), self.tracks.values)
+    def matrix(self, n_tracks: int, plays: np.ndarray | slice = slice(None)) -> csr_matrix:
+        """(S, N + 1) play counts; ``plays`` (E,) may choose which plays count."""
+        cells = (self.tracks.row_of_value()[plays], self.tracks.values[plays])
+        ones = np.ones(len(cells[0]), np.float32)
         return csr_matrix((ones, cells), shape=(len(self), n_tracks + 1))

@@ -55,6 +55,15 @@ class Batch:
         """(B, L) positions of the contrastive term: listened, with a later listened track."""
         return self.predicted & ~self.skipped & (self.tracks > 0)
 
+    def mask(self, share: float, rng: np.random.Generator) -> np.ndarray:
+        """(B, L) positions to mask: the last listened track of each session, and ``share`` of the other listened ones.
+
+        A skipped track is never masked, so it is never a target.
+        """
+        listened = ~self.skipped & (self.tracks > 0)
+        last = listened & (self.next_listened < 0)
+        return last | (listened & (rng.random(listened.shape) < share))
+
 
 class Batches:
     """The train sequences as shuffled mini-batches."""
@@ -146,7 +155,9 @@ class TrainStep:
     def __call__(self, batch: Batch) -> Tensor:
         """Returns loss, L_NLL and L_NCE (3,)."""
         settings = self.model.settings
-        distinct, target = np.unique(batch.targets, return_inverse=True)
+        masked = None if self.model.causal else batch.mask(settings["mask_share"], self.rng)
+        predicted, targets = (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        distinct, target = np.unique(targets, return_inverse=True)
         drawn = draw_distinct(self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
         rows, where = np.unique(np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True)
@@ -156,9 +167,11 @@ class TrainStep:
         self.rows.catch_up(rows)
         block = self.model.table[rows].requires_grad_()
         embedded = functional.embedding(tracks, block)
-        predictions = self.model.network(embedded, torch.from_numpy(batch.tracks > 0))
+        predictions = self.model.network(
+            embedded, torch.from_numpy(batch.tracks > 0), None if masked is None else torch.from_numpy(masked)
+        )
         nll = candidate_cross_entropy(
-            predictions[torch.from_numpy(batch.predicted)],
+            predictions[torch.from_numpy(predicted)],
             functional.embedding(where[batch.tracks.size :], block),
             torch.from_numpy(target),
         )

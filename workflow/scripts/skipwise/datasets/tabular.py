@@ -38,9 +38,9 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
     except DAMAGE as error:
         raise damaged(source, error) from error
     raw = raw.removeprefix(b"\xef\xbb\xbf")
-    first, *_ = raw.split(b"\n", 1)
-    if not raw.strip():
+    if not raw or raw.isspace():
         raise UserError(f"{name} is empty; get the file again")
+    first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
     cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
     if layout.header:
         present = [cell.strip().strip('"') for cell in cells]

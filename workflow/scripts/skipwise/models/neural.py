@@ -40,22 +40,31 @@ def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
 
 
 class Network(nn.Module):
-    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D) + GELU."""
+    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D) + GELU.
 
-    def __init__(self, encoder: nn.Module, dimension: int, generator: torch.Generator):
+    Where ``masked`` (B, L) is true the encoder gets a learned mask instead of the track.
+    """
+
+    def __init__(self, encoder: nn.Module, dimension: int, generator: torch.Generator, *, masks: bool):
         super().__init__()
         self.encoder = encoder
         self.head = linear(dimension, dimension, generator)
+        if masks:
+            self.mask = nn.Parameter(torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator))
 
-    def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
+        if masked is not None:
+            embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
         return functional.gelu(self.head(self.encoder(embedded, real)))
 
 
 class NeuralRecommender(Recommender):
-    """Score of a track = ŷ · e at the last position of the context.
+    """Score of a track = ŷ · e.
 
     A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of its output depends on
-    positions up to i only.
+    positions up to i only.  A causal model learns to predict the next listened track at every position, and ŷ is read at the
+    last position of a context.  Another one learns to fill in masked tracks, of which it needs the setting ``mask_share``, and
+    ŷ is read at a mask that is appended to the context.
     """
 
     family = "neural"
@@ -91,7 +100,7 @@ class NeuralRecommender(Recommender):
         """Draw all weights from ``seed``.  The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0."""
         dimension = self.settings["dimension"]
         self.generator.manual_seed(seed)
-        self.network = Network(self.build_encoder(self.generator), dimension, self.generator)
+        self.network = Network(self.build_encoder(self.generator), dimension, self.generator, masks=not self.causal)
         self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
         self.table[0] = 0
 
@@ -106,9 +115,16 @@ class NeuralRecommender(Recommender):
     def score(self, contexts: Sequences) -> Tensor:
         self.network.eval()
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64"))
-        predictions = self.network(functional.embedding(tracks, self.table), tracks > 0)
-        last = torch.from_numpy(contexts.tracks.lengths - 1)
-        return predictions[torch.arange(len(last)), last] @ self.table.T
+        rows, at = torch.arange(len(tracks)), torch.from_numpy(contexts.tracks.lengths - 1)
+        real, masked = tracks > 0, None
+        if not self.causal:
+            at = at + 1
+            tracks = functional.pad(tracks, (0, 1))
+            masked = torch.zeros_like(tracks, dtype=torch.bool)
+            masked[rows, at] = True
+            real = (tracks > 0) | masked
+        predictions = self.network(functional.embedding(tracks, self.table), real, masked)
+        return predictions[rows, at] @ self.table.T
 
     def state(self) -> dict[str, Tensor]:
         weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}

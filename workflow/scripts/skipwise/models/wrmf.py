@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
@@ -11,14 +12,20 @@ from skipwise.sequences import Sequences
 
 
 class WRMF(Recommender):
-    """A session is a user, a listened or skipped track is preferred (variant ``orig``); confidence = alpha × plays.
+    """A session is a user; confidence = alpha × plays.  What a skipped track is, the setting ``skips`` says:
+
+    - ``preferred`` (variant ``orig``): the same as a listened one
+    - ``unobserved`` (``bl``): left out
+    - ``rejected`` (``nr``): preference 0 with the confidence alpha × ``skip_confidence`` × skips, which implicit reads from a
+      negative value; a track that was also listened to in the session counts as listened
 
     A test session is folded in: its vector is the least-squares solution for its context with the item factors fixed.  No
     track outside the train sequences and the context is ever seen.
     """
 
     family = "factorization"
-    SETTINGS = frozenset({"factors", "regularization", "alpha", "iterations"})
+    SETTINGS = frozenset({"factors", "regularization", "alpha", "iterations", "skips"})
+    OPTIONAL = frozenset({"skip_confidence"})
 
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
         history: list[dict] = []
@@ -30,14 +37,14 @@ class WRMF(Recommender):
         # implicit runs its own threads; those of BLAS below it would only get in the way.
         with threadpool_limits(1, "blas"):
             als = self._als(iterations=self.settings["iterations"], random_state=seed, num_threads=threads)
-            als.fit(train.matrix(self.n_tracks), show_progress=False, callback=note)
+            als.fit(self._preferences(train), show_progress=False, callback=note)
         history[-1]["best"] = True
         self._use(als.item_factors)
         return history
 
     def score(self, contexts: Sequences) -> Tensor:
         with threadpool_limits(1, "blas"):
-            sessions = self._folder.recalculate_user(np.arange(len(contexts)), contexts.matrix(self.n_tracks))
+            sessions = self._folder.recalculate_user(np.arange(len(contexts)), self._preferences(contexts))
         return torch.from_numpy(sessions) @ self.items.T
 
     def state(self) -> dict[str, Tensor]:
@@ -45,6 +52,17 @@ class WRMF(Recommender):
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         self._use(state["items"].numpy())
+
+    def _preferences(self, sessions: Sequences) -> csr_matrix:
+        """(S, N + 1) plays; negative where a track is rejected."""
+        if self.settings["skips"] == "preferred":
+            return sessions.matrix(self.n_tracks)
+        listened = sessions.matrix(self.n_tracks, ~sessions.skipped.values)
+        if self.settings["skips"] == "unobserved":
+            return listened
+        skipped = sessions.matrix(self.n_tracks, sessions.skipped.values)
+        rejected = skipped - skipped.multiply(listened > 0)
+        return (listened - self.settings["skip_confidence"] * rejected).tocsr().astype(np.float32)
 
     def _als(self, **arguments) -> AlternatingLeastSquares:
         names = ("factors", "regularization", "alpha")

@@ -1,0 +1,35 @@
+"""GRU4Rec: a gated recurrent unit over the session (Hidasi et al. 2016)."""
+
+import torch
+from torch import Tensor, nn
+
+from skipwise.models.neural import Dropout, NeuralRecommender
+
+
+class Recurrence(nn.Module):
+    """Dropout, one GRU layer, dropout: (B, L, D) to (B, L, D).  Padding stands at the end, where nothing reads it."""
+
+    def __init__(self, settings: dict, generator: torch.Generator):
+        super().__init__()
+        dimension = settings["dimension"]
+        self.dropout = Dropout(settings["dropout"], generator)
+        # Made without values and then filled: torch's own initialisation would draw from the global generator.
+        self.gru = nn.GRU(dimension, dimension, batch_first=True, device="meta").to_empty(device="cpu")
+        for weight in self.gru.parameters():
+            nn.init.uniform_(weight, -(dimension**-0.5), dimension**-0.5, generator=generator)
+
+    def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
+        return self.dropout(self.gru(self.dropout(embedded))[0])
+
+
+class GRU4Rec(NeuralRecommender):
+    """Differences to Hidasi et al.: tied embeddings and the head that all models share, sampled-softmax cross-entropy
+    instead of a pairwise ranking loss, whole sessions in a batch instead of session-parallel mini-batches, Adam."""
+
+    causal = True
+
+    def build_encoder(self, generator: torch.Generator) -> nn.Module:
+        return Recurrence(self.settings, generator)
+
+
+MODEL = GRU4Rec

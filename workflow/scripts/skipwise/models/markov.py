@@ -1,0 +1,41 @@
+"""First-order Markov: what followed the last track of the context in training."""
+
+import numpy as np
+import torch
+from scipy.sparse import csr_matrix
+from torch import Tensor
+
+from skipwise.models.popularity import Popularity
+from skipwise.sequences import Sequences
+
+
+class Markov(Popularity):
+    """Score = how often the track was the next play after the context's last track + popularity scaled below 1.
+
+    A skipped play counts as a listened one, as in ``orig`` of the other models.
+    """
+
+    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+        super().fit(train, valid, seed=seed, threads=threads)
+        row, track = train.tracks.row_of_value(), train.tracks.values
+        within = row[1:] == row[:-1]
+        cells = (track[:-1][within], track[1:][within])
+        ones = np.ones(len(cells[0]), np.float32)
+        self.follows = csr_matrix((ones, cells), shape=(self.n_tracks + 1, self.n_tracks + 1))
+        return []
+
+    def score(self, contexts: Sequences) -> Tensor:
+        last = contexts.tracks.values[contexts.tracks.offsets[1:] - 1]
+        return torch.from_numpy(self.follows[last].toarray()) + self.plays / (self.plays.max() + 1)
+
+    def state(self) -> dict[str, Tensor]:
+        parts = {name: torch.from_numpy(getattr(self.follows, name)) for name in ("data", "indices", "indptr")}
+        return super().state() | parts
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        super().load_state(state)
+        parts = tuple(state[name].numpy() for name in ("data", "indices", "indptr"))
+        self.follows = csr_matrix(parts, shape=(self.n_tracks + 1, self.n_tracks + 1))
+
+
+MODEL = Markov
