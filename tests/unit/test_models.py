@@ -165,7 +165,8 @@ class TestNeural:
     def test_it_learns_a_cycle_by_heart(self, model):
         parts = {"train": cyclic_sessions(200, 30, seed=1), "valid": cyclic_sessions(50, 30, seed=3)}
         recommender, _ = fitted(model, "orig", **parts, n_tracks=30, max_epochs=120, patience=25)
-        contexts = cyclic_sessions(50, 30, seed=2)
+        # Positions are counted from the start, so a mask after a context as long as the longest sequence is at a new one.
+        contexts = cyclic_sessions(50, 30, seed=2, lengths=(5, 11))
         assert (recommender.score(contexts)[:, 1:].argmax(1).numpy() + 1 == contexts.target).mean() > 0.9
 
     def test_a_diverged_training_is_one_clear_error(self, model):
