@@ -11,6 +11,7 @@ from skipwise.artifacts import read_json, write_artifact
 from skipwise.columns import PADDING
 from skipwise.errors import UserError
 from skipwise.log import logger
+from skipwise.machine import use_threads
 from skipwise.models.base import Recommender
 from skipwise.sampling import sampled_candidates
 from skipwise.sequences import Ragged, Sequences
@@ -127,7 +128,7 @@ def rank_sessions(
     """Rank every test session with a saved model and write a ``ranks`` artifact."""
     from skipwise.runs import load_model
 
-    torch.set_num_threads(threads)
+    use_threads(threads)
     model = load_model(model_folder)
     sequences = Sequences.read("test", test)
     popularity = Sequences.read("train", train).counts(model.n_tracks)

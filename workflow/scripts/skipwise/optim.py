@@ -15,11 +15,12 @@ class RowAdam:
         −lr · m / (√v + ε') · Σ_{j=1..g} (β1/√β2)^j · √(1−β2^{s+j}) / (1−β1^{s+j})
 
     and the sum is F(s) − (β1/√β2)^g · F(s+g) with F(s) the same sum to infinity, tabulated once for all steps.  m and v decay
-    by β1^g and β2^g.  So after :meth:`catch_up` a row is where dense Adam has it, but for float error and for one thing: dense
+    by β1^g and β2^g.  So :meth:`read` gives a row where dense Adam has it, but for float error and for one thing: dense
     Adam adds ε to a √v that shrinks while the row waits, here ε' keeps its size relative to √v.  With ε = 1e-8 the drift after
     one gradient of size 1e-6 is at most 1.5 % too large in the first steps, 0.2 % after a thousand; for larger gradients less.
 
-    ``table`` (N, D) is updated in place and must not require a gradient.
+    ``table`` (N, D) is updated in place and must not require a gradient.  A step reads its rows, computes their gradient and
+    updates them; what :meth:`read` caught up is written back with the update, so each row is fetched once and stored once.
     """
 
     def __init__(self, table: Tensor, *, lr: float, steps: int, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
@@ -31,38 +32,44 @@ class RowAdam:
         self._decay = betas[0] / np.sqrt(betas[1])
         self._drift = torch.from_numpy(_drift_to_infinity(steps + 1, betas)).to(table.device)
 
-    def catch_up(self, rows: Tensor) -> None:
-        """Bring ``rows`` (R,), distinct, to where dense Adam would have them after the last step."""
-        gap = self.step - self.last[rows]
-        late = gap > 0
-        rows, gap = rows[late], gap[late]
-        if not len(rows):
-            return
+    def read(self, rows: Tensor) -> Tensor:
+        """Rows (R,), distinct, where dense Adam would have them after the last step: a copy (R, D) for :meth:`update`."""
+        block, mean, square = (whole.index_select(0, rows) for whole in (self.table, self.mean, self.square))
+        last = self.last.index_select(0, rows)
+        gap = (self.step - last).double()
         first, second = self.betas
-        drift = self._drift[self.step - gap] - self._decay ** gap.double() * self._drift[self.step]
-        mean, square = self.mean[rows], self.square[rows]
-        bias = (1 - second ** (self.step - gap + 1).double()).sqrt()
-        eps = (self.eps * bias).to(mean.dtype).unsqueeze(1)
-        self.table[rows] -= (self.lr * drift).to(mean.dtype).unsqueeze(1) * mean / (square.sqrt() + eps)
-        self.mean[rows] = mean * (first ** gap.double()).to(mean.dtype).unsqueeze(1)
-        self.square[rows] = square * (second ** gap.double()).to(mean.dtype).unsqueeze(1)
-        self.last[rows] = self.step
+        drift = self._drift[last] - self._decay**gap * self._drift[self.step]
+        bias = (1 - second ** (last + 1).double()).sqrt()
+        # One tensor for each factor of a row, (R, 1), in the precision of the table.
+        move, eps, first, second = (
+            factor.to(block.dtype).unsqueeze(1) for factor in (-self.lr * drift, self.eps * bias, first**gap, second**gap)
+        )
+        block.addcmul_(move, mean / square.sqrt().add_(eps))
+        self._held = rows, block, mean.mul_(first), square.mul_(second)
+        return block
 
-    def update(self, rows: Tensor, gradient: Tensor) -> None:
-        """One Adam step of ``rows`` (R,), which must be caught up, with their gradient (R, D)."""
+    def update(self, gradient: Tensor) -> None:
+        """One Adam step of the rows that :meth:`read` gave last, with their gradient (R, D)."""
         self.step += 1
         first, second = self.betas
-        mean = self.mean[rows].lerp_(gradient, 1 - first)
-        square = self.square[rows].mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        self.mean[rows], self.square[rows], self.last[rows] = mean, square, self.step
-        denominator = square.sqrt_().div_((1 - second**self.step) ** 0.5).add_(self.eps)
-        self.table[rows] -= mean.div_(denominator).mul_(self.lr / (1 - first**self.step))
+        _, block, mean, square = self._held
+        mean.lerp_(gradient, 1 - first)
+        square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
+        denominator = square.sqrt().div_((1 - second**self.step) ** 0.5).add_(self.eps)
+        block.addcdiv_(mean, denominator, value=-self.lr / (1 - first**self.step))
+        self._write()
 
     def catch_up_all(self, block: int = 65_536) -> None:
         """Bring the whole table up to date, before it is evaluated or saved."""
-        for start in range(0, len(self.table), block):
-            stop = min(start + block, len(self.table))
-            self.catch_up(torch.arange(start, stop, device=self.table.device))
+        for rows in torch.arange(len(self.table), device=self.table.device).split(block):
+            self.read(rows)
+            self._write()
+
+    def _write(self) -> None:
+        rows, *held = self._held
+        for whole, part in zip((self.table, self.mean, self.square), held, strict=True):
+            whole.index_copy_(0, rows, part)
+        self.last.index_fill_(0, rows, self.step)
 
 
 def _drift_to_infinity(steps: int, betas: tuple[float, float]) -> np.ndarray:

@@ -4,6 +4,7 @@ A step touches the rows of the batch's tracks and candidates only; nothing in it
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from skipwise import metrics
+from skipwise.columns import PADDING
 from skipwise.errors import UserError
 from skipwise.evaluation import validation_ranks
 from skipwise.log import logger
@@ -66,26 +68,38 @@ class Batch:
 
 
 class Batches:
-    """The train sequences as shuffled mini-batches."""
+    """The train sequences as shuffled mini-batches.
+
+    Sequences are shuffled, then ordered by length within every ``SORTED`` batches' worth of them, so that a batch holds hardly
+    any padding.  The order of the batches is random again.
+    """
+
+    SORTED = 16
 
     def __init__(self, train: Sequences, size: int):
-        self._tracks, self._skipped = train.tracks, train.skipped
-        self._next = next_listened(train.skipped)
         self._size = size
+        self._offsets, self._lengths = train.tracks.offsets, train.tracks.lengths
+        # One value past the end, for padding to point at.
+        self._tracks = np.append(train.tracks.values, np.int32(PADDING))
+        self._skipped = np.append(train.skipped.values, False)
+        self._next = np.append(next_listened(train.skipped).values, -1)
 
     def __len__(self) -> int:
-        return -(-len(self._tracks) // self._size)
+        return -(-len(self._lengths) // self._size)
 
-    def epoch(self, rng: np.random.Generator):
+    def epoch(self, rng: np.random.Generator) -> Iterator[Batch]:
         """All sequences once, in random order."""
-        order = rng.permutation(len(self._tracks))
-        for start in range(0, len(order), self._size):
-            rows = order[start : start + self._size]
-            yield Batch(
-                self._tracks.take(rows).padded(),
-                self._skipped.take(rows).padded(False),
-                self._next.take(rows).padded(-1),
-            )
+        order = rng.permutation(len(self._lengths))
+        chunk = np.arange(len(order)) // (self.SORTED * self._size)
+        order = order[np.lexsort((self._lengths[order], chunk))]
+        starts = np.arange(0, len(order), self._size)
+        for start in rng.permutation(starts):
+            yield self._batch(order[start : start + self._size])
+
+    def _batch(self, rows: np.ndarray) -> Batch:
+        at = np.arange(self._lengths[rows].max())
+        at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
+        return Batch(self._tracks[at], self._skipped[at], self._next[at])
 
 
 def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, *, seed: int) -> list[dict]:
@@ -164,8 +178,7 @@ class TrainStep:
         tracks = torch.from_numpy(where[: batch.tracks.size].reshape(batch.tracks.shape))
         rows, where = torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(where)
 
-        self.rows.catch_up(rows)
-        block = self.model.table[rows].requires_grad_()
+        block = self.rows.read(rows).detach().requires_grad_()
         embedded = functional.embedding(tracks, block)
         predictions = self.model.network(
             embedded, torch.from_numpy(batch.tracks > 0), None if masked is None else torch.from_numpy(masked)
@@ -188,7 +201,7 @@ class TrainStep:
             loss = settings["alpha"] * nce + settings["beta"] * nll
         loss.backward()
         torch.nn.utils.clip_grad_norm_([block, *self.weights], settings["gradient_clip"])
-        self.rows.update(rows, block.grad)
+        self.rows.update(block.grad)
         self.adam.step()
         self.adam.zero_grad()
         return torch.stack([loss, nll, nce]).detach()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.machine import use_threads
 from skipwise.models.base import Recommender
 from skipwise.sequences import Sequences
 
@@ -107,7 +108,7 @@ class NeuralRecommender(Recommender):
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
         from skipwise.training import train_network
 
-        torch.set_num_threads(threads)
+        use_threads(threads)
         self.initialise(seed)
         return train_network(self, train, valid, seed=seed)
 

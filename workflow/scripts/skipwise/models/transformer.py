@@ -11,7 +11,9 @@ from skipwise.models.neural import Dropout, linear
 class TransformerEncoder(nn.Module):
     """Positions, dropout and layers: (B, L, D) to (B, L, D).
 
-    Padding stands at the end of a row and is never attended to.  With ``causal`` a position sees itself and earlier ones.
+    Padding stands at the end of a row and is never attended to.  With ``causal`` a position sees itself and earlier ones, and
+    positions count from the start of the session.  Without, they count back from its last track: there stands the mask that
+    prediction is read from, and so it has the same, always trained position after contexts of every length.
     """
 
     def __init__(self, settings: dict, length: int, *, causal: bool, generator: torch.Generator):
@@ -30,7 +32,12 @@ class TransformerEncoder(nn.Module):
         length = embedded.shape[1]
         # A padded row must see something, or its softmax is 0 / 0: with causal it is the first position, else all.
         hidden = ~real.unsqueeze(1) if not self.causal else torch.ones(length, length, dtype=torch.bool).triu(1).unsqueeze(0)
-        x = self.dropout(embedded + self.positions[:length])
+        if self.causal:
+            positions = self.positions[:length]
+        else:
+            back = real.sum(1, keepdim=True) - 1 - torch.arange(length)  # (B, L), negative at padding
+            positions = functional.embedding(back.clamp(min=0), self.positions)
+        x = self.dropout(embedded + positions)
         for layer in self.layers:
             x = layer(x, hidden)
         return x

@@ -1,0 +1,59 @@
+"""Mini-batches: every sequence once an epoch, as it is, with hardly any padding."""
+
+import numpy as np
+import pytest
+from examples import random_sessions, sequences
+from skipwise.training import Batches
+
+
+def rows(batches):
+    """Tracks, skips and next listened positions of each sequence, without padding, in the order of the batches."""
+    for batch in batches:
+        for tracks, skipped, following in zip(batch.tracks, batch.skipped, batch.next_listened, strict=True):
+            length = (tracks > 0).sum()
+            assert not tracks[length:].any()
+            assert not skipped[length:].any()
+            assert (following[length:] == -1).all()
+            yield tuple(tracks[:length].tolist()), tuple(skipped[:length].tolist()), tuple(following[:length].tolist())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_an_epoch_holds_every_sequence_once(size):
+    train = random_sessions(300, 50, seed=1)
+    batches = Batches(train, size)
+    epoch = list(batches.epoch(np.random.default_rng(1)))
+    assert len(epoch) == len(batches) == -(-300 // size)
+    expected = []
+    for i in range(300):
+        inside = slice(*train.tracks.offsets[i : i + 2])
+        skipped = train.skipped.values[inside]
+        following = [next((j for j in range(k + 1, len(skipped)) if not skipped[j]), -1) for k in range(len(skipped))]
+        expected.append((tuple(train.tracks.values[inside].tolist()), tuple(skipped.tolist()), tuple(following)))
+    assert sorted(rows(epoch)) == sorted(expected)
+
+
+def test_targets_are_the_next_listened_tracks():
+    train = sequences([[5, 6, 7, 8]], [[False, True, False, False]])
+    (batch,) = Batches(train, 4).epoch(np.random.default_rng(1))
+    assert batch.next_listened.tolist() == [[2, 2, 3, -1]]
+    assert batch.predicted.tolist() == [[True, True, True, False]]
+    assert batch.targets.tolist() == [7, 7, 8]
+    assert batch.queries.tolist() == [[True, False, True, False]]
+
+
+def test_a_batch_holds_hardly_any_padding_and_epochs_differ():
+    train = random_sessions(4000, 50, seed=1)
+    batches, rng = Batches(train, 64), np.random.default_rng(1)
+    first, second = list(batches.epoch(rng)), list(batches.epoch(rng))
+    padding = 1 - sum((batch.tracks > 0).sum() for batch in first) / sum(batch.tracks.size for batch in first)
+    assert padding < 0.05  # in random order it is 0.4: 9 tracks of 15 on average
+    lengths = [batch.tracks.shape[1] for batch in first]
+    assert lengths != sorted(lengths)
+    assert sorted(rows(first)) == sorted(rows(second))
+    assert list(rows(first)) != list(rows(second))
+
+
+def test_the_order_depends_on_the_generator_alone():
+    train = random_sessions(200, 50, seed=1)
+    first, again = (list(rows(Batches(train, 32).epoch(np.random.default_rng(3)))) for _ in range(2))
+    assert first == again

@@ -1,0 +1,22 @@
+"""Settings of the process that make training and ranking fast; none of them changes a number."""
+
+import ctypes
+import sys
+
+import torch
+
+# Names of mallopt(3) for glibc.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+
+
+def use_threads(threads: int) -> None:
+    """Compute with ``threads`` cores, and keep large blocks of memory for the next use instead of giving them back.
+
+    A training step allocates the same few megabytes again and again.  By default glibc returns each to the system, which then
+    has to clear every page anew.
+    """
+    torch.set_num_threads(threads)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt:
+        mallopt(_MMAP_THRESHOLD, 2**30)
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
