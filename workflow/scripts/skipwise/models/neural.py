@@ -113,7 +113,8 @@ class NeuralRecommender(Recommender):
         return train_network(self, train, valid, seed=seed)
 
     @torch.inference_mode()
-    def score(self, contexts: Sequences) -> Tensor:
+    def predictions(self, contexts: Sequences) -> Tensor:
+        """ŷ (B, D) after each context."""
         self.network.eval()
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64"))
         rows, at = torch.arange(len(tracks)), torch.from_numpy(contexts.tracks.lengths - 1)
@@ -124,8 +125,11 @@ class NeuralRecommender(Recommender):
             masked = torch.zeros_like(tracks, dtype=torch.bool)
             masked[rows, at] = True
             real = (tracks > 0) | masked
-        predictions = self.network(functional.embedding(tracks, self.table), real, masked)
-        return predictions[rows, at] @ self.table.T
+        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
+
+    @torch.inference_mode()
+    def score(self, contexts: Sequences) -> Tensor:
+        return self.predictions(contexts) @ self.table.T
 
     def state(self) -> dict[str, Tensor]:
         weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
