@@ -57,11 +57,9 @@ class WRMF(Recommender):
         """(S, N + 1) plays; negative where a track is rejected."""
         if self.settings["skips"] == "preferred":
             return sessions.matrix(self.n_tracks)
-        listened = sessions.matrix(self.n_tracks, ~sessions.skipped.values)
+        listened, rejected = sessions.listened_and_rejected(self.n_tracks)
         if self.settings["skips"] == "unobserved":
             return listened
-        skipped = sessions.matrix(self.n_tracks, sessions.skipped.values)
-        rejected = skipped - skipped.multiply(listened > 0)
         return (listened - self.settings["skip_confidence"] * rejected).tocsr().astype(np.float32)
 
     def _als(self, **arguments) -> AlternatingLeastSquares:
