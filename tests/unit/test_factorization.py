@@ -12,6 +12,7 @@ from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
 from skipwise.artifacts import write_artifact
 from skipwise.columns import ARTIFACTS
+from skipwise.errors import UserError
 from skipwise.metrics import ndcg
 from skipwise.models import bpr, find_model
 from skipwise.models.bpr import PairSampler, fit_with_rejected
@@ -42,7 +43,7 @@ def split(tmp_path_factory):
         for position, skip in enumerate(skipped):
             track += 1
             plays.append((session, position + 1, track, bool(skip)))
-            if len(listened) >= 3 and 1 <= listened[-3] and position <= listened[-3]:
+            if len(listened) >= 3 and listened[-3] >= 1 and position <= listened[-3]:
                 seen.append((session, track, bool(skip)))
     names = ("session_id", "position", "track_id", "skipped")
     rows = [dict(zip(names, play, strict=True)) for play in plays]
@@ -62,7 +63,7 @@ class TestHeldOut:
 
     @pytest.mark.parametrize(
         ("model", "variant", "of_a_skip"),
-        [("wrmf", "orig", 1), ("wrmf", "bl", 0), ("wrmf", "nr", -1), ("bpr", "orig", 1), ("bpr", "bl", 0), ("bpr", "nr", -1)],
+        [("wrmf", "orig", 1), ("wrmf", "bl", 0), ("wrmf", "nr", -2), ("bpr", "orig", 1), ("bpr", "bl", 0), ("bpr", "nr", -1)],
     )
     def test_the_matrix_is_the_train_sequences(self, split, monkeypatch, tmp_path, model, variant, of_a_skip):
         folder, parts, seen = split
@@ -200,7 +201,7 @@ N_TASTES, PER_TASTE = 6, 20
 
 
 def tastes(n: int, seed: int, skips: float = 1 / 3) -> Sequences:
-    """Sessions of six tastes with 20 tracks each: 80 % of the plays and the target are of the taste; ``skips`` of the plays are skipped."""
+    """Sessions of six tastes with 20 tracks each, from which 80 % of the plays and the target come."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(6, 16, n)
     tracks, skipped, targets = [], [], []
@@ -222,12 +223,38 @@ def quality(settings: dict, train: Sequences, valid: Sequences, seed: int) -> tu
     return float(1 - (rank - 1).mean() / (scores.shape[1] - 1)), float(ndcg(rank, 10).mean())
 
 
+class TestWRMF:
+    def test_a_context_is_folded_in_by_the_least_squares_of_the_paper(self):
+        """Hu, Koren & Volinsky 2008, equation 4: x = (Yᵀ C Y + λ I)⁻¹ Yᵀ C p, with what each variant says of a skip."""
+        context = sequences([[1, 2, 3, 2, 2]], [[False, False, True, False, True]])
+        train = random_sessions(60, 10, seed=1)
+        for variant, confidence, preference in (
+            ("orig", [1, 3, 1], [1, 1, 1]),
+            ("bl", [1, 2, 1], [1, 1, 0]),
+            ("nr", [1, 2, 2], [1, 1, 0]),
+        ):
+            model = find_model("wrmf")(10, settings_of("wrmf", variant))
+            model.fit(train, train, seed=1, threads=1)
+            y = model.items.numpy().astype(np.float64)
+            c, p = np.ones(11), np.zeros(11)
+            c[[1, 2, 3]], p[[1, 2, 3]] = confidence, preference
+            x = np.linalg.solve(y.T @ (c[:, None] * y) + 0.01 * np.eye(8), y.T @ (c * p))
+            np.testing.assert_allclose(model.score(context).numpy()[0], y @ x, rtol=1e-3, atol=1e-4)
+
+    def test_a_rejection_no_stronger_than_an_unobserved_track_is_an_error(self):
+        settings = settings_of("wrmf", "nr")
+        with pytest.raises(UserError, match=r"wrmf: alpha × skip_confidence must be above 1.*; it is 0\.8$"):
+            find_model("wrmf")(10, settings | {"alpha": 0.4})
+
+
 class TestBPR:
     @pytest.mark.parametrize("variant", BPR_VARIANTS)
     def test_it_completes_a_checkerboard(self, variant):
         """Session i listens to the tracks of its own parity but i itself, which must then be the best of the unheard."""
         n = 40
-        tracks = [[track for track in range(1, n + 1) if (session - track) % 2 == 0 and track != session] for session in range(n)]
+        tracks = [
+            [track for track in range(1, n + 1) if (session - track) % 2 == 0 and track != session] for session in range(n)
+        ]
         train = sequences(tracks)
         model = find_model("bpr")(n, settings_of("bpr", variant) | {"factors": 16, "iterations": 200})
         model.fit(train, train, seed=1, threads=1)
@@ -244,7 +271,9 @@ class TestBPR:
         scores = {}
         for variant in BPR_VARIANTS:
             own = {"skip_pair_share": 0.3} if variant == "nr" else {}
-            model = find_model("bpr")(N_TASTES * PER_TASTE, settings_of("bpr", variant) | {"factors": 16, "iterations": 30} | own)
+            model = find_model("bpr")(
+                N_TASTES * PER_TASTE, settings_of("bpr", variant) | {"factors": 16, "iterations": 30} | own
+            )
             model.fit(train, train, seed=1, threads=1)
             found = model.score(train).numpy()
             # Above or below the session's unobserved tracks, because scores of two models have no common scale.
