@@ -23,6 +23,7 @@ SMALL = {
     },
     "model_registry": {
         "wrmf": {"settings": {"factors": 8, "iterations": 5}},
+        "bpr": {"settings": {"factors": 8, "iterations": 5}},
         "sasrec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
         "bert4rec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
         "session-knn": {"settings": {"neighbours": 20}},

@@ -1,4 +1,4 @@
-"""Metrics: arithmetic by hand, a brute force that sorts, scikit-learn, and the bounds between them."""
+"""Metrics: arithmetic by hand, a brute force that sorts, and the bounds between them.  Libraries: test_agreement.py."""
 
 import math
 
@@ -20,7 +20,6 @@ from skipwise.metrics import (
     per_session,
     summarise,
 )
-from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
 log2 = math.log2
 nan = math.nan
@@ -70,22 +69,6 @@ def test_brute_force_agrees(scores, k, data):
     assert hit_rate(rank, k)[0] == hits
     assert ndcg(rank, k)[0] == pytest.approx(gain, abs=1e-12)
     assert average_precision(rank, k)[0] == pytest.approx(precision, abs=1e-12)
-
-
-def test_scikit_learn_agrees():
-    rng = np.random.default_rng(4)
-    scores = np.stack([rng.permutation(40) for _ in range(300)]).astype(np.float64)  # no ties
-    target = rng.integers(0, 40, 300)
-    relevant = np.eye(40)[target]
-    rank = (scores >= scores[np.arange(300), target][:, None]).sum(1)
-    for k in (1, 5, 10, 20):
-        assert hit_rate(rank, k).mean() == pytest.approx(top_k_accuracy_score(target, scores, k=k, labels=range(40)), abs=1e-9)
-        assert ndcg(rank, k).mean() == pytest.approx(ndcg_score(relevant, scores, k=k), abs=1e-9)
-    reciprocal = label_ranking_average_precision_score(relevant, scores)
-    assert average_precision(rank, 40).mean() == pytest.approx(reciprocal, abs=1e-9)
-    first = rank <= 10
-    cut = label_ranking_average_precision_score(relevant[first], scores[first]) * first.mean()
-    assert average_precision(rank, 10).mean() == pytest.approx(cut, abs=1e-9)
 
 
 @pytest.mark.parametrize(

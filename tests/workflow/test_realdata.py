@@ -43,7 +43,7 @@ def test_movielens_through_the_whole_dag(project, ratings):
     assert counts["skip_share_before_filter"] == pytest.approx((6_110 + 11_370 + 27_145) / 100_000)
     table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
     assert {row["data"] for row in table} == {"real"}
-    assert len(table) == 10 * 2
+    assert len(table) == 13 * 2
 
     def rank(model: str) -> np.ndarray:
         run = f"results/ranks/dataset=ml100k/split=paper/model={model}/variant=orig/seed=1/ranks.parquet"

@@ -99,3 +99,9 @@ class Sequences:
         cells = (self.tracks.row_of_value()[plays], self.tracks.values[plays])
         ones = np.ones(len(cells[0]), np.float32)
         return csr_matrix((ones, cells), shape=(len(self), n_tracks + 1))
+
+    def listened_and_rejected(self, n_tracks: int) -> tuple[csr_matrix, csr_matrix]:
+        """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never listened to in the session."""
+        listened = self.matrix(n_tracks, ~self.skipped.values)
+        skipped = self.matrix(n_tracks, self.skipped.values)
+        return listened, (skipped - skipped.multiply(listened > 0)).tocsr()

@@ -7,6 +7,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from skipwise.errors import UserError
 from skipwise.models.base import Recommender
 from skipwise.sequences import Sequences
 
@@ -17,7 +18,8 @@ class WRMF(Recommender):
     - ``preferred`` (variant ``orig``): the same as a listened one
     - ``unobserved`` (``bl``): left out
     - ``rejected`` (``nr``): preference 0 with the confidence alpha × ``skip_confidence`` × skips, which implicit reads from a
-      negative value; a track that was also listened to in the session counts as listened
+      negative value; an unobserved track has preference 0 with confidence 1, so it must be above 1 to mean anything; a track
+      that was also listened to in the session counts as listened
 
     A test session is folded in: its vector is the least-squares solution for its context with the item factors fixed.  No
     track outside the train sequences and the context is ever seen.
@@ -26,6 +28,14 @@ class WRMF(Recommender):
     family = "factorization"
     SETTINGS = frozenset({"factors", "regularization", "alpha", "iterations", "skips"})
     OPTIONAL = frozenset({"skip_confidence"})
+
+    def __init__(self, n_tracks: int, settings: dict):
+        super().__init__(n_tracks, settings)
+        if settings["skips"] == "rejected" and settings["alpha"] * settings["skip_confidence"] <= 1:
+            raise UserError(
+                "model_registry.wrmf: alpha × skip_confidence must be above 1, the confidence of an unobserved track; "
+                f"it is {settings['alpha'] * settings['skip_confidence']:g}"
+            )
 
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
         history: list[dict] = []
@@ -57,11 +67,9 @@ class WRMF(Recommender):
         """(S, N + 1) plays; negative where a track is rejected."""
         if self.settings["skips"] == "preferred":
             return sessions.matrix(self.n_tracks)
-        listened = sessions.matrix(self.n_tracks, ~sessions.skipped.values)
+        listened, rejected = sessions.listened_and_rejected(self.n_tracks)
         if self.settings["skips"] == "unobserved":
             return listened
-        skipped = sessions.matrix(self.n_tracks, sessions.skipped.values)
-        rejected = skipped - skipped.multiply(listened > 0)
         return (listened - self.settings["skip_confidence"] * rejected).tocsr().astype(np.float32)
 
     def _als(self, **arguments) -> AlternatingLeastSquares:
