@@ -153,6 +153,42 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("candidates", "subset", "metric", "k"),
     ),
+    # One row a cell of a table of the papers, and what this run has in its place, in columns of its own.
+    "paper_comparison": Artifact(
+        pa.schema(
+            [
+                *(_required(name, pa.string()) for name in ("table", "form", "model", "variant", "metric", "source")),
+                _required("paper", pa.float64()),
+                pa.field("paper_relative_change", pa.float64()),
+                pa.field("dataset", pa.string()),
+                pa.field("data", pa.string()),
+                pa.field("split", pa.string()),
+                *(
+                    pa.field(f"ours_{candidates}{end}", pa.float64())
+                    for candidates in ("sampled", "full")
+                    for end in ("", "_low", "_high", "_relative_change")
+                ),
+                pa.field("sessions", pa.int64()),
+                pa.field("seeds", pa.string()),
+            ]
+        ),
+        (),
+    ),
+    # One row a claim of the papers, data set and model.
+    "findings": Artifact(
+        pa.schema(
+            [
+                *(_required(name, pa.string()) for name in ("claim", "papers_say", "verdict", "measured")),
+                *(pa.field(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant", "candidates")),
+                *(pa.field(name, pa.float64()) for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm")),
+                pa.field("papers_print", pa.string()),
+                pa.field("sessions", pa.int64()),
+                pa.field("seeds", pa.string()),
+                _required("note", pa.string()),
+            ]
+        ),
+        (),
+    ),
     # One row a data set and split.  The rows keep the order of the configuration.
     "datasets": Artifact(
         pa.schema(
@@ -192,3 +228,16 @@ def hr_ndcg_table(metrics: list[str]) -> Artifact:
     fields += [_required("sessions", pa.int64()), _required("seeds", pa.string())]
     fields += [_required(f"{metric}{end}", pa.float64()) for metric in metrics for end in ("", "_low", "_high")]
     return Artifact(pa.schema(fields), ())
+
+
+def comparison_table(*keys: pa.Field) -> Artifact:
+    """Schema of a table of paired comparisons: one row a data set, split, candidate set, model, variant and metric.
+
+    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig; what cannot be told,
+    for example a change of nothing, is null.
+    """
+    fields = [_required(key, pa.string()) for key in ("dataset", "data", "split", "candidates", "model", "variant")]
+    fields += [*keys, _required("metric", pa.string())]
+    numbers = ("orig", "value", "difference", "difference_low", "difference_high", "relative_change", "p", "p_holm", "seed_sd")
+    fields += [pa.field(name, pa.float64()) for name in numbers]
+    return Artifact(pa.schema([*fields, _required("sessions", pa.int64()), _required("seeds", pa.string())]), ())
