@@ -1,10 +1,14 @@
-"""The interval of a mean: it is the ordinary bootstrap, and it covers."""
+"""Intervals, p-values and Holm's correction: it is the ordinary bootstrap, and it covers."""
 
 import math
+import time
 
 import numpy as np
 import pytest
-from skipwise.bootstrap import mean_interval
+from hypothesis import given
+from hypothesis import strategies as st
+from skipwise import bootstrap
+from skipwise.bootstrap import holm, interval, mean_interval, p_value, resampled_sums
 
 
 def plain_bootstrap(values, *, resamples, level, seed):
@@ -119,3 +123,113 @@ def test_as_many_sessions_as_the_papers_have():
     low, high = mean_interval(values, np.random.default_rng(0), resamples=10_000)
     half = 1.96 * values.std() / math.sqrt(450_000)
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+
+
+# --- Sums of several columns
+
+
+def plain_sums(values, *, resamples, seed):
+    rng = np.random.default_rng(seed)
+    return np.array([values[rng.integers(0, len(values), len(values))].sum(0) for _ in range(resamples)])
+
+
+def skips(n, seed):
+    """Hits of skipped tracks and number of skipped tracks of each session, both 0 for some."""
+    rng = np.random.default_rng(seed)
+    count = rng.integers(0, 5, n)
+    return np.stack([rng.binomial(count, 0.3), count], axis=1).astype(float)
+
+
+def test_columns_are_drawn_together():
+    values = skips(300, 1)
+    sums = resampled_sums(values, np.random.default_rng(2))
+    plain = plain_sums(values, resamples=10_000, seed=3)
+    assert sums.shape == plain.shape
+    # Standard errors of a mean, a standard deviation and a correlation of 10,000 draws, five of them.
+    assert sums.mean(0) == pytest.approx(300 * values.mean(0), abs=5 * plain.std(0).max() / 100)
+    assert sums.std(0) == pytest.approx(plain.std(0), rel=5 / math.sqrt(10_000))
+    assert np.corrcoef(sums.T)[0, 1] == pytest.approx(np.corrcoef(values.T)[0, 1], abs=0.05)
+
+
+def test_interval_of_a_ratio_is_that_of_the_plain_bootstrap():
+    values = skips(200, 4)
+    found, plain = (
+        interval(sums[:, 0] / sums[:, 1], 0.95)
+        for sums in (resampled_sums(values, np.random.default_rng(5)), plain_sums(values, resamples=10_000, seed=6))
+    )
+    assert found == pytest.approx(plain, abs=0.1 * (plain[1] - plain[0]))
+
+
+def test_many_distinct_rows_are_drawn_as_cells_and_lose_little_variance():
+    rng = np.random.default_rng(7)
+    values = rng.normal(size=(20_000, 2)) @ np.array([[1, 0.5], [0, 0.2]])
+    rows, counts = bootstrap._grouped(values)
+    assert bootstrap.EXACT < len(rows) <= bootstrap.MOST_CELLS
+    assert counts.sum() == 20_000
+    assert counts @ rows == pytest.approx(values.sum(0))
+    variance = counts @ (rows - values.mean(0)) ** 2 / 20_000
+    assert np.all(variance <= values.var(0))
+    lost = 1 - variance / values.var(0)
+    sums = resampled_sums(values, np.random.default_rng(8))
+    # What the cells lose is what the sums lose, within the error of a variance of 10,000 draws.
+    assert sums.var(0) / (20_000 * values.var(0)) == pytest.approx(1 - lost, rel=5 * math.sqrt(2 / 10_000))
+    assert lost.max() < 0.01
+
+
+def test_one_column_of_many_values_loses_at_most_what_is_said():
+    values = np.random.default_rng(9).beta(0.5, 3, (30_000, 1))
+    rows, counts = bootstrap._grouped(values)
+    assert bootstrap.EXACT >= len(rows) > 16
+    assert counts @ (rows - values.mean(0)) ** 2 / 30_000 >= (1 - bootstrap.LOST) * values.var(0)
+
+
+def test_few_distinct_rows_are_drawn_as_they_are():
+    values = np.stack([np.arange(600) % 16, np.arange(600) % 15], axis=1).astype(float)
+    rows, counts = bootstrap._grouped(values)
+    assert {tuple(row) for row in rows} == {tuple(row) for row in values}
+    assert len(rows) == 240 == 16 * 15
+    assert sorted(counts.tolist()) == [2] * 120 + [3] * 120
+
+
+@pytest.mark.slow
+def test_a_paired_ratio_of_the_papers_size_takes_seconds():
+    n = 450_000
+    values = np.concatenate([skips(n, 10), gains(n, 11)[:, None], gains(n, 12)[:, None]], axis=1)
+    started = time.perf_counter()
+    resampled_sums(values, np.random.default_rng(0))
+    assert time.perf_counter() - started < 30
+
+
+# --- p-values
+
+
+def test_p_value_counts_both_sides():
+    assert p_value(np.array([-1.0, 0, 1, 2, 3, 4, 5, 6, 7])) == pytest.approx(2 * (2 + 1) / (9 + 1))
+    assert p_value(np.arange(1.0, 10)) == pytest.approx(2 * 1 / 10)
+    assert p_value(-np.arange(1.0, 10)) == pytest.approx(2 * 1 / 10)
+    assert p_value(np.zeros(9)) == 1
+
+
+def test_p_values_of_no_difference_are_uniform():
+    rng = np.random.default_rng(13)
+    found = [p_value(resampled_sums(rng.normal(size=(100, 1)), rng, resamples=400)[:, 0]) for _ in range(400)]
+    # 5 % of 400 is 20 with a standard deviation of 4.4; 50 % is 200 with one of 10.
+    assert 5 <= np.sum(np.array(found) < 0.05) <= 38
+    assert 160 <= np.sum(np.array(found) < 0.5) <= 240
+
+
+def test_holm_by_hand():
+    # Sorted: 0.01 × 4, 0.02 × 3, 0.03 × 2 → at least the one before, 0.04 × 1 → likewise.
+    assert holm([0.03, 0.01, None, 0.04, 0.02]) == pytest.approx([3 * 0.02, 4 * 0.01, None, 3 * 0.02, 3 * 0.02])
+    assert holm([0.5, 0.9]) == [1, 1]
+    assert holm([0.2]) == [0.2]
+    assert holm([None]) == [None]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_lies_between_the_p_value_and_bonferroni(p_values):
+    for p, corrected in zip(p_values, holm(p_values), strict=True):
+        assert p <= corrected <= min(1, len(p_values) * p) + 1e-12
+    order = np.argsort(p_values)
+    assert np.all(np.diff(np.array(holm(p_values))[order]) >= 0)
