@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: tables all test lint format docs bench lock clean
 
 tables: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) results/tables/hr_ndcg.csv results/figures/hit_rates.svg
+	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg
 
 all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)

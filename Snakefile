@@ -45,8 +45,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        "<results>/tables/hr_ndcg.csv",
-        "<results>/tables/datasets.csv",
+        expand("<results>/tables/{table}.csv", table=TABLES),
         "<results>/figures/hit_rates.svg",
 
 

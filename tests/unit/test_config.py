@@ -86,7 +86,7 @@ SECTIONS = [key for key, part in SCHEMA["properties"].items() if "properties" in
 
 
 def test_sections_are_the_same_in_schema_and_default():
-    assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {*SECTIONS, *REGISTRIES}
+    assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {*SECTIONS, *REGISTRIES, "seeds_by_dataset"}
     assert set(DEFAULT) == set(SCHEMA["properties"]) - {"pathvars"}
 
 
@@ -419,7 +419,14 @@ def test_two_files_of_one_shard_are_both_named(tmp_path, one, two, shard):
 
 
 def test_runs_are_in_the_order_of_the_tables():
-    config = default_config({"datasets": ["lfm1k-sim", "mssd-sim"], "models": ["sasrec", "popularity"], "seeds": [3, 1]})
+    config = default_config(
+        {
+            "datasets": ["lfm1k-sim", "mssd-sim"],
+            "models": ["sasrec", "popularity"],
+            "seeds": [3, 1],
+            "seeds_by_dataset": {"lfm1k-sim": [3, 1]},
+        }
+    )
     sasrec = [("sasrec", variant, seed) for variant in ("orig", "contrastive-item", "contrastive-hidden") for seed in (3, 1)]
     expected = [
         {"dataset": dataset, "split": "paper", "model": model, "variant": variant, "seed": seed}
@@ -430,7 +437,7 @@ def test_runs_are_in_the_order_of_the_tables():
 
 
 def test_a_variant_of_null_is_left_out():
-    config = default_config({"model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}})
+    config = default_config({"models": ["sasrec"], "model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}})
     check_config(config, SCHEMA)
     assert variants(config, "sasrec") == ["orig", "contrastive-hidden"]
     assert "contrastive-item" not in {run["variant"] for run in runs(config)}
@@ -439,8 +446,27 @@ def test_a_variant_of_null_is_left_out():
 
 def test_only_models_with_randomness_have_all_seeds():
     config = default_config({"seeds": [4, 2, 7]})
-    found = {model: seeds(config, model) for model in ("popularity", "session-popularity", "wrmf", "sasrec")}
+    found = {model: seeds(config, "mssd-sim", model) for model in ("popularity", "session-popularity", "wrmf", "sasrec")}
     assert found == {"popularity": [4], "session-popularity": [4], "wrmf": [4, 2, 7], "sasrec": [4, 2, 7]}
+
+
+def test_a_data_set_may_have_seeds_of_its_own():
+    config = default_config({"seeds": [4, 2], "seeds_by_dataset": {"lfm1k-sim": [7, 8, 9]}})
+    check_config(config, SCHEMA)
+    assert seeds(config, "lfm1k-sim", "sasrec") == [7, 8, 9]
+    assert seeds(config, "lfm1k-sim", "popularity") == [7]
+    assert seeds(config, "mssd-sim", "sasrec") == seeds(config, "mssd", "sasrec") == [4, 2]
+    assert {run["seed"] for run in runs(config) if run["dataset"] == "lfm1k-sim"} == {7, 8, 9}
+    message = mistake(default_config({"seeds_by_dataset": {"lfm1k-smi": [1]}}))
+    assert "seeds_by_dataset: 'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
+
+
+def test_the_default_shows_the_spread_over_seeds_on_one_data_set():
+    found = {
+        run["dataset"]: {other["seed"] for other in runs(DEFAULT) if other["dataset"] == run["dataset"]}
+        for run in runs(DEFAULT)
+    }
+    assert found == {"mssd-sim": {1, 2, 3}, "lfm1k-sim": {1}, "lfm2b-sim": {1}}
 
 
 def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():

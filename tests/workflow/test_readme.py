@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from examples import ROOT, default_config
 from skipwise.config import variants
 
@@ -71,5 +72,5 @@ def test_a_variant_takes_the_printed_line(project):
 
 def test_the_table_is_the_one_that_make_tables_makes():
     rows = re.findall(r"^\| (\S+) \| (\S+) \| [0-9.]+ \[", README[: README.index("## ")], re.MULTILINE)
-    config = default_config()
+    config = default_config(yaml.safe_load((ROOT / "config/quick.yaml").read_text(encoding="utf-8")))
     assert rows == [(model, variant) for model in config["models"] for variant in variants(config, model)]

@@ -16,7 +16,17 @@ from skipwise.errors import UserError
 
 SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
 RUN = "dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
-TABLE = ("csv", "parquet", "html", "tex")
+FORMATS = ("csv", "parquet", "html", "tex")
+TABLES = (
+    "findings",
+    "hr_ndcg",
+    "murs23_context",
+    "recsys24_main",
+    "skip_downranking",
+    "by_skip_share",
+    "paper_comparison",
+    "datasets",
+)
 
 try:
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
@@ -101,11 +111,22 @@ def settings(wildcards):
     return checked.run_settings(config, wildcards.model, wildcards.variant)
 
 
-def each_run(pattern):
-    """One path for each run of the configuration, in the order of the tables."""
-    return [pattern.format(**run) for run in checked.runs(config)]
+def neural_models():
+    """The models of the configuration that have an encoder."""
+    return [model for model in config["models"] if config["model_registry"][model]["family"] == "neural"]
+
+
+def each_run(pattern, models=None):
+    """One path for each run of the configuration, or of some of its models, in the order of the tables."""
+    return [pattern.format(**run) for run in checked.runs(config) if models is None or run["model"] in models]
+
+
+def forms():
+    """The raw form of each data set of the configuration."""
+    return {name: config["registry"][name]["form"] for name in config["datasets"]}
 
 
 def table(name):
-    """The files of a table by format."""
-    return {suffix: f"<results>/tables/{name}.{suffix}" for suffix in TABLE}
+    """The files of a table by format; the page is part of the report."""
+    files = {suffix: f"<results>/tables/{name}.{suffix}" for suffix in FORMATS}
+    return files | {"html": report(files["html"], caption=f"../report/{name}.rst", category="Tables")}

@@ -62,6 +62,177 @@ rule make_datasets_table:
         "../scripts/make_datasets_table.py"
 
 
+rule make_murs23_context_table:
+    """P1's table: uni- or bidirectional, without skips and with them."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
+        code=code(
+            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+        ),
+    output:
+        **table("murs23_context"),
+    log:
+        "<logs>/make_murs23_context_table.log",
+    benchmark:
+        "<benchmarks>/make_murs23_context_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        simulated=simulated(),
+        intervals=lookup(dpath="intervals", within=config),
+        papers=lookup(dpath="papers", within=config),
+    message:
+        "Making the table murs23_context"
+    script:
+        "../scripts/make_murs23_context_table.py"
+
+
+rule make_recsys24_main_table:
+    """P2's table: what skips bring to each model."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
+        code=code(
+            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+        ),
+    output:
+        **table("recsys24_main"),
+    log:
+        "<logs>/make_recsys24_main_table.log",
+    benchmark:
+        "<benchmarks>/make_recsys24_main_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        simulated=simulated(),
+        intervals=lookup(dpath="intervals", within=config),
+    message:
+        "Making the table recsys24_main"
+    script:
+        "../scripts/make_recsys24_main_table.py"
+
+
+rule make_skip_downranking_table:
+    """Whether skipped tracks sink."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet", neural_models()),
+        code=code(
+            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+        ),
+    output:
+        **table("skip_downranking"),
+    log:
+        "<logs>/make_skip_downranking_table.log",
+    benchmark:
+        "<benchmarks>/make_skip_downranking_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        simulated=simulated(),
+        intervals=lookup(dpath="intervals", within=config),
+        cutoffs=lookup(dpath="metrics", within=config),
+    message:
+        "Making the table skip_downranking"
+    script:
+        "../scripts/make_skip_downranking_table.py"
+
+
+rule make_by_skip_share_table:
+    """What skips bring by the share of skips in a session."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet", neural_models()),
+        code=code(
+            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+        ),
+    output:
+        **table("by_skip_share"),
+    log:
+        "<logs>/make_by_skip_share_table.log",
+    benchmark:
+        "<benchmarks>/make_by_skip_share_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        simulated=simulated(),
+        intervals=lookup(dpath="intervals", within=config),
+    message:
+        "Making the table by_skip_share"
+    script:
+        "../scripts/make_by_skip_share_table.py"
+
+
+rule make_paper_comparison_table:
+    """What the papers print, and this run."""
+    input:
+        hr_ndcg="<results>/tables/hr_ndcg.parquet",
+        recsys24="<results>/tables/recsys24_main.parquet",
+        skip_downranking="<results>/tables/skip_downranking.parquet",
+        papers="resources/paper_results.csv",
+        code=code("columns.py", "comparison_tables.py", "tables.py"),
+    output:
+        **table("paper_comparison"),
+    log:
+        "<logs>/make_paper_comparison_table.log",
+    benchmark:
+        "<benchmarks>/make_paper_comparison_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        forms=forms(),
+    message:
+        "Making the table paper_comparison"
+    script:
+        "../scripts/make_paper_comparison_table.py"
+
+
+rule make_findings_table:
+    """Which of the papers' claims hold here."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
+        papers="resources/paper_results.csv",
+        code=code("bootstrap.py", "columns.py", "comparisons.py", "findings.py", "metrics.py", "tables.py"),
+    output:
+        **table("findings"),
+    log:
+        "<logs>/make_findings_table.log",
+    benchmark:
+        "<benchmarks>/make_findings_table.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="4GB",
+        runtime=60,
+    params:
+        simulated=simulated(),
+        intervals=lookup(dpath="intervals", within=config),
+        papers=lookup(dpath="papers", within=config),
+        forms=forms(),
+    message:
+        "Making the table findings"
+    script:
+        "../scripts/make_findings_table.py"
+
+
 rule plot_hit_rates:
     """HR@k by model and variant with intervals."""
     input:

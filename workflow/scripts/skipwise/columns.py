@@ -233,8 +233,8 @@ def hr_ndcg_table(metrics: list[str]) -> Artifact:
 def comparison_table(*keys: pa.Field) -> Artifact:
     """Schema of a table of paired comparisons: one row a data set, split, candidate set, model, variant and metric.
 
-    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig; what cannot be told,
-    for example a change of nothing, is null.
+    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig.  What cannot be
+    told, for example a change of nothing, is null.
     """
     fields = [_required(key, pa.string()) for key in ("dataset", "data", "split", "candidates", "model", "variant")]
     fields += [*keys, _required("metric", pa.string())]

@@ -31,20 +31,22 @@ _NOTE = (
 
 
 def make_murs23_context_table(
-    ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict, contexts: dict, skips: dict
+    ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict, papers: dict
 ) -> None:
-    """P1's table: transformers that look back (Uni) or both ways (Bi), without skips (S−) and with them (S+).
+    """P1's table: transformers that look back (Uni) or both ways (Bi), without skips (S-) and with them (S+).
 
-    ``contexts`` maps models, ``skips`` variants to the names that P1 gives them; others are left out.
+    ``papers`` is the key of the configuration that says which models and variants these are; others are left out.
     """
     resampling = Resampling(**intervals)
+    contexts = {papers["models"][name]: name for name in ("Uni", "Bi") if name in papers["models"]}
+    skips = {papers["variants"][name]: name for name in papers["variants"] if name.startswith("S+")}
     rows = []
     for keys, orig, ours in Runs(ranks).against_reference():
         if keys["model"] in contexts and keys["variant"] in skips:
             named = keys | {"context": contexts[keys["model"]], "skips": skips[keys["variant"]]}
             rows += _rows(named, _rank_measures(MURS23), ours, orig, resampling, simulated)
     names = [pa.field("context", pa.string(), nullable=False), pa.field("skips", pa.string(), nullable=False)]
-    _write(rows, names, outputs, "Context and skips (Seshadri & Knees, MuRS 2023)", f"orig is S−. {_NOTE}", intervals)
+    _write(rows, names, outputs, "Context and skips (Seshadri & Knees, MuRS 2023)", f"orig is S-. {_NOTE}", intervals)
 
 
 def make_recsys24_main_table(ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict) -> None:
@@ -58,28 +60,23 @@ def make_recsys24_main_table(ranks: list[str], outputs: dict[str, str], *, simul
 
 
 def make_skip_downranking_table(
-    ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict, cutoffs: dict, models: list[str]
+    ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict, cutoffs: dict
 ) -> None:
-    """Whether skipped tracks sink: metrics of the unseen skips of the test sessions, for ``models``, the neural ones."""
+    """Whether skipped tracks sink: metrics of the unseen skips of the test sessions."""
     resampling = Resampling(**intervals)
     rows = []
     for keys, orig, ours in Runs(ranks).against_reference():
-        if keys["model"] in models:
-            rows += _rows(keys, skip_measures(cutoffs), ours, orig, resampling, simulated)
+        rows += _rows(keys, skip_measures(cutoffs), ours, orig, resampling, simulated)
     note = "hr_skipped and mrr_skipped: lower is better; delta: of the target less of the skips; pairwise_accuracy: target "
     note += "ranked before a skipped track of its session. A skip metric is a mean over unseen skips. "
     _write(rows, [], outputs, "Do skipped tracks sink?", note + _NOTE, intervals)
 
 
-def make_by_skip_share_table(
-    ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict, models: list[str]
-) -> None:
-    """The gain of each variant by quartile of the share of skips in the session's context, for ``models``."""
+def make_by_skip_share_table(ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict) -> None:
+    """The gain of each variant by quartile of the share of skips in the session's context."""
     resampling = Resampling(**intervals)
     rows = []
     for keys, orig, ours in Runs(ranks).against_reference():
-        if keys["model"] not in models:
-            continue
         quartile = quartiles(orig.skip_share)
         for number in range(1, 5):
             inside = quartile == number
@@ -108,24 +105,27 @@ def make_paper_comparison_table(
     """
     ours = _our_cells(pl.read_parquet(hr_ndcg), pl.read_parquet(recsys24), pl.read_parquet(skip_downranking))
     papers = pl.read_csv(paper_results)
-    printed = {tuple(row[name] for name in ("table", "form", "model", "variant", "metric", "k")): row["value"] for row in papers.to_dicts()}
+    place = ("table", "form", "model", "variant", "metric", "k")
+    printed = {tuple(cell[name] for name in place): cell["value"] for cell in papers.to_dicts()}
     rows = []
     for cell in papers.to_dicts():
         metric = f"{cell['metric']}_{cell['k']}"
-        reference = printed[cell["table"], cell["form"], cell["model"], REFERENCE, cell["metric"], cell["k"]]
+        reference = printed[tuple((cell | {"variant": REFERENCE})[name] for name in place)]
         row = {name: cell[name] for name in ("table", "form", "model", "variant", "source")}
         row |= {"metric": metric, "paper": cell["value"]}
         row["paper_relative_change"] = None if cell["variant"] == REFERENCE else cell["value"] / reference - 1
-        places = [key for key in ours if forms.get(key[0]) == cell["form"] and key[2:] == (cell["model"], cell["variant"], metric)]
+        places = [
+            key for key in ours if forms.get(key[0]) == cell["form"] and key[2:] == (cell["model"], cell["variant"], metric)
+        ]
         rows += [row | ours[place] for place in places] or [row]
     write_table(
-        [{name: row.get(name) for name in ARTIFACTS["paper_comparison"].schema.names} for row in rows],
+        rows,
         ARTIFACTS["paper_comparison"],
         outputs,
         title="What the papers print, and this run",
-        note="paper: quoted from its source, other data and other sampled candidates than ours. ours: this run, on the data set of "
-        "the same raw form; a simulated one says nothing about real listeners. P2's MAP@10 breaks a bound that must hold "
-        "(docs/protocol.md), and how its skip MRR was computed is not published.",
+        note="paper: quoted from its source; other data and other sampled candidates than ours. ours: this run, on the data "
+        "set of the same raw form; a simulated one says nothing about real listeners. P2's MAP@10 breaks a bound that must "
+        "hold (docs/protocol.md), and how its skip MRR was computed is not published.",
     )
 
 
@@ -155,13 +155,14 @@ def _rank_measures(cutoffs: dict[str, tuple[int, ...]]) -> list[Measure]:
 
 def _rows(keys: dict, measures: list[Measure], ours, orig, resampling: Resampling, simulated: list[str]) -> Iterator[dict]:
     for measure in measures:
-        named = keys | {"data": data_source(keys["dataset"], simulated), "candidates": measure.candidates, "metric": measure.name}
+        named = keys | {
+            "data": data_source(keys["dataset"], simulated),
+            "candidates": measure.candidates,
+            "metric": measure.name,
+        }
         yield named | compared(measure, ours, orig, resampling)
 
 
 def _write(rows: list[dict], names: list[pa.Field], outputs: dict[str, str], title: str, note: str, intervals: dict) -> None:
     schema = comparison_table(*names)
-    rows = [{name: row[name] for name in schema.schema.names} for row in with_holm(rows)]
-    write_table(rows, schema, outputs, title=title, note=note.format(level=intervals["level"]))
-
-
+    write_table(with_holm(rows), schema, outputs, title=title, note=note.format(level=intervals["level"]))

@@ -253,8 +253,7 @@ def known(value: float) -> float | None:
 
 def with_holm(rows: list[dict]) -> list[dict]:
     """The rows with ``p_holm``, Holm's adjusted p-value over all of them."""
-    p = np.array([np.nan if row["p"] is None else row["p"] for row in rows], np.float64)
-    return [row | {"p_holm": known(adjusted)} for row, adjusted in zip(rows, holm(p), strict=True)]
+    return [row | {"p_holm": adjusted} for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True)]
 
 
 def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:

@@ -25,8 +25,8 @@ def check_config(config: dict, schema: dict) -> None:
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
     if errors:
         raise UserError(_explain(errors[0]))
-    for key, registry in (("datasets", "registry"), ("models", "model_registry")):
-        for name in config[key]:
+    for key, registry in (("datasets", "registry"), ("models", "model_registry"), ("seeds_by_dataset", "registry")):
+        for name in config.get(key, ()):
             if name not in config[registry]:
                 known = ", ".join(config[registry])
                 raise UserError(
@@ -134,10 +134,11 @@ def runs(config: dict) -> list[dict]:
         for split in config["splits"]
         for model in config["models"]
         for variant in variants(config, model)
-        for seed in seeds(config, model)
+        for seed in seeds(config, dataset, model)
     ]
 
 
-def seeds(config: dict, model: str) -> list[int]:
-    """The seeds of a model; a baseline has no randomness, so one is enough."""
-    return config["seeds"][:1] if config["model_registry"][model]["family"] == "baseline" else config["seeds"]
+def seeds(config: dict, dataset: str, model: str) -> list[int]:
+    """The seeds of a model on a data set; a baseline has no randomness, so one is enough."""
+    chosen = config.get("seeds_by_dataset", {}).get(dataset, config["seeds"])
+    return chosen[:1] if config["model_registry"][model]["family"] == "baseline" else chosen

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from great_tables import GT, md
 
 from skipwise import metrics
@@ -19,6 +20,11 @@ _KEY = re.compile(r"(\w+)=([^/]+)")
 def hive_keys(path: str | Path) -> dict[str, str]:
     """The keys in a path: ``…/dataset=a/split=b/x.parquet`` gives ``{"dataset": "a", "split": "b"}``."""
     return dict(_KEY.findall(str(path)))
+
+
+def data_source(dataset: str, simulated: list[str]) -> str:
+    """What tables say about where a data set comes from."""
+    return "simulated" if dataset in simulated else "real"
 
 
 def make_hr_ndcg_table(
@@ -47,7 +53,7 @@ def make_hr_ndcg_table(
         for candidates in ("full", "sampled"):
             row = {
                 "dataset": dataset,
-                "data": "simulated" if dataset in simulated else "real",
+                "data": data_source(dataset, simulated),
                 "split": split,
                 "model": model,
                 "variant": variant,
@@ -128,12 +134,13 @@ def _rule_words(entry: dict) -> list[str]:
 
 
 def write_table(rows: list[dict], schema: Artifact, outputs: dict[str, str], *, title: str, note: str) -> None:
-    """Write rows as ``outputs["csv"]``, ``["parquet"]``, ``["html"]`` and ``["tex"]``.
+    """Write rows as ``outputs["csv"]``, ``["parquet"]``, ``["html"]`` and ``["tex"]``; a key that a row lacks is null.
 
     Numbers have six decimals in csv and four in html and tex.  Where a row is of simulated data the pages say so.
     """
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    write_artifact(frame.to_arrow(), schema, outputs["parquet"])
+    table = pa.Table.from_pylist(rows, schema=schema.schema)
+    write_artifact(table, schema, outputs["parquet"])
+    frame = pl.DataFrame(table)
     with whole_file(outputs["csv"]) as partial:
         frame.write_csv(partial, float_precision=6)
     warning = [SIMULATED] if "simulated" in frame["data"].to_list() else []

@@ -1,0 +1,13 @@
+"""Adapter of the rule make_by_skip_share_table."""
+
+from skipwise.log import rule_log
+
+with rule_log(snakemake.log[0], snakemake.rule):
+    from skipwise.comparison_tables import make_by_skip_share_table
+
+    make_by_skip_share_table(
+        list(snakemake.input.ranks),
+        dict(snakemake.output.items()),
+        simulated=snakemake.params.simulated,
+        intervals=snakemake.params.intervals,
+    )
