@@ -80,12 +80,6 @@ def _floats(column) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-# A reference is wanted once for each of its variants; more than a few runs of the papers' size would fill the memory.
-@lru_cache(maxsize=16)
-def _read(paths: tuple[str, ...]) -> Ranked:
-    return Ranked.read(list(paths))
-
-
 class Runs:
     """The ranks of a run of the workflow by data set, split, model and variant, in the order of the configuration."""
 
@@ -94,12 +88,14 @@ class Runs:
         for path in paths:
             keys = hive_keys(path)
             self._paths.setdefault(tuple(keys[name] for name in ("dataset", "split", "model", "variant")), []).append(path)
+        # A reference is wanted once for each of its variants; more than a few runs of the papers' size would fill the memory.
+        self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
 
     def __contains__(self, key: tuple[str, str, str, str]) -> bool:
         return key in self._paths
 
     def __getitem__(self, key: tuple[str, str, str, str]) -> Ranked:
-        return _read(tuple(self._paths[key]))
+        return self._read(key)
 
     def splits(self) -> list[tuple[str, str]]:
         """Data sets with their splits."""

@@ -1,0 +1,311 @@
+"""The tables of comparisons from hand-made ranks, with the values written as arithmetic."""
+
+from math import log2
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from examples import ROOT, default_config
+from skipwise.artifacts import read_artifact, write_artifact
+from skipwise.columns import ARTIFACTS, comparison_table
+from skipwise.comparison_tables import (
+    make_by_skip_share_table,
+    make_murs23_context_table,
+    make_paper_comparison_table,
+    make_recsys24_main_table,
+    make_skip_downranking_table,
+)
+from skipwise.comparisons import Ranked, Resampling, Runs, mean_measure, quartiles, skip_measures, subset, with_holm
+from skipwise.metrics import compute_metrics, summarise
+from skipwise.tables import SIMULATED, make_hr_ndcg_table
+
+INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
+CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
+PAPERS = default_config()["papers"]
+
+
+def write_ranks(folder, rank, *, skips=None, share=None, sampled=None, dataset="toy", model="sasrec", variant="orig", seed=1):
+    """The ranks of a run in the path that the workflow uses."""
+    n = len(rank)
+    path = folder / f"ranks/dataset={dataset}/split=paper/model={model}/variant={variant}/seed={seed}/ranks.parquet"
+    table = {
+        "session_id": range(1, n + 1),
+        "rank_full": rank,
+        "rank_sampled": sampled or rank,
+        "n_candidates": [1064] * n,
+        "skip_share": [0.5] * n if share is None else share,
+        "is_repeat": [False] * n,
+        "target_popularity": [3] * n,
+        "skip_ranks": [[]] * n if skips is None else skips,
+    }
+    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", path)
+    return str(path)
+
+
+def outputs(folder, name="table") -> dict[str, str]:
+    return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
+
+
+def made(make, folder, ranks, **settings) -> list[dict]:
+    paths = outputs(folder)
+    make(ranks, paths, simulated=settings.pop("simulated", []), intervals=INTERVALS, **settings)
+    assert all(Path(path).exists() for path in paths.values())
+    return pq.read_table(paths["parquet"], partitioning=None).to_pylist()
+
+
+@pytest.fixture
+def two_seeds(tmp_path):
+    """SASRec with two seeds on four sessions; unseen skips in the first two."""
+    orig = [([1, 4, 30, 10], [[2, 12], [5], [], []]), ([2, 4, 11, 10], [[1, 12], [5], [], []])]
+    ours = [([1, 2, 8, 10], [[4, 50], [9], [], []]), ([1, 1, 9, 21], [[3, 11], [2], [], []])]
+    return [
+        write_ranks(tmp_path, rank, skips=skips, variant=variant, seed=seed)
+        for variant, runs in (("orig", orig), ("contrastive-hidden", ours))
+        for seed, (rank, skips) in enumerate(runs, start=1)
+    ]
+
+
+class TestRecsys24:
+    def test_values_are_means_over_seeds_and_sessions(self, two_seeds, tmp_path):
+        rows = {(row["candidates"], row["metric"]): row for row in made(make_recsys24_main_table, tmp_path, two_seeds)}
+        assert rows.keys() == {(c, m) for c in ("full", "sampled") for m in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")}
+        row = rows["full", "hr_10"]
+        assert row["orig"] == pytest.approx((3 / 4 + 3 / 4) / 2)
+        assert row["value"] == pytest.approx((4 / 4 + 3 / 4) / 2)
+        assert row["difference"] == pytest.approx(1 / 8)
+        assert row["relative_change"] == pytest.approx((7 / 8) / (6 / 8) - 1)
+        assert row["difference_low"] <= row["difference"] <= row["difference_high"]
+        # The seeds' differences are 1/4 and 0.
+        assert row["seed_sd"] == pytest.approx(np.std([1 / 4, 0], ddof=1))
+        assert (row["dataset"], row["data"], row["sessions"], row["seeds"]) == ("toy", "real", 4, "1 2")
+        orig_ap = [1, 1 / 4, 0, 1 / 10], [1 / 2, 1 / 4, 0, 1 / 10]
+        ours_ap = [1, 1 / 2, 1 / 8, 1 / 10], [1, 1, 1 / 9, 0]
+        assert rows["full", "map_10"]["orig"] == pytest.approx(np.mean(orig_ap))
+        assert rows["full", "map_10"]["value"] == pytest.approx(np.mean(ours_ap))
+
+    def test_the_interval_is_paired_and_that_of_the_plain_bootstrap(self, tmp_path):
+        rng = np.random.default_rng(1)
+        orig = rng.integers(1, 40, 300)
+        ours = np.where(rng.random(300) < 0.1, rng.integers(1, 40, 300), orig)
+        ranks = [write_ranks(tmp_path, orig), write_ranks(tmp_path, ours, variant="contrastive-item")]
+        row = next(row for row in made(make_recsys24_main_table, tmp_path, ranks) if row["metric"] == "hr_10")
+        gain = (ours <= 10).astype(float) - (orig <= 10)
+        plain = gain[rng.integers(0, 300, (20_000, 300))].mean(1)
+        assert row["difference"] == pytest.approx(gain.mean())
+        limits = np.quantile(plain, [0.025, 0.975])
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(limits, abs=0.15 * plain.std())
+
+    def test_a_further_model_changes_no_row_but_for_holm(self, two_seeds, tmp_path):
+        before = made(make_recsys24_main_table, tmp_path, two_seeds)
+        more = [write_ranks(tmp_path, [3, 9, 1, 2], model="wrmf", variant=variant) for variant in ("orig", "bl", "nr")]
+        after = made(make_recsys24_main_table, tmp_path, more[:1] + two_seeds + more[1:])
+        strip = [{key: value for key, value in row.items() if key != "p_holm"} for row in after if row["model"] == "sasrec"]
+        assert strip == [{key: value for key, value in row.items() if key != "p_holm"} for row in before]
+        assert {row["variant"] for row in after if row["model"] == "wrmf"} == {"bl", "nr"}
+
+    def test_the_whole_table_is_corrected(self, two_seeds, tmp_path):
+        rows = made(make_recsys24_main_table, tmp_path, two_seeds)
+        p = np.array([row["p"] for row in rows])
+        assert min(row["p_holm"] for row in rows) == pytest.approx(min(1, p.min() * len(rows)))
+
+    def test_without_a_variant_the_table_is_empty_and_whole(self, tmp_path):
+        assert made(make_recsys24_main_table, tmp_path, [write_ranks(tmp_path, [1, 2], model="popularity")]) == []
+        assert pq.read_schema(outputs(tmp_path)["parquet"]) == comparison_table().schema
+
+    def test_a_variant_that_saw_other_sessions_is_an_error(self, tmp_path):
+        ranks = [write_ranks(tmp_path, [1, 2, 3]), write_ranks(tmp_path, [1, 2], variant="contrastive-item")]
+        with pytest.raises(ValueError, match="not the test sessions"):
+            made(make_recsys24_main_table, tmp_path, ranks)
+        ranks = [write_ranks(tmp_path, [1, 2, 3], model="bpr"), write_ranks(tmp_path, [1, 2], model="bpr", seed=2)]
+        with pytest.raises(ValueError, match="did not rank the same sessions"):
+            Runs(ranks)["toy", "paper", "bpr", "orig"]
+
+    def test_pages_say_simulated(self, two_seeds, tmp_path):
+        rows = made(make_recsys24_main_table, tmp_path, two_seeds, simulated=["toy"])
+        assert {row["data"] for row in rows} == {"simulated"}
+        page = Path(outputs(tmp_path)["html"]).read_text(encoding="utf-8")
+        assert SIMULATED in page
+        assert "paired bootstrap" in page
+        assert "95% paired" in page
+
+
+class TestMurs23:
+    def test_it_holds_the_transformers_under_the_papers_names(self, tmp_path):
+        ranks = [
+            write_ranks(tmp_path, [1, 3, 9], model=model, variant=variant)
+            for model in ("wrmf", "sasrec", "bert4rec", "gru4rec")
+            for variant in ("orig", "contrastive-hidden", "contrastive-item", "bl")
+        ]
+        rows = made(make_murs23_context_table, tmp_path, ranks, papers=PAPERS)
+        assert {(row["model"], row["context"]) for row in rows} == {("sasrec", "Uni"), ("bert4rec", "Bi")}
+        assert {(row["variant"], row["skips"]) for row in rows} == {
+            ("contrastive-hidden", "S+ c=ŷ"),
+            ("contrastive-item", "S+ c=e"),
+        }
+        assert [row["metric"] for row in rows[:4]] == ["hr_1", "hr_5", "hr_10", "hr_20"]
+
+
+class TestSkips:
+    def test_values(self, two_seeds, tmp_path):
+        rows = {row["metric"]: row for row in made(make_skip_downranking_table, tmp_path, two_seeds, cutoffs=CUTOFFS)}
+        # Three unseen skips; orig ranks them 2, 12, 5 and 1, 12, 5; ours 4, 50, 9 and 3, 11, 2.
+        assert rows["mrr_skipped_10"]["orig"] == pytest.approx(((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2)
+        assert rows["mrr_skipped_10"]["value"] == pytest.approx(((1 / 4 + 0 + 1 / 9) / 3 + (1 / 3 + 0 + 1 / 2) / 3) / 2)
+        assert rows["hr_skipped_5"]["orig"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+        assert rows["hr_skipped_5"]["value"] == pytest.approx((1 / 3 + 2 / 3) / 2)
+        assert rows["delta_hr_10"]["orig"] == pytest.approx(3 / 4 - 2 / 3)
+        assert rows["delta_hr_10"]["value"] == pytest.approx((4 / 4 + 3 / 4) / 2 - 2 / 3)
+        gain = np.mean([1 / log2(2), 1 / log2(3), 1 / log2(9), 1 / log2(11), 1 / log2(2), 1 / log2(2), 1 / log2(10), 0])
+        skips = np.mean([1 / log2(5), 0, 1 / log2(10), 1 / log2(4), 0, 1 / log2(3)])
+        assert rows["delta_ndcg_10"]["value"] == pytest.approx(gain - skips)
+        # Pairs in order: orig 1<2, 1<12, 4<5 and not 2<1, 2<12, 4<5; ours 1<4, 1<50, 2<9 and 1<3, 1<11, 1<2.
+        assert rows["pairwise_accuracy"]["orig"] == pytest.approx((3 / 3 + 2 / 3) / 2)
+        assert rows["pairwise_accuracy"]["value"] == pytest.approx(1)
+        assert {row["candidates"] for row in rows.values()} == {"full"}
+
+    def test_they_are_those_of_the_metrics_artifact(self, tmp_path):
+        rng = np.random.default_rng(3)
+        skips = [rng.integers(1, 30, rng.integers(0, 4)).tolist() for _ in range(50)]
+        path = write_ranks(tmp_path, rng.integers(1, 30, 50), skips=skips)
+        ranked = Ranked.read([path])
+        table = summarise(read_artifact("ranks", path), CUTOFFS).to_pylist()
+        metrics = {
+            f"{row['metric']}_{row['k']}" if row["k"] else row["metric"]: row["value"]
+            for row in table
+            if row["subset"] == "all"
+        }
+        for measure in skip_measures(CUTOFFS):
+            assert measure.of_seeds(ranked) == pytest.approx([metrics[measure.name]], abs=1e-12), measure.name
+
+    def test_the_interval_of_a_mean_over_skips_resamples_sessions(self, tmp_path):
+        rng = np.random.default_rng(4)
+        skips = [[int(rank) for rank in rng.integers(1, 25, size)] for size in rng.integers(0, 5, 200)]
+        lower = [[rank + int(rng.integers(0, 6)) for rank in session] for session in skips]
+        paths = [write_ranks(tmp_path, [5] * 200, skips=skips), write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr")]
+        orig, ours = (Ranked.read([path]) for path in paths)
+        found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS)[0], ours, orig)
+        values = [np.array([sum(1 / r for r in session if r <= 10) for session in run]) for run in (lower, skips)]
+        counts = np.array([len(session) for session in skips])
+        chosen = rng.integers(0, 200, (20_000, 200))
+        plain = (values[0] - values[1])[chosen].sum(1) / counts[chosen].sum(1)
+        assert found.value == pytest.approx((values[0] - values[1]).sum() / counts.sum())
+        assert (found.low, found.high) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.15 * plain.std())
+
+    def test_where_nothing_was_skipped_nothing_is_known(self, tmp_path):
+        ranks = [write_ranks(tmp_path, [1, 2]), write_ranks(tmp_path, [2, 1], variant="contrastive-item")]
+        rows = {row["metric"]: row for row in made(make_skip_downranking_table, tmp_path, ranks, cutoffs=CUTOFFS)}
+        assert rows["mrr_skipped_10"]["value"] is None
+        assert rows["pairwise_accuracy"]["p_holm"] is None
+
+
+class TestSkipShare:
+    def test_gain_by_quartile(self, tmp_path):
+        share = [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9]
+        ranks = [
+            write_ranks(tmp_path, [20] * 8, share=share),
+            write_ranks(tmp_path, [20, 20, 20, 20, 20, 1, 1, 1], share=share, variant="contrastive-item"),
+        ]
+        rows = made(make_by_skip_share_table, tmp_path, ranks)
+        hits = {row["quartile"]: row for row in rows if row["candidates"] == "full" and row["metric"] == "hr_10"}
+        # Quartile limits are 0.175, 0.35 and 0.525.
+        assert [hits[q]["sessions"] for q in (1, 2, 3, 4)] == [2, 2, 2, 2]
+        assert [hits[q]["difference"] for q in (1, 2, 3, 4)] == [0, 0, 1 / 2, 1]
+        assert hits[3]["share_low"] == pytest.approx(0.4)
+        assert hits[4]["share_high"] == pytest.approx(0.9)
+        assert len(rows) == 4 * 4
+
+    def test_equal_shares_are_in_one_quartile(self):
+        share = np.array([0.5] * 6 + [0.1, 0.9])
+        found = quartiles(share)
+        assert len(set(found[:6])) == 1
+        assert found[6] <= found[0] < found[7]
+
+    def test_a_subset_is_what_its_sessions_are(self, two_seeds):
+        ranked = Ranked.read(two_seeds[:2])
+        part = subset(ranked, np.array([False, True, False, True]))
+        assert part.rank["full"].tolist() == [[4, 10], [4, 10]]
+        assert part.skip_rank.tolist() == [[5], [5]]
+        assert part.n_skips.tolist() == [[1, 0], [1, 0]]
+
+
+class TestPaperComparison:
+    @pytest.fixture
+    def tables(self, tmp_path):
+        """The tables of a run of SASRec on a data set in the form of MSSD."""
+        ranks = {
+            "orig": write_ranks(tmp_path, [1, 4, 30, 10], skips=[[2], [], [], []], sampled=[1, 2, 3, 4], dataset="mssd-sim"),
+            "contrastive-hidden": write_ranks(
+                tmp_path,
+                [1, 1, 30, 10],
+                skips=[[4], [], [], []],
+                sampled=[1, 1, 3, 4],
+                dataset="mssd-sim",
+                variant="contrastive-hidden",
+            ),
+        }
+        metric_files = [path.replace("ranks", "metrics") for path in ranks.values()]
+        for path, metrics in zip(ranks.values(), metric_files, strict=True):
+            compute_metrics(path, metrics, cutoffs=CUTOFFS)
+        names = ("hr_ndcg", "recsys24", "skips")
+        paths = {name: outputs(tmp_path, name) for name in names}
+        files = list(ranks.values())
+        common = {"simulated": ["mssd-sim"], "intervals": INTERVALS}
+        make_hr_ndcg_table(files, metric_files, paths["hr_ndcg"], cutoffs=CUTOFFS, **common)
+        make_recsys24_main_table(files, paths["recsys24"], **common)
+        make_skip_downranking_table(files, paths["skips"], cutoffs=CUTOFFS, **common)
+        return [paths[name]["parquet"] for name in names]
+
+    def rows(self, tables, tmp_path, forms):
+        make_paper_comparison_table(*tables, str(ROOT / "resources/paper_results.csv"), outputs(tmp_path, "paper"), forms=forms)
+        return pq.read_table(outputs(tmp_path, "paper")["parquet"], partitioning=None).to_pylist()
+
+    def test_every_printed_cell_is_there_once_and_ours_beside_it(self, tables, tmp_path):
+        rows = self.rows(tables, tmp_path, {"mssd-sim": "mssd"})
+        assert len(rows) == 2 * 3 * 4 + 3 * 5 * (4 * 2 + 2 * 3) + 3 * 2 * 2
+        cell = {(row["table"], row["form"], row["model"], row["variant"], row["metric"]): row for row in rows}
+        row = cell["recsys24", "mssd", "sasrec", "contrastive-hidden", "hr_1"]
+        assert row["paper"] == 0.410
+        assert row["paper_relative_change"] == pytest.approx(0.410 / 0.377 - 1)
+        assert (row["ours_sampled"], row["ours_full"]) == (2 / 4, 2 / 4)
+        assert row["ours_sampled_relative_change"] == pytest.approx(1)
+        assert (row["dataset"], row["data"]) == ("mssd-sim", "simulated")
+        assert "arXiv 2409.07367" in row["source"]
+        orig = cell["murs23", "mssd", "sasrec", "orig", "hr_5"]
+        assert orig["paper"] == 0.4803
+        assert orig["paper_relative_change"] is None
+        assert (orig["ours_sampled"], orig["ours_full"]) == (4 / 4, 2 / 4)
+        skips = cell["recsys24-skips", "mssd", "sasrec", "contrastive-hidden", "mrr_skipped_10"]
+        assert (skips["paper"], skips["ours_full"], skips["ours_sampled"]) == (0.950, 1 / 4, None)
+
+    def test_a_cell_without_a_counterpart_stays_and_is_empty(self, tables, tmp_path):
+        rows = self.rows(tables, tmp_path, {"mssd-sim": "events"})
+        assert len(rows) == 246
+        assert all(row["ours_full"] is None and row["dataset"] is None for row in rows)
+
+    @pytest.mark.parametrize(
+        ("cell", "value"),
+        [
+            (("murs23", "mssd", "bert4rec", "contrastive-item", "hr_1"), 0.2339),
+            (("recsys24", "lfm2b", "bpr", "nr", "hr_20"), 0.348),
+            (("recsys24", "lfm1k", "wrmf", "bl", "hr_5"), 0.146),
+            (("recsys24", "lfm1k", "caser", "orig", "map_10"), 0.037),
+            (("recsys24", "mssd", "bert4rec", "contrastive-hidden", "hr_10"), 0.693),
+            (("recsys24-skips", "lfm2b", "sasrec", "contrastive-hidden", "mrr_skipped_10"), 0.911),
+        ],
+    )
+    def test_cells_of_the_papers(self, tables, tmp_path, cell, value):
+        rows = self.rows(tables, tmp_path, {"mssd-sim": "mssd"})
+        names = ("table", "form", "model", "variant", "metric")
+        assert [row["paper"] for row in rows if tuple(row[name] for name in names) == cell] == [value]
+
+
+def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):
+    ranked = Ranked.read([write_ranks(tmp_path, [None, 3])])
+    assert mean_measure("hr", 10, "full").of_seeds(ranked).tolist() == [1 / 2]
+
+
+def test_holm_leaves_out_what_is_not_known():
+    rows = with_holm([{"p": 0.01}, {"p": None}, {"p": 0.04}])
+    assert [row["p_holm"] for row in rows] == [0.02, None, 0.04]
