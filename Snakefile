@@ -10,6 +10,7 @@
 #   results/ranks/dataset=…/split=…/model=…/variant=…/seed=…/          a test session: ranks of target and skips
 #   results/metrics/dataset=…/split=…/model=…/variant=…/seed=…/        a metric
 #   results/tables, results/figures                                    what the papers print
+#   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/        what `snakemake tune` tried, on validation data
 #
 # Keys stand in the path as key=value, so one DuckDB glob over a stage has them as columns.  Every column of every file is
 # in workflow/scripts/skipwise/columns.py, every key of the configuration in config/README.md.
@@ -33,11 +34,13 @@ wildcard_constraints:
     model="[a-z][a-z0-9-]*",
     variant="[a-z][a-z0-9-]*",
     seed=r"\d+",
+    trial=r"\d+",
 
 
 include: "workflow/rules/raw.smk"
 include: "workflow/rules/sessions.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 

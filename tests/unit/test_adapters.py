@@ -53,7 +53,13 @@ def run(rule, folder, **given):
 def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     keys = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-item/seed=1"
     wildcards = SimpleNamespace(
-        dataset="mssd-sim", split="paper", model="sasrec", variant="contrastive-item", seed="1", shard="training_set_0"
+        dataset="mssd-sim",
+        split="paper",
+        model="sasrec",
+        variant="contrastive-item",
+        seed="1",
+        shard="training_set_0",
+        trial="1",
     )
 
     def at(path):
@@ -61,7 +67,17 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
 
     tables = {
         name: {suffix: at(f"{name}.{suffix}") for suffix in ("csv", "parquet", "html", "tex")}
-        for name in ("hr_ndcg", "datasets")
+        for name in (
+            "hr_ndcg",
+            "datasets",
+            "murs23_context",
+            "recsys24_main",
+            "skip_downranking",
+            "by_skip_share",
+            "paper_comparison",
+            "findings",
+            "tuning",
+        )
     }
     split = {part: at(f"{part}.parquet") for part in ("train", "valid", "test")}
     model = {
@@ -72,6 +88,11 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     stats = at("dataset=mssd-sim/stats.json")
     split_stats = at("dataset=mssd-sim/split.json")
     config = default_config(SMALL)
+    ranks = [at(f"{keys}/ranks.parquet")]
+    trial = {name: at(f"{keys}/trial=1/{name}") for name in ("history.parquet", "trial.json")}
+    common = {"simulated": ["mssd-sim"], "intervals": config["intervals"]}
+    papers, forms = config["papers"], {"mssd-sim": "mssd"}
+    results = str(ROOT / "resources" / "paper_results.csv")
     calls = {
         "simulate_raw": {
             "output": Named(at("training_set_0.tar.gz")),
@@ -112,9 +133,55 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "params": SimpleNamespace(cutoffs=config["metrics"]),
         },
         "make_hr_ndcg_table": {
-            "input": Named(ranks=[at(f"{keys}/ranks.parquet")], metrics=[at(f"{keys}/metrics.parquet")]),
+            "input": Named(ranks=ranks, metrics=[at(f"{keys}/metrics.parquet")]),
             "output": Named(**tables["hr_ndcg"]),
-            "params": SimpleNamespace(simulated=["mssd-sim"], cutoffs=config["metrics"], intervals=config["intervals"]),
+            "params": SimpleNamespace(cutoffs=config["metrics"], **common),
+        },
+        "make_murs23_context_table": {
+            "input": Named(ranks=ranks),
+            "output": Named(**tables["murs23_context"]),
+            "params": SimpleNamespace(papers=papers, **common),
+        },
+        "make_recsys24_main_table": {
+            "input": Named(ranks=ranks),
+            "output": Named(**tables["recsys24_main"]),
+            "params": SimpleNamespace(**common),
+        },
+        "make_skip_downranking_table": {
+            "input": Named(ranks=ranks),
+            "output": Named(**tables["skip_downranking"]),
+            "params": SimpleNamespace(cutoffs=config["metrics"], **common),
+        },
+        "make_by_skip_share_table": {
+            "input": Named(ranks=ranks),
+            "output": Named(**tables["by_skip_share"]),
+            "params": SimpleNamespace(**common),
+        },
+        "make_paper_comparison_table": {
+            "input": Named(
+                **{name: tables[name]["parquet"] for name in ("hr_ndcg", "skip_downranking")},
+                recsys24=tables["recsys24_main"]["parquet"],
+                papers=results,
+            ),
+            "output": Named(**tables["paper_comparison"]),
+            "params": SimpleNamespace(forms=forms),
+        },
+        "make_findings_table": {
+            "input": Named(ranks=ranks, papers=results),
+            "output": Named(**tables["findings"]),
+            "params": SimpleNamespace(papers=papers, forms=forms, **common),
+        },
+        "run_trial": {
+            "input": Named(tracks=at("tracks.parquet"), train=split["train"], valid=split["valid"]),
+            "output": Named(history=trial["history.parquet"], trial=trial["trial.json"]),
+            "params": SimpleNamespace(
+                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}, tuning=config["tuning"], seed=1
+            ),
+        },
+        "collect_trials": {
+            "input": Named(trials=[trial["trial.json"]]),
+            "output": Named(**tables["tuning"], overlays=[at("dataset=mssd-sim/split=paper/best.yaml")]),
+            "params": SimpleNamespace(simulated=["mssd-sim"], budget=2),
         },
         "make_datasets_table": {
             "input": Named(stats=[stats], splits=[split_stats]),
@@ -130,6 +197,8 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     assert json.loads((tmp_path / keys / "run.json").read_text())["variant"] == "contrastive-item"
     assert read_artifact("ranks", at(f"{keys}/ranks.parquet")).num_rows > 100
     assert "SIMULATED" in (tmp_path / "hr_ndcg.html").read_text().upper()
+    assert "trial 1 of sasrec" in (tmp_path / "log" / "run_trial.log").read_text()
+    assert "model_registry" in (tmp_path / "dataset=mssd-sim/split=paper/best.yaml").read_text()
     assert (tmp_path / "log" / "train_model.log").read_text().count("epoch 1 of at most 1") == 1
 
 

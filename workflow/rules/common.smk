@@ -121,6 +121,18 @@ def each_run(pattern, models=None):
     return [pattern.format(**run) for run in checked.runs(config) if models is None or run["model"] in models]
 
 
+def each_trial(pattern):
+    """One path for each trial of the tuning, the same number for every variant of every neural model."""
+    return [
+        pattern.format(dataset=dataset, split=split, model=model, variant=variant, trial=trial)
+        for dataset in config["datasets"]
+        for split in config["splits"]
+        for model in neural_models()
+        for variant in checked.variants(config, model)
+        for trial in range(config["tuning"]["trials"])
+    ]
+
+
 def forms():
     """The raw form of each data set of the configuration."""
     return {name: config["registry"][name]["form"] for name in config["datasets"]}

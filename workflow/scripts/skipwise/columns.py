@@ -174,6 +174,25 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         (),
     ),
+    # One row a trial of the tuning.  alpha and tau are null for variants without the contrastive term.
+    "tuning": Artifact(
+        pa.schema(
+            [
+                *(_required(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant")),
+                _required("trial", pa.int32()),
+                _required("learning_rate", pa.float64()),
+                pa.field("alpha", pa.float64()),
+                pa.field("tau", pa.float64()),
+                _required("valid_ndcg_10", pa.float64()),
+                _required("valid_hr_10", pa.float64()),
+                _required("best_epoch", pa.int32()),
+                _required("epochs", pa.int32()),
+                _required("seconds", pa.float64()),
+                _required("chosen", pa.bool_()),
+            ]
+        ),
+        (),
+    ),
     # One row a claim of the papers, data set and model.
     "findings": Artifact(
         pa.schema(

@@ -37,6 +37,10 @@ def check_config(config: dict, schema: dict) -> None:
     lengths = config.get("sessions", {})
     if lengths.get("min_length", 0) > lengths.get("max_length", float("inf")):
         raise UserError("configuration, sessions: min_length is greater than max_length, so no session would be kept")
+    for name in ("learning_rate", "alpha", "tau"):
+        low, high = config.get("tuning", {}).get(name, (1, 2))
+        if low >= high:
+            raise UserError(f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}")
     for name in config["datasets"]:
         lack = _lack(config["registry"][name])
         if lack:

@@ -1,0 +1,20 @@
+"""Adapter of the rule run_trial."""
+
+from skipwise.log import rule_log
+
+with rule_log(snakemake.log[0], snakemake.rule):
+    from skipwise.tuning import run_trial
+
+    run_trial(
+        snakemake.input.train,
+        snakemake.input.valid,
+        snakemake.input.tracks,
+        snakemake.output.history,
+        snakemake.output.trial,
+        model=snakemake.wildcards.model,
+        settings=snakemake.params.settings,
+        tuning=snakemake.params.tuning,
+        trial=int(snakemake.wildcards.trial),
+        seed=snakemake.params.seed,
+        threads=snakemake.threads,
+    )
