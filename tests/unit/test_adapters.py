@@ -106,6 +106,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": Named(at(f"{keys}/ranks.parquet")),
             "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1}),
         },
+        "measure_cosines": {"input": Named(**model, **split), "output": Named(at(f"{keys}/cosines.parquet"))},
         "compute_metrics": {
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),
             "output": Named(at(f"{keys}/metrics.parquet")),

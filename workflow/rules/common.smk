@@ -51,9 +51,9 @@ def code(*modules):
     return sum(found.values(), [])
 
 
-def regex_of(datasets):
-    """A wildcard constraint that matches these data sets and nothing else."""
-    return "|".join(sorted(datasets)) or "none"
+def regex_of(names):
+    """A wildcard constraint that matches these data sets or models and nothing else."""
+    return "|".join(sorted(names)) or "none"
 
 
 def simulated():

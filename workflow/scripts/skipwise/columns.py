@@ -139,6 +139,22 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
+    # One row a test session with a skip in its context.  The query is ŷ (hidden) or the last listened track (item); skips are
+    # those of the context.  Null: no unseen skip, or no listened track in the context.
+    "cosines": Artifact(
+        pa.schema(
+            [
+                _required("session_id", pa.int32()),
+                _required("hidden_target", pa.float32()),
+                _required("hidden_skips", pa.float32()),
+                pa.field("hidden_unseen_skips", pa.float32()),
+                pa.field("item_target", pa.float32()),
+                pa.field("item_skips", pa.float32()),
+                pa.field("item_unseen_skips", pa.float32()),
+            ]
+        ),
+        ("session_id",),
+    ),
     # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or pairs behind the value.
     "metrics": Artifact(
         pa.schema(
