@@ -47,7 +47,7 @@ rule all:
     default_target: True
     input:
         expand("<results>/tables/{table}.csv", table=TABLES),
-        "<results>/figures/hit_rates.svg",
+        expand("<results>/figures/{figure}.svg", figure=FIGURES),
 
 
 report: "workflow/report/workflow.rst"

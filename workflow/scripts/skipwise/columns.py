@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 PADDING = 0
+# What the contrastive term compares with tracks: ŷ, or the embedding of the track before it.
+QUERIES = ("hidden", "item")
 
 
 class Artifact(NamedTuple):
@@ -49,6 +51,13 @@ _SPLIT = Artifact(
     ),
     ("session_id",),
 )
+
+
+def _figure(*fields: pa.Field) -> Artifact:
+    """What a figure draws: the keys of a model and variant, and ``fields``."""
+    keys = (_required(key, pa.string()) for key in ("dataset", "data", "split", "model", "variant"))
+    return Artifact(pa.schema([*keys, *fields]), ())
+
 
 ARTIFACTS: dict[str, Artifact] = {
     # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user.
@@ -230,6 +239,37 @@ ARTIFACTS: dict[str, Artifact] = {
             ]
         ),
         (),
+    ),
+    # --- The numbers that a figure draws.  The rows keep the order of the configuration.
+    "hit_rates": _figure(
+        _required("k", pa.int16()),
+        *(_required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
+    ),
+    # difference is that of a variant to orig in HR@10; share_low and share_high are the limits of the quartile.
+    "gain_by_skip_share": _figure(
+        _required("quartile", pa.int16()),
+        _required("share_low", pa.float64()),
+        _required("share_high", pa.float64()),
+        *(pa.field(f"difference{end}", pa.float64()) for end in ("", "_low", "_high")),
+    ),
+    # share of the tracks (target, unseen skips) with at most this rank in the full catalogue.
+    "rank_distribution": _figure(
+        _required("tracks", pa.string()),
+        _required("rank", pa.int32()),
+        _required("share", pa.float64()),
+    ),
+    "learning_curves": _figure(
+        _required("seed", pa.int32()),
+        _required("epoch", pa.int32()),
+        pa.field("valid_ndcg_10", pa.float64()),
+        _required("best", pa.bool_()),
+    ),
+    # Quartiles over n sessions of the cosine of the query (hidden, item) with next-positive or skips of the context.
+    "query_cosines": _figure(
+        _required("query", pa.string()),
+        _required("to", pa.string()),
+        *(_required(name, pa.float64()) for name in ("low", "median", "high")),
+        _required("n", pa.int64()),
     ),
 }
 

@@ -12,13 +12,12 @@ import torch
 from torch.nn import functional
 
 from skipwise.artifacts import read_json, write_artifact
-from skipwise.columns import PADDING
+from skipwise.columns import PADDING, QUERIES
 from skipwise.log import logger
 from skipwise.machine import use_threads
 from skipwise.models.neural import NeuralRecommender
 from skipwise.sequences import Sequences
 
-QUERIES = ("hidden", "item")
 BATCH = 512
 
 
