@@ -38,6 +38,7 @@ PALETTE = (
     Style("#CC79A7", "X", (0, (8, 2))),
     Style("#56B4E9", "v", (0, (1, 3))),
 )
+matplotlib.rcParams.update({"svg.hashsalt": "skipwise", "svg.fonttype": "none", "font.size": 9})
 GRID = {"color": "#dddddd", "linewidth": 0.7}
 
 
@@ -83,6 +84,8 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
     ``table`` is ``by_skip_share.parquet``.
     """
     frame = _written("gain_by_skip_share", figures.gain_by_skip_share(table), outputs)
+    if frame.is_empty():
+        return _finish(_nothing(), outputs)
     panels = _split(frame, "dataset", "split")
     # A model has a colour and a marker, a variant a line and a full or empty marker.
     models, variants = _styles(frame["model"]), _styles(frame["variant"])
@@ -92,7 +95,7 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
         axis.axhline(0, color="#777777", linewidth=0.9)
         for i, (model, variant) in enumerate(lines):
             series = panel.filter(model=model, variant=variant)
-            beside = (i - (len(lines) - 1) / 2) * 0.7 / max(len(lines), 1)  # so that no interval hides another
+            beside = (i - (len(lines) - 1) / 2) * 0.7 / len(lines)  # so that no interval hides another
             style = models[model]._replace(line=variants[variant].line)
             _points(
                 axis,
@@ -116,6 +119,8 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
 def plot_rank_distribution(ranks: list[str], outputs: dict[str, str], *, simulated: list[str]) -> None:
     """ECDF of the ranks of targets and of unseen skips by variant: a panel for each data set, split and neural model."""
     frame = _written("rank_distribution", figures.rank_distribution(ranks, simulated=simulated), outputs)
+    if frame.is_empty():
+        return _finish(_nothing(), outputs)
     styles = _styles(frame["variant"])
     plot, axes, panels = _data_by_model(frame, sharey=True)
     for axis, panel in panels:
@@ -144,6 +149,8 @@ def plot_rank_distribution(ranks: list[str], outputs: dict[str, str], *, simulat
 def plot_learning_curves(histories: list[str], outputs: dict[str, str], *, simulated: list[str]) -> None:
     """Validation NDCG@10 by epoch, a line a run, the best epoch marked: a panel for each data set, split and neural model."""
     frame = _written("learning_curves", figures.learning_curves(histories, simulated=simulated), outputs)
+    if frame.is_empty():
+        return _finish(_nothing(), outputs)
     styles = _styles(frame["variant"])
     plot, axes, panels = _data_by_model(frame, sharey="row")
     for axis, panel in panels:
@@ -174,6 +181,8 @@ def plot_query_cosines(
     A panel for each data set, split and neural model; ``queries`` as in :func:`skipwise.figures.query_cosines`.
     """
     frame = _written("query_cosines", figures.query_cosines(cosines, queries=queries, simulated=simulated), outputs)
+    if frame.is_empty():
+        return _finish(_nothing(), outputs)
     rows = frame.select("query", "variant").unique(maintain_order=True).rows()
     rows.sort(key=lambda row: (QUERIES.index(row[0]), row[1] != REFERENCE))
     styles = dict(zip(("next-positive", "skips"), PALETTE[1:3], strict=True))
@@ -220,19 +229,20 @@ def _title(panel: pl.DataFrame) -> str:
 
 
 def _grid(rows: int, columns: int, *, width: float, height: float, **shared) -> tuple[Figure, np.ndarray]:
-    """Axes (rows, columns); where there is nothing to draw, a figure that says so."""
-    matplotlib.rcParams.update({"svg.hashsalt": "skipwise", "svg.fonttype": "none", "font.size": 9})
-    if rows * columns == 0:
-        plot, axes = plt.subplots(1, 1, figsize=(6, 1.5), squeeze=False)
-        plot.text(0.5, 0.5, "No run of this configuration has numbers for this figure.", ha="center", va="center")
-        axes[0][0].set_axis_off()
-        return plot, axes
+    """Axes (rows, columns)."""
     plot, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared)
     plot.get_layout_engine().set(w_pad=0.1)  # a viewer's font may be wider than the one that was measured
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_axisbelow(True)
     return plot, axes
+
+
+def _nothing() -> Figure:
+    """A figure that says that it is empty, for example where no model of the configuration is neural."""
+    plot = plt.figure(figsize=(6, 1))
+    plot.text(0.5, 0.5, "No run of this configuration has numbers for this figure.", ha="center", va="center")
+    return plot
 
 
 def _data_by_model(
