@@ -8,6 +8,7 @@
 #   results/splits/dataset=…/split=…/{train,valid,test}.parquet        a session: context, target, unseen skips
 #   results/models/dataset=…/split=…/model=…/variant=…/seed=…/         weights, history.parquet, run.json
 #   results/ranks/dataset=…/split=…/model=…/variant=…/seed=…/          a test session: ranks of target and skips
+#   results/cosines/dataset=…/split=…/model=…/variant=…/seed=…/        a test session: cosines of its query, neural models only
 #   results/metrics/dataset=…/split=…/model=…/variant=…/seed=…/        a metric
 #   results/tables, results/figures                                    what the papers print
 #   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/        what `snakemake tune` tried, on validation data
@@ -49,7 +50,7 @@ rule all:
     default_target: True
     input:
         expand("<results>/tables/{table}.csv", table=TABLES),
-        "<results>/figures/hit_rates.svg",
+        expand("<results>/figures/{figure}.svg", figure=FIGURES),
 
 
 report: "workflow/report/workflow.rst"

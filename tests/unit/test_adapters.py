@@ -65,6 +65,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     def at(path):
         return str(tmp_path / path)
 
+    def figure(name):
+        return Named(svg=at(f"{name}.svg"), parquet=at(f"{name}.parquet"))
+
     tables = {
         name: {suffix: at(f"{name}.{suffix}") for suffix in ("csv", "parquet", "html", "tex")}
         for name in (
@@ -127,6 +130,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": Named(at(f"{keys}/ranks.parquet")),
             "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1}),
         },
+        "measure_cosines": {"input": Named(**model, **split), "output": Named(at(f"{keys}/cosines.parquet"))},
         "compute_metrics": {
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),
             "output": Named(at(f"{keys}/metrics.parquet")),
@@ -188,7 +192,26 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": Named(**tables["datasets"]),
             "params": SimpleNamespace(registry=config["registry"]),
         },
-        "plot_hit_rates": {"input": Named(table=at("hr_ndcg.parquet")), "output": Named(at("hit_rates.svg"))},
+        "plot_hit_rates": {"input": Named(table=at("hr_ndcg.parquet")), "output": figure("hit_rates")},
+        "plot_gain_by_skip_share": {
+            "input": Named(table=at("by_skip_share.parquet")),
+            "output": figure("gain_by_skip_share"),
+        },
+        "plot_rank_distribution": {
+            "input": Named(ranks=[at(f"{keys}/ranks.parquet")]),
+            "output": figure("rank_distribution"),
+            "params": SimpleNamespace(simulated=["mssd-sim"]),
+        },
+        "plot_learning_curves": {
+            "input": Named(histories=[model["history"]]),
+            "output": figure("learning_curves"),
+            "params": SimpleNamespace(simulated=["mssd-sim"]),
+        },
+        "plot_query_cosines": {
+            "input": Named(cosines=[at(f"{keys}/cosines.parquet")]),
+            "output": figure("query_cosines"),
+            "params": SimpleNamespace(simulated=["mssd-sim"], queries={"sasrec": {"contrastive-item": "item"}}),
+        },
     }
     for rule, given in calls.items():
         run(rule, tmp_path, wildcards=wildcards, **given)
@@ -196,6 +219,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     assert scripts - calls.keys() == {"retrieve_raw"}  # which tests/workflow runs against a server
     assert json.loads((tmp_path / keys / "run.json").read_text())["variant"] == "contrastive-item"
     assert read_artifact("ranks", at(f"{keys}/ranks.parquet")).num_rows > 100
+    assert read_artifact("query_cosines", at("query_cosines.parquet"))["to"].to_pylist() == ["next-positive", "skips"]
     assert "SIMULATED" in (tmp_path / "hr_ndcg.html").read_text().upper()
     assert "trial 1 of sasrec" in (tmp_path / "log" / "run_trial.log").read_text()
     assert "model_registry" in (tmp_path / "dataset=mssd-sim/split=paper/best.yaml").read_text()

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, default_config
 from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.columns import ARTIFACTS, comparison_table
+from skipwise.columns import ARTIFACTS
 from skipwise.comparison_tables import (
     make_by_skip_share_table,
     make_murs23_context_table,
@@ -112,7 +112,7 @@ class TestRecsys24:
 
     def test_without_a_variant_the_table_is_empty_and_whole(self, tmp_path):
         assert made(make_recsys24_main_table, tmp_path, [write_ranks(tmp_path, [1, 2], model="popularity")]) == []
-        assert pq.read_schema(outputs(tmp_path)["parquet"]) == comparison_table().schema
+        assert pq.read_schema(outputs(tmp_path)["parquet"]) == ARTIFACTS["recsys24_main"].schema
 
     def test_a_variant_that_saw_other_sessions_is_an_error(self, tmp_path):
         ranks = [write_ranks(tmp_path, [1, 2, 3]), write_ranks(tmp_path, [1, 2], variant="contrastive-item")]

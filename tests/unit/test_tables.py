@@ -3,6 +3,7 @@
 import csv
 import math
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -334,6 +335,13 @@ def test_table_of_the_data_sets_has_the_same_bytes_again(tmp_path):
 # --- figure
 
 
+def draw(table, folder, name="hit_rates"):
+    """The svg of the figure; its numbers lie beside it."""
+    outputs = {kind: str(folder / f"{name}.{kind}") for kind in ("svg", "parquet")}
+    plot_hit_rates(table, outputs)
+    return Path(outputs["svg"])
+
+
 def words(figure) -> list[str]:
     tree = ElementTree.parse(figure).getroot()
     assert tree.tag == "{http://www.w3.org/2000/svg}svg"
@@ -343,8 +351,7 @@ def words(figure) -> list[str]:
 def test_figure_names_models_data_and_cutoffs(runs, tmp_path):
     runs.append(write_run(tmp_path, [3] * 10, dataset="mssd", split="temporal"))
     table = make(runs, tmp_path / "tables")["parquet"]
-    plot_hit_rates(table, tmp_path / "hit_rates.svg")
-    found = words(tmp_path / "hit_rates.svg")
+    found = words(draw(table, tmp_path))
     assert {"popularity orig", "sasrec orig", "HR@1", "HR@5", "HR@10", "HR@20", "hit rate, full catalogue"} <= set(found)
     everything = " ".join(found)
     assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
@@ -354,28 +361,35 @@ def test_figure_names_models_data_and_cutoffs(runs, tmp_path):
 
 def test_figure_of_real_data_does_not_say_simulated(tmp_path):
     table = make([write_run(tmp_path, [3, 9, 30], dataset="mssd")], tmp_path / "tables")["parquet"]
-    plot_hit_rates(table, tmp_path / "hit_rates.svg")
-    assert "simulated" not in text(tmp_path / "hit_rates.svg")
+    assert "simulated" not in text(draw(table, tmp_path))
 
 
 def test_figure_shows_the_full_catalogue(runs, tmp_path):
     """The points of HR@1 … HR@20 of the only model stand where the values of the full catalogue are."""
     table = make(runs[:1], tmp_path / "tables")["parquet"]
-    sampled_too, full = tmp_path / "both.svg", tmp_path / "full.svg"
-    plot_hit_rates(table, sampled_too)
+    both = draw(table, tmp_path, "both").read_bytes()
     pl.read_parquet(table).filter(pl.col("candidates") == "full").write_parquet(tmp_path / "full.parquet")
-    plot_hit_rates(tmp_path / "full.parquet", full)
-    assert sampled_too.read_bytes() == full.read_bytes()
+    assert draw(tmp_path / "full.parquet", tmp_path).read_bytes() == both
     pl.read_parquet(table).with_columns(hr_20=pl.col("hr_20") + 0.01).write_parquet(tmp_path / "full.parquet")
-    plot_hit_rates(tmp_path / "full.parquet", full)
-    assert sampled_too.read_bytes() != full.read_bytes()
+    assert draw(tmp_path / "full.parquet", tmp_path).read_bytes() != both
 
 
 def test_figure_has_the_same_bytes_again(runs, tmp_path):
     table = make(runs, tmp_path / "tables")["parquet"]
-    for name in ("first.svg", "second.svg"):
-        plot_hit_rates(table, tmp_path / name)
-    assert (tmp_path / "first.svg").read_bytes() == (tmp_path / "second.svg").read_bytes()
+    first, second = (draw(table, tmp_path, name) for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+    assert first.with_suffix(".parquet").read_bytes() == second.with_suffix(".parquet").read_bytes()
+
+
+def test_numbers_beside_the_figure(runs, tmp_path):
+    table = make(runs, tmp_path / "tables")["parquet"]
+    rows = read_artifact("hit_rates", draw(table, tmp_path).with_suffix(".parquet")).to_pylist()
+    assert [(row["model"], row["variant"], row["k"]) for row in rows] == [
+        (model, "orig", k) for model in ("popularity", "sasrec") for k in (1, 5, 10, 20)
+    ]
+    assert {(row["dataset"], row["data"], row["split"]) for row in rows} == {("toy-sim", "simulated", "paper")}
+    assert [row["hr"] for row in rows] == pytest.approx([0, 1 / 10, 3 / 10, 5 / 10, 3 / 20, 9 / 20, 14 / 20, 16 / 20])
+    assert all(row["hr_low"] <= row["hr"] <= row["hr_high"] for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -386,5 +400,4 @@ def test_figure_has_the_same_bytes_again(runs, tmp_path):
 def test_figure_of_intervals_without_width(tmp_path, seeds):
     runs = [write_run(tmp_path, ranks, seed=seed) for seed, ranks in enumerate(seeds)]
     table = make(runs, tmp_path / "tables")["parquet"]
-    plot_hit_rates(table, tmp_path / "hit_rates.svg")
-    assert "sasrec orig" in words(tmp_path / "hit_rates.svg")
+    assert "sasrec orig" in words(draw(table, tmp_path))

@@ -1,5 +1,6 @@
 """The workflow as a whole: style, plans, a run from empty folders, what a change runs again."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -44,8 +45,21 @@ class TestStyle:
 class TestPlan:
     def test_the_default_runs_all_models_on_all_data_sets(self, project):
         printed = project.made("--dry-run", configs=())
-        assert printed.count("Training sasrec contrastive-item") == 3
-        assert printed.count("Training") == 39
+        assert printed.count("Training sasrec contrastive-item") == 3 + 1 + 1  # three seeds on the first data set
+        baselines, others = 4, 3 + 3 + 4 * 3
+        assert printed.count("Training") == 3 * baselines + 5 * others
+
+    def test_the_quick_run_is_a_part_of_the_default(self, project):
+        printed = project.made("--dry-run", "results/tables/hr_ndcg.csv", configs=("config/quick.yaml",))
+        assert printed.count("Training") == 3 * (4 + 3 + 3 + 3)
+
+    def test_tuning_gives_every_variant_the_same_trials_and_never_reads_the_test(self, project):
+        printed = project.made("--dry-run", "--printshellcmds", "tune")
+        trials = re.findall(r"Trial (\d+) of (\S+ \S+) on (\S+)", printed)
+        assert len(trials) == len(set(trials)) == 3 * 4 * 3 * 8
+        jobs = [job for job in re.split(r"\n(?=Job \d+: )", printed) if job.startswith("Job") and "Trial" in job]
+        assert len(jobs) == len(trials)
+        assert all("train.parquet" in job and "test.parquet" not in job.split("output:")[0] for job in jobs)
 
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_overlay_plans(self, project, overlay):
@@ -79,11 +93,12 @@ class TestRun:
             table = pq.read_table(path, partitioning=None)
             assert table.schema.equals(artifact.schema), path
             assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
+            assert artifact.order or path.parent.name in ("tables", "figures"), path
             if artifact.order:
                 assert table.equals(table.sort_by([(column, "ascending") for column in artifact.order])), path
                 assert table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows, path
             seen.add(name)
-        assert seen == ARTIFACTS.keys() | {"hr_ndcg"}
+        assert seen == ARTIFACTS.keys() - {"tuning"} | {"hr_ndcg"}
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
         table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
@@ -98,8 +113,10 @@ class TestRun:
                 assert row["hr_10"] >= full["hr_10"]
 
     def test_pages_and_figures_say_simulated(self, finished):
-        for name in ("tables/hr_ndcg.html", "tables/datasets.html", "tables/hr_ndcg.tex", "figures/hit_rates.svg"):
-            assert "simulated" in (finished / "results" / name).read_text(encoding="utf-8").lower(), name
+        pages = [path for kind in ("html", "tex", "csv", "svg") for path in (finished / "results").rglob(f"*.{kind}")]
+        assert len(pages) == 8 * 3 + 5
+        for path in pages:
+            assert "simulated" in path.read_text(encoding="utf-8").lower(), path
 
     def test_a_model_folder_says_what_was_run(self, finished):
         folder = finished / "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
@@ -128,7 +145,7 @@ class TestRun:
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
         assert ours.keys() == theirs.keys()
-        assert len(ours) == 9
+        assert len(ours) == 8 * 4 + 5 * 2
         assert [name for name in ours if ours[name] != theirs[name]] == []
 
 

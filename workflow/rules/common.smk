@@ -27,6 +27,7 @@ TABLES = (
     "paper_comparison",
     "datasets",
 )
+FIGURES = ("hit_rates", "gain_by_skip_share", "rank_distribution", "learning_curves", "query_cosines")
 
 try:
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
@@ -51,9 +52,9 @@ def code(*modules):
     return sum(found.values(), [])
 
 
-def regex_of(datasets):
-    """A wildcard constraint that matches these data sets and nothing else."""
-    return "|".join(sorted(datasets)) or "none"
+def regex_of(names):
+    """A wildcard constraint that matches these data sets or models and nothing else."""
+    return "|".join(sorted(names)) or "none"
 
 
 def simulated():
@@ -142,3 +143,20 @@ def table(name):
     """The files of a table by format; the page is part of the report."""
     files = {suffix: f"<results>/tables/{name}.{suffix}" for suffix in FORMATS}
     return files | {"html": report(files["html"], caption=f"../report/{name}.rst", category="Tables")}
+
+
+def figure(name):
+    """The files of a figure: what is drawn, and the numbers it draws."""
+    drawn = report(f"<results>/figures/{name}.svg", caption=f"../report/{name}.rst", category="Figures")
+    return {"svg": drawn, "parquet": f"<results>/figures/{name}.parquet"}
+
+
+def queries():
+    """By model and variant, the query of the contrastive term; null where there is none."""
+    return {
+        model: {
+            variant: checked.run_settings(config, model, variant).get("query")
+            for variant in checked.variants(config, model)
+        }
+        for model in neural_models()
+    }

@@ -1,4 +1,4 @@
-# Evaluation: ranks of every test session, then arithmetic on them.
+# Evaluation: ranks and cosines of every test session, then arithmetic on them.
 
 
 rule rank_sessions:
@@ -27,6 +27,33 @@ rule rank_sessions:
         "Ranking the test sessions of {wildcards.dataset} with {wildcards.model} {wildcards.variant}, seed {wildcards.seed}"
     script:
         "../scripts/rank_sessions.py"
+
+
+rule measure_cosines:
+    """Cosines of every test session's query with its target and its skips."""
+    input:
+        weights=f"<results>/models/{RUN}/model.safetensors",
+        run=f"<results>/models/{RUN}/run.json",
+        test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
+        code=code("cosines.py"),
+    output:
+        f"<results>/cosines/{RUN}/cosines.parquet",
+    log:
+        f"<logs>/measure_cosines/{RUN}.log",
+    benchmark:
+        f"<benchmarks>/measure_cosines/{RUN}.jsonl"
+    wildcard_constraints:
+        model=regex_of(neural_models()),
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: lookup(dpath="threads/rank", within=config)
+    resources:
+        mem="4GB",
+        runtime=60,
+    message:
+        "Cosines of {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
+    script:
+        "../scripts/measure_cosines.py"
 
 
 rule compute_metrics:

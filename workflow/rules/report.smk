@@ -237,13 +237,9 @@ rule plot_hit_rates:
     """HR@k by model and variant with intervals."""
     input:
         table="<results>/tables/hr_ndcg.parquet",
-        code=code("plots.py"),
+        code=code("columns.py", "figures.py", "plots.py"),
     output:
-        report(
-            "<results>/figures/hit_rates.svg",
-            caption="../report/hit_rates.rst",
-            category="Figures",
-        ),
+        **figure("hit_rates"),
     log:
         "<logs>/plot_hit_rates.log",
     benchmark:
@@ -258,3 +254,102 @@ rule plot_hit_rates:
         "Plotting hit rates"
     script:
         "../scripts/plot_hit_rates.py"
+
+
+rule plot_gain_by_skip_share:
+    """What skips bring by the share of skips in a session."""
+    input:
+        table="<results>/tables/by_skip_share.parquet",
+        code=code("columns.py", "figures.py", "plots.py"),
+    output:
+        **figure("gain_by_skip_share"),
+    log:
+        "<logs>/plot_gain_by_skip_share.log",
+    benchmark:
+        "<benchmarks>/plot_gain_by_skip_share.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime=10,
+    message:
+        "Plotting gain by skip share"
+    script:
+        "../scripts/plot_gain_by_skip_share.py"
+
+
+rule plot_rank_distribution:
+    """Ranks of targets and of unseen skips."""
+    input:
+        ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet", neural_models()),
+        code=code("columns.py", "figures.py", "plots.py"),
+    output:
+        **figure("rank_distribution"),
+    log:
+        "<logs>/plot_rank_distribution.log",
+    benchmark:
+        "<benchmarks>/plot_rank_distribution.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime=30,
+    params:
+        simulated=simulated(),
+    message:
+        "Plotting rank distribution"
+    script:
+        "../scripts/plot_rank_distribution.py"
+
+
+rule plot_learning_curves:
+    """Validation NDCG@10 by epoch."""
+    input:
+        histories=each_run(f"<results>/models/{RUN}/history.parquet", neural_models()),
+        code=code("columns.py", "figures.py", "plots.py"),
+    output:
+        **figure("learning_curves"),
+    log:
+        "<logs>/plot_learning_curves.log",
+    benchmark:
+        "<benchmarks>/plot_learning_curves.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="1GB",
+        runtime=10,
+    params:
+        simulated=simulated(),
+    message:
+        "Plotting learning curves"
+    script:
+        "../scripts/plot_learning_curves.py"
+
+
+rule plot_query_cosines:
+    """Cosines of queries with next-positives and skips, without the contrastive term and with it."""
+    input:
+        cosines=each_run(f"<results>/cosines/{RUN}/cosines.parquet", neural_models()),
+        code=code("columns.py", "figures.py", "plots.py"),
+    output:
+        **figure("query_cosines"),
+    log:
+        "<logs>/plot_query_cosines.log",
+    benchmark:
+        "<benchmarks>/plot_query_cosines.jsonl"
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem="2GB",
+        runtime=30,
+    params:
+        queries=queries(),
+        simulated=simulated(),
+    message:
+        "Plotting query cosines"
+    script:
+        "../scripts/plot_query_cosines.py"

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 PADDING = 0
+# What the contrastive term compares with tracks: ŷ, or the embedding of the track before it.
+QUERIES = ("hidden", "item")
 
 
 class Artifact(NamedTuple):
@@ -49,6 +51,26 @@ _SPLIT = Artifact(
     ),
     ("session_id",),
 )
+
+
+def _figure(*fields: pa.Field) -> Artifact:
+    """What a figure draws: the keys of a model and variant, and ``fields``."""
+    keys = (_required(key, pa.string()) for key in ("dataset", "data", "split", "model", "variant"))
+    return Artifact(pa.schema([*keys, *fields]), ())
+
+
+def _comparison(*keys: pa.Field) -> Artifact:
+    """A table of paired comparisons: one row a data set, split, candidate set, model, variant and metric.
+
+    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig.  What cannot be
+    told, for example a change of nothing, is null.
+    """
+    fields = [_required(key, pa.string()) for key in ("dataset", "data", "split", "candidates", "model", "variant")]
+    fields += [*keys, _required("metric", pa.string())]
+    numbers = ("orig", "value", "difference", "difference_low", "difference_high", "relative_change", "p", "p_holm", "seed_sd")
+    fields += [pa.field(name, pa.float64()) for name in numbers]
+    return Artifact(pa.schema([*fields, _required("sessions", pa.int64()), _required("seeds", pa.string())]), ())
+
 
 ARTIFACTS: dict[str, Artifact] = {
     # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user.
@@ -139,6 +161,22 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
+    # One row a test session with a skip in its context.  The query is ŷ (hidden) or the last listened track (item); skips are
+    # those of the context.  Null: no unseen skip, or no listened track in the context.
+    "cosines": Artifact(
+        pa.schema(
+            [
+                _required("session_id", pa.int32()),
+                _required("hidden_target", pa.float32()),
+                _required("hidden_skips", pa.float32()),
+                pa.field("hidden_unseen_skips", pa.float32()),
+                pa.field("item_target", pa.float32()),
+                pa.field("item_skips", pa.float32()),
+                pa.field("item_unseen_skips", pa.float32()),
+            ]
+        ),
+        ("session_id",),
+    ),
     # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or pairs behind the value.
     "metrics": Artifact(
         pa.schema(
@@ -152,6 +190,13 @@ ARTIFACTS: dict[str, Artifact] = {
             ]
         ),
         ("candidates", "subset", "metric", "k"),
+    ),
+    "murs23_context": _comparison(_required("context", pa.string()), _required("skips", pa.string())),
+    "recsys24_main": _comparison(),
+    "skip_downranking": _comparison(),
+    # share_low and share_high are the least and the greatest share of skips in the quartile.
+    "by_skip_share": _comparison(
+        _required("quartile", pa.int16()), _required("share_low", pa.float64()), _required("share_high", pa.float64())
     ),
     # One row a cell of a table of the papers, and what this run has in its place, in columns of its own.
     "paper_comparison": Artifact(
@@ -234,6 +279,37 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         (),
     ),
+    # --- The numbers that a figure draws.  The rows keep the order of the configuration.
+    "hit_rates": _figure(
+        _required("k", pa.int16()),
+        *(_required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
+    ),
+    # difference is that of a variant to orig in HR@10; share_low and share_high are the limits of the quartile.
+    "gain_by_skip_share": _figure(
+        _required("quartile", pa.int16()),
+        _required("share_low", pa.float64()),
+        _required("share_high", pa.float64()),
+        *(pa.field(f"difference{end}", pa.float64()) for end in ("", "_low", "_high")),
+    ),
+    # share of the tracks (target, unseen skips) with at most this rank in the full catalogue.
+    "rank_distribution": _figure(
+        _required("tracks", pa.string()),
+        _required("rank", pa.int32()),
+        _required("share", pa.float64()),
+    ),
+    "learning_curves": _figure(
+        _required("seed", pa.int32()),
+        _required("epoch", pa.int32()),
+        pa.field("valid_ndcg_10", pa.float64()),
+        _required("best", pa.bool_()),
+    ),
+    # Quartiles over n sessions of the cosine of the query (hidden, item) with next-positive or skips of the context.
+    "query_cosines": _figure(
+        _required("query", pa.string()),
+        _required("to", pa.string()),
+        *(_required(name, pa.float64()) for name in ("low", "median", "high")),
+        _required("n", pa.int64()),
+    ),
 }
 
 
@@ -247,16 +323,3 @@ def hr_ndcg_table(metrics: list[str]) -> Artifact:
     fields += [_required("sessions", pa.int64()), _required("seeds", pa.string())]
     fields += [_required(f"{metric}{end}", pa.float64()) for metric in metrics for end in ("", "_low", "_high")]
     return Artifact(pa.schema(fields), ())
-
-
-def comparison_table(*keys: pa.Field) -> Artifact:
-    """Schema of a table of paired comparisons: one row a data set, split, candidate set, model, variant and metric.
-
-    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig.  What cannot be
-    told, for example a change of nothing, is null.
-    """
-    fields = [_required(key, pa.string()) for key in ("dataset", "data", "split", "candidates", "model", "variant")]
-    fields += [*keys, _required("metric", pa.string())]
-    numbers = ("orig", "value", "difference", "difference_low", "difference_high", "relative_change", "p", "p_holm", "seed_sd")
-    fields += [pa.field(name, pa.float64()) for name in numbers]
-    return Artifact(pa.schema([*fields, _required("sessions", pa.int64()), _required("seeds", pa.string())]), ())

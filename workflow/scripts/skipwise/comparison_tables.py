@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 import polars as pl
-import pyarrow as pa
 
-from skipwise.columns import ARTIFACTS, comparison_table
+from skipwise.columns import ARTIFACTS
 from skipwise.comparisons import (
     CANDIDATES,
     REFERENCE,
@@ -45,8 +44,8 @@ def make_murs23_context_table(
         if keys["model"] in contexts and keys["variant"] in skips:
             named = keys | {"context": contexts[keys["model"]], "skips": skips[keys["variant"]]}
             rows += _rows(named, _rank_measures(MURS23), ours, orig, resampling, simulated)
-    names = [pa.field("context", pa.string(), nullable=False), pa.field("skips", pa.string(), nullable=False)]
-    _write(rows, names, outputs, "Context and skips (Seshadri & Knees, MuRS 2023)", f"orig is S-. {_NOTE}", intervals)
+    title = "Context and skips (Seshadri & Knees, MuRS 2023)"
+    _write(rows, "murs23_context", outputs, title, f"orig is S-. {_NOTE}", intervals)
 
 
 def make_recsys24_main_table(ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict) -> None:
@@ -56,7 +55,7 @@ def make_recsys24_main_table(ranks: list[str], outputs: dict[str, str], *, simul
     for keys, orig, ours in Runs(ranks).against_reference():
         rows += _rows(keys, _rank_measures(RECSYS24), ours, orig, resampling, simulated)
     title = "What skips bring to each model (Seshadri, Shashaani & Knees, RecSys 2024)"
-    _write(rows, [], outputs, title, _NOTE, intervals)
+    _write(rows, "recsys24_main", outputs, title, _NOTE, intervals)
 
 
 def make_skip_downranking_table(
@@ -69,7 +68,7 @@ def make_skip_downranking_table(
         rows += _rows(keys, skip_measures(cutoffs), ours, orig, resampling, simulated)
     note = "hr_skipped and mrr_skipped: lower is better; delta: of the target less of the skips; pairwise_accuracy: target "
     note += "ranked before a skipped track of its session. A skip metric is a mean over unseen skips. "
-    _write(rows, [], outputs, "Do skipped tracks sink?", note + _NOTE, intervals)
+    _write(rows, "skip_downranking", outputs, "Do skipped tracks sink?", note + _NOTE, intervals)
 
 
 def make_by_skip_share_table(ranks: list[str], outputs: dict[str, str], *, simulated: list[str], intervals: dict) -> None:
@@ -86,13 +85,8 @@ def make_by_skip_share_table(ranks: list[str], outputs: dict[str, str], *, simul
             named = keys | {"quartile": number, "share_low": float(share.min()), "share_high": float(share.max())}
             parts = subset(ours, inside), subset(orig, inside)
             rows += _rows(named, _rank_measures({"hr": (10,), "ndcg": (10,)}), *parts, resampling, simulated)
-    names = [
-        pa.field("quartile", pa.int16(), nullable=False),
-        pa.field("share_low", pa.float64(), nullable=False),
-        pa.field("share_high", pa.float64(), nullable=False),
-    ]
     note = "Quartiles of the share of skipped plays in the test context; equal shares are in one quartile. "
-    _write(rows, names, outputs, "Gain by share of skips", note + _NOTE, intervals)
+    _write(rows, "by_skip_share", outputs, "Gain by share of skips", note + _NOTE, intervals)
 
 
 def make_paper_comparison_table(
@@ -163,6 +157,6 @@ def _rows(keys: dict, measures: list[Measure], ours, orig, resampling: Resamplin
         yield named | compared(measure, ours, orig, resampling)
 
 
-def _write(rows: list[dict], names: list[pa.Field], outputs: dict[str, str], title: str, note: str, intervals: dict) -> None:
-    schema = comparison_table(*names)
-    write_table(with_holm(rows), schema, outputs, title=title, note=note.format(level=intervals["level"]))
+def _write(rows: list[dict], name: str, outputs: dict[str, str], title: str, note: str, intervals: dict) -> None:
+    note = note.format(level=intervals["level"])
+    write_table(with_holm(rows), ARTIFACTS[name], outputs, title=title, note=note)

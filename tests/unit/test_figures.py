@@ -1,0 +1,242 @@
+"""The figures beside hit_rates, from hand-made artifacts: their numbers, what they name, and their bytes."""
+
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from skipwise import figures, plots
+from skipwise.artifacts import read_artifact, write_artifact
+from skipwise.columns import ARTIFACTS
+
+SIMULATED = {"simulated": ["toy-sim"]}
+QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hidden": "hidden"}}
+EMPTY = "No run of this configuration has numbers for this figure."
+
+
+def write(artifact, folder, columns, *, dataset="toy-sim", split="paper", model="sasrec", variant="orig", seed=1) -> str:
+    """An artifact of a run in the path that the workflow uses."""
+    run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
+    path = str(folder / artifact / run / f"{artifact}.parquet")
+    write_artifact(pa.table(columns, ARTIFACTS[artifact].schema), artifact, path)
+    return path
+
+
+def write_ranks(folder, targets, skips, **keys) -> str:
+    n = len(targets)
+    columns = {
+        "session_id": range(1, n + 1),
+        "rank_full": targets,
+        "rank_sampled": [1] * n,
+        "n_candidates": [50] * n,
+        "skip_share": [0.5] * n,
+        "is_repeat": [False] * n,
+        "target_popularity": [3] * n,
+        "skip_ranks": skips,
+    }
+    return write("ranks", folder, columns, **keys)
+
+
+def write_history(folder, ndcg, **keys) -> str:
+    n = len(ndcg)
+    columns = {
+        "epoch": range(1, n + 1),
+        "loss": [1.0] * n,
+        "loss_nll": [1.0] * n,
+        "loss_nce": [None] * n,
+        "valid_ndcg_10": ndcg,
+        "valid_hr_10": [0.5] * n,
+        "seconds": [1.0] * n,
+        "sessions_per_second": [9.0] * n,
+        "best": [value == max(ndcg) for value in ndcg],
+    }
+    return write("history", folder, columns, **keys)
+
+
+def write_cosines(folder, target, skips, *, shift=0.0, **keys) -> str:
+    """The cosines of the item query; those of the hidden query are less by ``shift``, and 0 for a null."""
+    columns = {"session_id": range(1, len(target) + 1)}
+    for to, values in (("target", target), ("skips", skips), ("unseen_skips", [None] * len(target))):
+        columns[f"item_{to}"] = values
+        columns[f"hidden_{to}"] = [0.0 if value is None else value - shift for value in values]
+    return write("cosines", folder, columns, **keys)
+
+
+def write_by_skip_share(folder, rows) -> str:
+    """The columns of the table ``by_skip_share`` that the figure reads, and one that it does not."""
+    path = folder / "by_skip_share.parquet"
+    keys = ("dataset", "data", "split", "candidates", "model", "variant", "metric", "quartile")
+    numbers = ("share_low", "share_high", "difference", "difference_low", "difference_high")
+    schema = pa.schema(
+        [(key, pa.int16() if key == "quartile" else pa.string()) for key in keys] + [(name, pa.float64()) for name in numbers]
+    )
+    table = pa.Table.from_pylist([dict(zip((*keys, *numbers), row, strict=True)) for row in rows], schema=schema)
+    pq.write_table(table, path)
+    return str(path)
+
+
+def outputs(folder, name) -> dict[str, str]:
+    return {kind: str(folder / f"{name}.{kind}") for kind in ("svg", "parquet")}
+
+
+def words(svg) -> list[str]:
+    tree = ElementTree.parse(svg).getroot()
+    return ["".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+
+
+GAINS = [
+    (*keys, quartile, low, high, quartile / 100, quartile / 100 - 0.005, quartile / 100 + 0.005)
+    for dataset, data in (("toy-sim", "simulated"), ("ml", "real"))
+    for candidates in ("full", "sampled")
+    for metric in ("hr_10", "ndcg_10")
+    for variant in ("contrastive-item", "contrastive-hidden")
+    for keys in [(dataset, data, "paper", candidates, "sasrec", variant, metric)]
+    for quartile, low, high in ((1, 0.0, 0.2), (2, 0.25, 0.4), (4, 0.5, 0.75))  # few shares: a quartile may be empty
+]
+
+
+def draw(name, folder) -> dict[str, str]:
+    """Draw a figure of two data sets, two variants and two seeds."""
+    runs = [
+        {"dataset": dataset, "variant": variant, "seed": seed}
+        for dataset in ("toy-sim", "ml")
+        for variant in ("orig", "contrastive-hidden")
+        for seed in (1, 2)
+    ]
+    paths = outputs(folder, name)
+    if name == "gain_by_skip_share":
+        plots.plot_gain_by_skip_share(write_by_skip_share(folder, GAINS), paths)
+    elif name == "rank_distribution":
+        ranks = [write_ranks(folder, [1, 5, 9 * run["seed"]], [[3], [], [20, 30]], **run) for run in runs]
+        plots.plot_rank_distribution(ranks, paths, **SIMULATED)
+    elif name == "learning_curves":
+        histories = [write_history(folder, [0.1, 0.3, 0.2 + run["seed"] / 20], **run) for run in runs]
+        plots.plot_learning_curves(histories, paths, **SIMULATED)
+    else:
+        cosines = [write_cosines(folder, [0.1, 0.3], [0.0, -0.2], **run) for run in runs]
+        plots.plot_query_cosines(cosines, paths, queries=QUERIES, **SIMULATED)
+    return paths
+
+
+NAMES = ("gain_by_skip_share", "rank_distribution", "learning_curves", "query_cosines")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_panel_names_its_data(name, tmp_path):
+    everything = " ".join(words(draw(name, tmp_path)["svg"]))
+    assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
+    assert everything.count("(real data)") == 1
+    assert "contrastive-hidden" in everything
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_bytes_again(name, tmp_path):
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    first, second = (draw(name, tmp_path / folder) for folder in ("first", "second"))
+    for kind in ("svg", "parquet"):
+        assert Path(first[kind]).read_bytes() == Path(second[kind]).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_numbers_beside_it_have_their_schema(name, tmp_path):
+    assert read_artifact(name, draw(name, tmp_path)["parquet"]).num_rows > 0
+
+
+def test_without_neural_models_a_figure_says_that_it_is_empty(tmp_path):
+    plots.plot_gain_by_skip_share(write_by_skip_share(tmp_path, []), outputs(tmp_path, "gain_by_skip_share"))
+    plots.plot_rank_distribution([], outputs(tmp_path, "rank_distribution"), **SIMULATED)
+    plots.plot_learning_curves([], outputs(tmp_path, "learning_curves"), **SIMULATED)
+    plots.plot_query_cosines([], outputs(tmp_path, "query_cosines"), queries={}, **SIMULATED)
+    for name in NAMES:
+        assert words(tmp_path / f"{name}.svg") == [EMPTY]
+        assert read_artifact(name, tmp_path / f"{name}.parquet").num_rows == 0
+
+
+# --- the numbers
+
+
+def test_gain_is_that_of_hr_10_in_the_full_catalogue(tmp_path):
+    rows = figures.gain_by_skip_share(write_by_skip_share(tmp_path, GAINS)).to_dicts()
+    assert len(rows) == 2 * 2 * 3
+    assert rows[2] == {
+        "dataset": "toy-sim",
+        "data": "simulated",
+        "split": "paper",
+        "model": "sasrec",
+        "variant": "contrastive-item",
+        "quartile": 4,
+        "share_low": 0.5,
+        "share_high": 0.75,
+        "difference": 4 / 100,
+        "difference_low": 4 / 100 - 0.005,
+        "difference_high": 4 / 100 + 0.005,
+    }
+
+
+def test_share_of_ranks(tmp_path):
+    """Seeds are pooled, a null rank lies past every other, and both curves have the same ranks."""
+    runs = [
+        write_ranks(tmp_path, [1, 2, None, 4], [[2, 6], [], [6], []], seed=1),
+        write_ranks(tmp_path, [2, 2, 3, 8], [[1, 6], [], [8], []], seed=2),
+    ]
+    frame = figures.rank_distribution(runs, **SIMULATED)
+    curves = {
+        tracks: dict(frame.filter(tracks=tracks).select("rank", "share").rows())
+        for tracks in frame["tracks"].unique().to_list()
+    }
+    assert curves == {
+        "target": {1: 1 / 8, 2: 4 / 8, 3: 5 / 8, 4: 6 / 8, 5: 6 / 8, 6: 6 / 8, 7: 6 / 8, 8: 7 / 8},
+        "unseen skips": {1: 1 / 6, 2: 2 / 6, 3: 2 / 6, 4: 2 / 6, 5: 2 / 6, 6: 5 / 6, 7: 5 / 6, 8: 6 / 6},
+    }
+
+
+def test_a_curve_has_few_points_and_starts_and_ends_where_the_ranks_do(tmp_path):
+    n = 3000
+    frame = figures.rank_distribution([write_ranks(tmp_path, range(1, n + 1), [[]] * n)], **SIMULATED)
+    assert frame["tracks"].unique().to_list() == ["target"]  # no unseen skip, no curve
+    assert 100 < len(frame) <= 200
+    assert frame.select("rank", "share").row(0) == (1, 1 / n)
+    assert frame.select("rank", "share").row(-1) == (n, 1.0)
+    assert (frame["rank"] / n - frame["share"]).abs().max() < 1e-12
+    assert frame["rank"].is_unique().all()
+
+
+def test_a_learning_curve_is_a_run(tmp_path):
+    paths = [write_history(tmp_path, [0.1, 0.3, 0.2], seed=1), write_history(tmp_path, [0.4, 0.2], seed=2)]
+    rows = figures.learning_curves(paths, **SIMULATED).select("variant", "seed", "epoch", "valid_ndcg_10", "best").rows()
+    assert rows == [
+        ("orig", 1, 1, 0.1, False),
+        ("orig", 1, 2, 0.3, True),
+        ("orig", 1, 3, 0.2, False),
+        ("orig", 2, 1, 0.4, True),
+        ("orig", 2, 2, 0.2, False),
+    ]
+
+
+def test_quartiles_of_cosines(tmp_path):
+    """Five sessions of two seeds; a session without the cosine does not count."""
+    paths = [
+        write_cosines(tmp_path, [0.0, 0.25, 0.5], [-0.5, -0.25, None], seed=1),
+        write_cosines(tmp_path, [0.75, 1.0], [0.0, 0.25], seed=2),
+        write_cosines(tmp_path, [0.5], [0.0], variant="contrastive-item"),
+    ]
+    rows = figures.query_cosines(paths, queries=QUERIES, **SIMULATED).drop("dataset", "data", "split", "model").rows()
+    assert rows == [
+        ("orig", "item", "next-positive", 0.25, 0.5, 0.75, 5),
+        ("orig", "item", "skips", -0.25 - 0.25 / 4, -0.25 / 2, 0.25 / 4, 4),
+        ("contrastive-item", "item", "next-positive", 0.5, 0.5, 0.5, 1),
+        ("contrastive-item", "item", "skips", 0.0, 0.0, 0.0, 1),
+    ]
+
+
+def test_a_variant_is_shown_with_the_query_of_its_term_and_orig_with_each(tmp_path):
+    paths = [write_cosines(tmp_path, [0.75], [0.0], shift=0.5, variant=variant) for variant in QUERIES["sasrec"]]
+    frame = figures.query_cosines(paths, queries=QUERIES, **SIMULATED).filter(to="next-positive")
+    assert frame.select("query", "variant", "median").rows() == [
+        ("hidden", "orig", 0.25),
+        ("hidden", "contrastive-hidden", 0.25),
+        ("item", "orig", 0.75),
+        ("item", "contrastive-item", 0.75),
+    ]
