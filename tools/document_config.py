@@ -16,6 +16,7 @@ that is not listed here is an error.
 | overlay | what it is |
 |---|---|
 | `config/quick.yaml` | what `make tables` runs: one seed and one neural model, minutes |
+| `config/control.yaml` | simulated listeners whose skips mean something beside some who flip a coin |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
 | `config/paper.yaml` | the papers' data sets and sizes, for those who hold the data |
 

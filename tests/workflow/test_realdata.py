@@ -34,7 +34,8 @@ def ratings(tmp_path_factory) -> Path:
 def test_movielens_through_the_whole_dag(project, ratings):
     overlay = project.overlay(
         "real.yaml",
-        f"models: [popularity, session-popularity, markov, session-knn, wrmf, bpr, sasrec]\nseeds: [1]\nneural: {{dimension: 64, max_epochs: 25}}\nregistry: {{ml100k: {{paths: ['{ratings}']}}}}\n",
+        "models: [popularity, session-popularity, markov, session-knn, wrmf, bpr, sasrec]\n"
+        f"seeds: [1]\nneural: {{dimension: 64, max_epochs: 25}}\nregistry: {{ml100k: {{paths: ['{ratings}']}}}}\n",
     )
     project.made(configs=("config/real.yaml", overlay), cores=2)
     counts = read_json(project / "results/sessions/dataset=ml100k/stats.json")["counts"]
