@@ -145,7 +145,7 @@ class TestRun:
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
         assert ours.keys() == theirs.keys()
-        assert len(ours) == 8 * 4 + 5 * 2
+        assert len(ours) == 8 * 4 + 5 * 2  # tables in four forms; figures and their numbers
         assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
