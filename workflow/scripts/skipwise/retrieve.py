@@ -7,17 +7,19 @@ from pathlib import Path
 import requests
 import urllib3
 
+from skipwise.datasets.archives import tar_members
 from skipwise.errors import UserError
 from skipwise.log import logger
 
 _CHUNK = 2**20
 
 
-def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict[str, str], timeout: float = 60.0) -> None:
+def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict, timeout: float = 60.0) -> None:
     """Download ``path`` from the first of ``urls`` that serves it whole.
 
     A partial download stays beside ``path`` as ``<name>.part`` and is continued by the next attempt.  ``checksums`` maps md5 or
-    sha256 to the expected digest.  Raises UserError that names every address and its failure, or the wrong checksum.
+    sha256 to the expected digest, and ``member`` to name and md5 of a file in a ``.tar.gz`` whose checksum is the published
+    one.  Raises UserError that names every address and its failure, or the wrong checksum.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,14 +45,34 @@ def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict[str, str]
     )
 
 
-def wrong_checksum(path: Path, checksums: dict[str, str]) -> str | None:
+def wrong_checksum(path: Path, checksums: dict) -> str | None:
     """What is wrong with the checksum of a file, or None."""
     for name, expected in checksums.items():
+        if name == "member":
+            wrong = _wrong_member(path, **expected)
+            if wrong:
+                return wrong
+            continue
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, name).hexdigest()
         if found != expected:
             return f"{name} is {found} where {expected} is expected"
     return None
+
+
+def _wrong_member(path: Path, name: str, md5: str) -> str | None:
+    """What is wrong with a member of an archive, or None."""
+    digest, there = hashlib.md5(), False
+    try:
+        for _, read in tar_members(path, lambda member: member.rsplit("/", 1)[-1] == name):
+            there = True
+            while text := read(_CHUNK):
+                digest.update(text)
+    except UserError as error:
+        return str(error)
+    if not there:
+        return f"it has no member {name}"
+    return None if digest.hexdigest() == md5 else f"md5 of {name} in it is {digest.hexdigest()} where {md5} is expected"
 
 
 def _download(url: str, part: Path, timeout: float) -> None:

@@ -1,38 +1,295 @@
-"""Compressed tar archives read as one stream, checked to the last byte, nothing extracted to disk."""
+"""Compressed files read as one stream in blocks of whole lines, checked to the last byte, nothing extracted to disk."""
 
+import bz2
+import contextlib
 import gzip
+import mmap
+import queue
+import re
 import tarfile
+import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from isal import igzip, isal_zlib
 
 from skipwise.errors import UserError
 from skipwise.log import logger
 
-DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile)
+DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, isal_zlib.error)
+
+# Bytes of text in a block: enough that a parser works in parallel, little beside the memory of any machine.
+BLOCK = 2**26
+_READ = 2**20
+# A bz2 stream starts with its block size and the magic number of its first block (pi), always at a whole byte.
+_BZ2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+T = TypeVar("T")
 
 
-def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each regular file of a ``.tar.gz`` whose name is ``wanted``.
+@dataclass(frozen=True)
+class Block:
+    """Whole lines of one text file.
 
-    Links and everything else are not followed and counted in a warning.  The stream is read to its end, where gzip has a
-    checksum, so a damaged or shortened archive is never taken for a whole one: raises UserError.
+    ``name`` stands for the file in messages, ``header`` is its first line where it has one, ``first_line`` the number of
+    the first line of ``data``, counted from 1.  ``last`` marks the end of the file.
+    """
+
+    name: str
+    header: bytes
+    data: bytes
+    first_line: int
+    last: bool
+
+
+class _Forward:
+    """A stream that is read forward only, as the file that tarfile wants.
+
+    Before each header tarfile goes back by the one byte before it, to see that the member was whole: that byte is kept.
+    (tarfile's own stream mode would copy everything several times, at a third of the speed of decompression.)
+    """
+
+    def __init__(self, stream: BinaryIO):
+        self._stream = stream
+        self._last = b""
+        self._again = b""
+        self._at = 0
+
+    def tell(self) -> int:
+        return self._at - len(self._again)
+
+    def seek(self, to: int) -> None:
+        if to == self.tell() - 1 and self._last and not self._again:
+            self._again = self._last
+        while self.tell() < to and self.read(min(_READ, to - self.tell())):
+            pass
+
+    def read(self, size: int) -> bytes:
+        """At most ``size`` bytes, fewer at the end alone."""
+        again, self._again = self._again[:size], self._again[size:]
+        read = [again] if again else []
+        missing = size - len(again)
+        while missing and (more := self._stream.read(missing)):
+            read.append(more)
+            missing -= len(more)
+            self._at += len(more)
+        found = read[0] if len(read) == 1 else b"".join(read)
+        self._last = found[-1:] or self._last
+        return found
+
+
+def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of each regular file of a ``.tar.gz`` whose name is ``wanted``, to be read in this order.
+
+    Links, sparse files and everything else are not followed and counted in a warning.  The stream is read to its end, where
+    gzip has a checksum, so a damaged or shortened archive is never taken for a whole one: raises UserError.
     """
     passed_over = 0
     try:
-        with gzip.open(path) as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with igzip.open(path) as unpacked:
+            stream = _Forward(unpacked)
+            with tarfile.open(fileobj=stream, mode="r:") as archive:
                 for member in archive:
-                    if member.isfile() and wanted(member.name):
-                        yield member.name, archive.extractfile(member).read()
+                    # tarfile remembers every member, which nobody asks for here.
+                    archive.members.clear()
+                    if member.isreg() and not member.issparse() and wanted(member.name):
+                        content = _Member(path, stream, member)
+                        yield member.name, content.read
+                        content.pass_over()
                     elif not member.isdir():
                         passed_over += 1
-            while stream.read(2**20):
+            while unpacked.read(_READ):
                 pass
     except DAMAGE as error:
         raise damaged(path, error) from error
     if passed_over:
         logger.warning("%s: %d members do not belong to the data set and were not read", path, passed_over)
+
+
+class _Member:
+    """The bytes of one member; a header that claims more than there is, is damage."""
+
+    def __init__(self, path: Path, stream: _Forward, member: tarfile.TarInfo):
+        self._path, self._stream, self._left = path, stream, member.size
+
+    def read(self, size: int) -> bytes:
+        try:
+            found = self._stream.read(min(size, self._left))
+        except DAMAGE as error:
+            raise damaged(self._path, error) from error
+        if not found and size and self._left:
+            raise damaged(self._path, EOFError(f"a member ends {self._left} bytes before the size in its header"))
+        self._left -= len(found)
+        return found
+
+    def pass_over(self) -> None:
+        while self._left:
+            self.read(_READ)
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
+    """``read(size)`` of a file, unpacked where its name ends with ``.gz`` or ``.bz2``; raises UserError where it is damaged."""
+    try:
+        if path.suffix == ".bz2":
+            with path.open("rb") as packed:
+                yield _Joined(_bz2_texts(packed)).read
+        else:
+            with igzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+                yield stream.read
+    except (*DAMAGE, _BZ2Error) as error:
+        raise damaged(path, error) from error
+
+
+class _BZ2Error(Exception):
+    """bz2 reports damage as OSError and ValueError, which also mean other things."""
+
+
+class _Joined:
+    """``read(size)`` of the texts of an iterator, one after the other."""
+
+    def __init__(self, texts: Iterator[bytes]):
+        self._texts, self._rest = texts, b""
+
+    def read(self, size: int) -> bytes:
+        while not self._rest:
+            self._rest = next(self._texts, None)
+            if self._rest is None:
+                self._rest = b""
+                return b""
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+
+def _bz2_texts(packed: BinaryIO, threads: int = 2) -> Iterator[bytes]:
+    """The text of a bz2 file, piece by piece.
+
+    Parallel compressors write many streams, which are unpacked in parallel; a file of one stream is unpacked as it is read.
+    """
+    size = packed.seek(0, 2)
+    if not size:
+        return
+    with mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+        starts = (match.start() for match in _BZ2_STREAM.finditer(whole))
+        first, second = next(starts, None), next(starts, size)
+        if first != 0:
+            raise _BZ2Error("it does not start as bz2 data does")
+        if second - first > 2**25:
+            yield from _bz2_in_order(whole, size)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            pieces: deque = deque()
+            start = first
+            for stop in _ends(second, starts, size):
+                pieces.append(pool.submit(_bz2_piece, whole[start:stop]))
+                start = stop
+                if len(pieces) > 2 * threads:
+                    yield pieces.popleft().result()
+            while pieces:
+                yield pieces.popleft().result()
+
+
+def _ends(second: int, later: Iterable[int], size: int) -> Iterator[int]:
+    """Where each stream ends: where the next starts, or with the file."""
+    if second < size:
+        yield second
+        yield from later
+    yield size
+
+
+def _bz2_piece(packed: bytes) -> bytes:
+    try:
+        return bz2.decompress(packed)
+    except (OSError, ValueError, EOFError) as error:
+        raise _BZ2Error(error) from error
+
+
+def _bz2_in_order(whole: mmap.mmap, size: int) -> Iterator[bytes]:
+    unpacker = bz2.BZ2Decompressor()
+    try:
+        for start in range(0, size, _READ):
+            packed = whole[start : start + _READ]
+            while packed:
+                if unpacker.eof:
+                    unpacker = bz2.BZ2Decompressor()
+                yield unpacker.decompress(packed)
+                packed = unpacker.unused_data
+    except (OSError, ValueError, EOFError) as error:
+        raise _BZ2Error(error) from error
+    if not unpacker.eof:
+        raise _BZ2Error("the last stream has no end")
+
+
+def text_blocks(read: Callable[[int], bytes], name: str, *, header: bool) -> Iterator[Block]:
+    """The lines of a text in blocks of about ``BLOCK`` bytes; raises UserError where it is empty or has no lines."""
+    text = _filled(read).removeprefix(_BYTE_ORDER_MARK)
+    if not text or text.isspace():
+        raise UserError(f"{name} is empty; get the file again")
+    first_line, head = 1, b""
+    if header:
+        head, _, text = text.partition(b"\n")
+        head, first_line = head.rstrip(b"\r"), 2
+    while more := _filled(read):
+        end = text.rfind(b"\n") + 1
+        if end:
+            data, text = text[:end], text[end:]
+            yield Block(name, head, data, first_line, False)
+            first_line += data.count(b"\n")
+        if len(text) > BLOCK:
+            raise UserError(f"{name} has a line of more than {BLOCK} bytes; this is not a table of text")
+        text += more
+    yield Block(name, head, text, first_line, True)
+
+
+def _filled(read: Callable[[int], bytes]) -> bytes:
+    """The next ``BLOCK`` bytes, fewer at the end alone."""
+    parts, missing = [], BLOCK
+    while missing and (part := read(missing)):
+        parts.append(part)
+        missing -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def prefetched(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
+    """The same items, made in a thread while the last one is used: decompression beside parsing."""
+    made: queue.Queue = queue.Queue(ahead)
+    stopped = threading.Event()
+
+    def put(item) -> None:
+        while not stopped.is_set():
+            with contextlib.suppress(queue.Full):
+                made.put(item, timeout=0.1)
+                return
+
+    def make() -> None:
+        try:
+            for item in items:
+                put((item, None))
+                if stopped.is_set():
+                    return
+            put((None, StopIteration()))
+        except BaseException as error:
+            put((None, error))
+
+    thread = threading.Thread(target=make, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = made.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def decompressed(path: Path) -> bytes:
