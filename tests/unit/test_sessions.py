@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import statistics
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -26,12 +27,15 @@ from skipwise.sessions import (
 START = datetime(2020, 1, 1)
 TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {
     "gap": pa.float64(),
+    "length": pa.float64(),
+    "n": pa.int64(),
     "piece": pa.int32(),
     "session_id": pa.int64(),
     "track_id": pa.int64(),
     "n_plays": pa.int64(),
     "n_skips": pa.int64(),
 }
+KEYED = "session_key position track_key skipped"
 PLAY = ("session_key", "position", "track_key", "skipped", "started_at")
 LISTED = ("session_id", "position", "track_id", "skipped", "started_at", "day")
 
@@ -251,6 +255,119 @@ def test_label_length_margin(steps, track):
     assert "gap" not in steps.connection.table("labelled").columns
 
 
+def test_count_gaps_are_those_between_the_plays_of_a_listener(steps):
+    plays = [
+        ("u", 1, "a", None, 0),
+        ("u", 2, "b", None, 100),
+        ("u", 4, "a", None, 250),
+        ("u", 3, "b", None, 250),  # at one time by position: b before a
+        ("u", 5, "a", None, 350),
+        ("u", 6, "c", None, 9000),
+        ("v", 1, "a", None, 50),
+        ("v", 2, "c", None, 150),
+    ]
+    make(steps, "plays", PLAY, plays)
+    steps.table("gaps", "count_gaps", longest=3600)
+    # u: a-100-b-150-b-0-a-100-a-8650-c; v: a-100-c
+    assert rows(steps, "gaps", "track_key gap n") == [("a", 100.0, 3), ("b", 0.0, 1), ("b", 150.0, 1)]
+    steps.table("gaps", "count_gaps", longest=None)
+    assert rows(steps, "gaps", "track_key gap n")[1] == ("a", 8650.0, 1)
+
+
+def test_measure_tracks_takes_the_median_of_the_gaps_within_a_session(steps):
+    gaps = [
+        ("odd", 100.0, 1),
+        ("odd", 200.0, 1),
+        ("odd", 300.0, 1),
+        ("even", 100.0, 1),
+        ("even", 200.0, 1),
+        ("even", 250.0, 2),
+        ("even", 9999.0, 5),  # longer than the session gap
+        ("heavy", 10.0, 5),
+        ("heavy", 20.0, 4),
+        ("rare", 10.0, 2),
+        ("two files", 10.0, 1),
+        ("two files", 10.0, 1),
+        ("two files", 30.0, 1),
+    ]
+    make(steps, "gaps", ("track_key", "gap", "n"), gaps)
+    steps.table("lengths", "measure_tracks", session_gap=1200, min_support=3)
+    assert rows(steps, "lengths", "track_key length") == [
+        ("even", 225.0),
+        ("heavy", 10.0),
+        ("odd", 200.0),
+        ("two files", 10.0),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_measure_tracks_is_the_median(steps, seed):
+    chance = random.Random(seed)
+    values = [chance.choice([1.0, 2.5, 7.0, 100.0, 250.0]) for _ in range(chance.randrange(1, 12))]
+    make(steps, "gaps", ("track_key", "gap", "n"), [("t", value, 1) for value in values])
+    steps.table("lengths", "measure_tracks", session_gap=None, min_support=1)
+    assert rows(steps, "lengths", "length") == [(statistics.median(values),)]
+
+
+def test_count_session_gaps_is_what_sessionising_at_each_gap_gives(steps):
+    frame = pa.Table.from_pylist(user_events(), schema=ARTIFACTS["events"].schema)  # noqa: F841, the SQL reads it
+    steps.connection.sql("create or replace temp table plays as from frame")
+    gaps = [60.0, 1200.0, 5000.0]
+    steps.table("compared", "count_session_gaps", session_gaps=gaps, zero_gaps=7)
+    for gap in gaps:
+        steps.table("sessionised", "sessionise_by_gap", session_gap=gap)
+        expected = steps.connection.sql(
+            "select count(*), count_if(n > 5) from (select count(*) as n from sessionised group by session_key)"
+        ).fetchall()
+        found = steps.connection.sql(
+            f"select sessions, sessions_longer_than_5 from compared where session_gap = {gap}"
+        ).fetchall()
+        assert found == expected
+    assert rows(steps, "compared", "plays zero_gaps") == [(420, 7)] * 3
+
+
+def test_compare_skip_rules_by_hand(steps):
+    make(steps, "gaps", ("track_key", "gap", "n"), [("a", 20.0, 3), ("a", 160.0, 2), ("b", 140.0, 1), ("b", 1300.0, 9)])
+    make(steps, "lengths", ("track_key", "length"), [("a", 200.0)])
+    given = {"session_gap": 1200, "seconds": None, "margin": 30, "default_length": 180}
+    cases = [
+        ({}, 3 + 2 + 1),  # a below 170, b below 150
+        ({"margin": 40}, 3),  # a below 160, b below 140
+        ({"default_length": 0}, 3 + 2),
+        ({"seconds": 30}, 3),
+        ({"seconds": 150}, 3 + 1),
+        ({"seconds": 2000}, 3 + 2 + 1),  # 1300 is no gap of a session
+        ({"seconds": 2000, "session_gap": 3600}, 3 + 2 + 1 + 9),
+    ]
+    for changed, expected in cases:
+        assert steps.query("compare_skip_rules", **(given | changed)).fetchall() == [(expected,)], changed
+
+
+def test_invert_exchanges_skipped_and_listened(steps):
+    make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False)])
+    steps.table("inverted", "invert")
+    assert rows(steps, "inverted", "session_key position track_key skipped") == [("s", 1, "a", False), ("s", 2, "b", True)]
+
+
+def test_inverted_polarity_is_the_opposite_of_every_label(tmp_path):
+    """The same sessions, since all have at least one skip and one listened play."""
+    events, rules = FORMS["given"]
+    events = [event for event in events if event["skipped"] is not None]
+    found = {}
+    for polarity in ("right", "inverted"):
+        sessions = SESSIONS | {"n_sessions": None, "skip_polarity": polarity}
+        outputs = sample(tmp_path / polarity, {"e": events}, sessions=sessions, **rules)
+        keys = {row["session_id"]: row["session_key"] for row in read_artifact("keys", outputs["keys"]).to_pylist()}
+        found[polarity] = {
+            (keys[row["session_id"]], row["position"]): row["skipped"]
+            for row in read_artifact("sessions", outputs["sessions"]).to_pylist()
+        }
+        assert read_json(outputs["stats"])["rules"]["skip_polarity"] == polarity
+    both = found["right"].keys() & found["inverted"].keys()
+    assert len(both) > 100
+    assert all(found["right"][key] != found["inverted"][key] for key in both)
+
+
 def test_label_length_margin_parameters(steps):
     cases = [("x", 100.0), ("x", 140.0), ("y", 90.0)]
     make(steps, "sessionised", (*PLAY, "gap"), [(f"s{i}", 1, track, None, None, gap) for i, (track, gap) in enumerate(cases)])
@@ -269,8 +386,6 @@ def test_label_length_margin_parameters(steps):
 
 
 # --- Cut, filter, sample, count
-
-KEYED = "session_key position track_key skipped"
 
 
 def test_cut(steps):

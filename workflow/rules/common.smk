@@ -68,7 +68,9 @@ def file_entry(wildcards):
 
 def checksums(wildcards):
     """The checksums that the registry has for a file and for a member of it."""
-    return {name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256", "member")}
+    return {
+        name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256", "member")
+    }
 
 
 def registry_entry(*keys):
@@ -127,7 +129,11 @@ def raw_entry(wildcards):
     share = config["registry"][wildcards.dataset].get("keep_share")
     if share is not None:
         sessions = config["sessions"]
-        keep = {"share": share, "sampling_seed": sessions["sampling_seed"], "max_length": sessions["max_length"]}
+        keep = {
+            "share": share,
+            "sampling_seed": sessions["sampling_seed"],
+            "max_length": sessions["max_length"],
+        }
         entry["keep"] = keep
     return entry
 

@@ -28,6 +28,8 @@ BLOCK = 2**26
 _READ = 2**20
 # A bz2 stream starts with its block size and the magic number of its first block (pi), always at a whole byte.
 _BZ2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
+# A longer stream is unpacked as it is read, and not in parallel with the next.
+_LONG_STREAM = 2**25
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 T = TypeVar("T")
@@ -175,55 +177,49 @@ def _bz2_texts(packed: BinaryIO, threads: int = 2) -> Iterator[bytes]:
     size = packed.seek(0, 2)
     if not size:
         return
-    with mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as whole:
-        starts = (match.start() for match in _BZ2_STREAM.finditer(whole))
-        first, second = next(starts, None), next(starts, size)
-        if first != 0:
+    with mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as whole, ThreadPoolExecutor(threads) as pool:
+        if not _BZ2_STREAM.match(whole):
             raise _BZ2Error("it does not start as bz2 data does")
-        if second - first > 2**25:
-            yield from _bz2_in_order(whole, size)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            pieces: deque = deque()
-            start = first
-            for stop in _ends(second, starts, size):
-                pieces.append(pool.submit(_bz2_piece, whole[start:stop]))
-                start = stop
-                if len(pieces) > 2 * threads:
+        start, pieces = 0, deque()
+        while start < size:
+            stop = _next_stream(whole, start + 1)
+            if stop - start > _LONG_STREAM:
+                while pieces:
                     yield pieces.popleft().result()
-            while pieces:
+                yield from _bz2_unpacked(whole[at : min(at + _READ, stop)] for at in range(start, stop, _READ))
+            else:
+                pieces.append(pool.submit(_bz2_piece, whole[start:stop]))
+            if len(pieces) > 2 * threads:
                 yield pieces.popleft().result()
+            start = stop
+        while pieces:
+            yield pieces.popleft().result()
 
 
-def _ends(second: int, later: Iterable[int], size: int) -> Iterator[int]:
-    """Where each stream ends: where the next starts, or with the file."""
-    if second < size:
-        yield second
-        yield from later
-    yield size
+def _next_stream(whole: mmap.mmap, start: int) -> int:
+    """Where the next stream starts, or the end of the file."""
+    match = _BZ2_STREAM.search(whole, start)
+    return match.start() if match else len(whole)
 
 
 def _bz2_piece(packed: bytes) -> bytes:
-    try:
-        return bz2.decompress(packed)
-    except (OSError, ValueError, EOFError) as error:
-        raise _BZ2Error(error) from error
+    return b"".join(_bz2_unpacked([packed]))
 
 
-def _bz2_in_order(whole: mmap.mmap, size: int) -> Iterator[bytes]:
+def _bz2_unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
+    """The text of one stream, or several; unlike bz2.decompress nothing behind its end is passed over."""
     unpacker = bz2.BZ2Decompressor()
     try:
-        for start in range(0, size, _READ):
-            packed = whole[start : start + _READ]
-            while packed:
+        for piece in packed:
+            while piece:
                 if unpacker.eof:
                     unpacker = bz2.BZ2Decompressor()
-                yield unpacker.decompress(packed)
-                packed = unpacker.unused_data
+                yield unpacker.decompress(piece)
+                piece = unpacker.unused_data
     except (OSError, ValueError, EOFError) as error:
         raise _BZ2Error(error) from error
     if not unpacker.eof:
-        raise _BZ2Error("the last stream has no end")
+        raise _BZ2Error("a stream has no end")
 
 
 def text_blocks(read: Callable[[int], bytes], name: str, *, header: bool) -> Iterator[Block]:

@@ -14,7 +14,7 @@ _MOST_REJECTED = 1_000_000
 class Ledger:
     """Counts the rows of one raw file.
 
-    ``tolerance`` is the share of rows that may be set apart before the file as a whole is taken for a wrong one.
+    ``tolerance`` is the share of rows that may be wrong before the file as a whole is taken for a wrong one.
     """
 
     def __init__(self, file: str, tolerance: float):
@@ -22,7 +22,7 @@ class Ledger:
         self.rows = 0
         self.left_out: Counter = Counter()
         self._rejected: list[pl.DataFrame] = []
-        self._n_rejected = 0
+        self._n_rejected = self._faults = 0
         self._first: tuple[str, int, str] | None = None
 
     def read(self, rows: int) -> None:
@@ -34,8 +34,11 @@ class Ledger:
         if rows:
             self.left_out[why] += rows
 
-    def reject(self, name: str, rows: pl.DataFrame) -> None:
-        """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are in."""
+    def reject(self, name: str, rows: pl.DataFrame, faults: int | None = None) -> None:
+        """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are in.
+
+        ``faults`` tells how many of them are wrong by themselves (default: all), and not only because another one is.
+        """
         if rows.is_empty():
             return
         rows = rows.select(pl.lit(name).alias("file"), pl.col("line").cast(pl.Int64), "reason")
@@ -43,15 +46,16 @@ class Ledger:
             self._first = rows.sort("line").row(0)
         self._rejected.append(rows)
         self._n_rejected += rows.height
+        self._faults += rows.height if faults is None else faults
         if self._n_rejected > _MOST_REJECTED:
             self.check()
 
     def check(self) -> None:
-        """Raise UserError where more rows are set apart than the tolerance allows; it names the first of them."""
-        if self._n_rejected > self.tolerance * self.rows:
+        """Raise UserError where more rows are wrong than the tolerance allows; it names the first of them."""
+        if self._faults > self.tolerance * self.rows:
             name, line, reason = self._first
             raise UserError(
-                f"{name}, line {line}: {reason}; mend or remove this row ({self._n_rejected} of {self.rows} rows of "
+                f"{name}, line {line}: {reason}; mend or remove this row ({self._faults} of {self.rows} rows of "
                 f"{self.file} are wrong, raw.tolerance allows {self.tolerance:.2%})"
             )
 

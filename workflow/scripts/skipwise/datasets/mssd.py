@@ -1,6 +1,7 @@
 """Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (docs/protocol.md, data sets, MSSD columns)."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,13 @@ _LAYOUT = Layout(
     required=frozenset({"session_id", "session_position", "session_length", "track_id_clean", "skip_1", "skip_2", "skip_3"}),
 )
 
+_WRONG = {"line": pl.Int64, "session_id": pl.String, "fault": pl.String, "reason": pl.String}
+_FAULTS = {
+    "twice": "has a position twice",
+    "lengths": "does not have the same session_length in all rows",
+    "outside": "has a position that is not from 1 to its session_length",
+    "missing": "lacks a position",
+}
 _MEMBER = re.compile(r"(\./)?(training_set/)?log_(\d_\d{8}_\d{12}|mini)\.csv")
 
 
@@ -67,15 +75,20 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     With ``entry["keep"]`` (``share``, ``sampling_seed``, ``max_length``) only sessions are given whose draw can be among that
     share of the smallest; the others are counted.
     """
-    rest = None
+    rest, holes = None, 0
     for block in prefetched(_blocks(path)):
         rows, wrong = parse_block(block, _LAYOUT)
         ledger.read(rows.height + wrong.height)
         ledger.reject(block.name, wrong)
-        rows = _nested(rows, block.name, ledger)
-        rows = rows if rest is None else pl.concat([rest, rows])
-        whole, rest, wrong = whole_sessions(rows, last=block.last)
-        ledger.reject(block.name, wrong)
+        rows, unnested = _nested(rows)
+        ledger.reject(block.name, unnested)
+        holes += wrong.height + unnested.height
+        whole, rest, wrong = whole_sessions(rows if rest is None else pl.concat([rest, rows]), last=block.last)
+        # A session that lacks a row which was set apart is no fault of its own.
+        sessions = Counter(wrong.unique("session_id")["fault"].to_list())
+        missing = sessions.pop("missing", 0)
+        ledger.reject(block.name, wrong, faults=sessions.total() + max(0, missing - holes))
+        holes = 0 if block.last else holes
         whole = _kept(whole, entry.get("keep"), ledger)
         if not whole.is_empty():
             yield _plays(whole)
@@ -95,30 +108,25 @@ def _blocks(path: Path) -> Iterator[Block]:
         raise UserError(f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set")
 
 
-def _nested(rows: pl.DataFrame, name: str, ledger: Ledger) -> pl.DataFrame:
-    """The rows whose flags are nested; the others are set apart."""
+def _nested(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows whose flags are nested, and the others as ``line`` and ``reason``."""
     broken = (pl.col("skip_1") & ~pl.col("skip_2")) | (pl.col("skip_2") & ~pl.col("skip_3"))
     wrong = rows.filter(broken)
-    if wrong.is_empty():
-        return rows
     reason = "the skip flags are not nested (skip_1 implies skip_2 implies skip_3)"
-    ledger.reject(name, wrong.select("line", reason=pl.lit(reason)))
-    return rows.filter(~broken)
+    return rows if wrong.is_empty() else rows.filter(~broken), wrong.select("line", reason=pl.lit(reason))
 
 
 def whole_sessions(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Part rows of a log into whole sessions, one after the other by position; sessions to be continued; and wrong rows.
 
     A session is whole with each position from 1 to its ``session_length`` once.  Where rows are left that make no whole
-    session, they wait for more, and at the ``last`` rows of the log they are wrong: ``line`` and ``reason``.
+    session, they wait for more, and at the ``last`` rows of the log they are wrong: ``line``, ``session_id``, ``fault`` (a
+    word) and ``reason`` (a sentence).
     """
-    nothing = pl.DataFrame(schema={"line": pl.Int64, "reason": pl.String})
     whole = _whole_up_to(rows)
-    if whole is None:
+    if whole is None or (last and whole < rows.height):
         return _whole_by_group(rows, last=last)
-    if last and whole < rows.height:
-        return _whole_by_group(rows, last=True)
-    return rows[:whole], rows[whole:], nothing
+    return rows[:whole], rows[whole:], pl.DataFrame(schema=_WRONG)
 
 
 def _whole_up_to(rows: pl.DataFrame) -> int | None:
@@ -140,29 +148,22 @@ def _whole_up_to(rows: pl.DataFrame) -> int | None:
 def _whole_by_group(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """:func:`whole_sessions` of rows in any order."""
     position, length = pl.col("session_position"), pl.col("session_length")
-    of_session = {
-        "twice": position.is_duplicated().any().over("session_id"),
-        "outside": ((position < 1) | (position > length)).any().over("session_id"),
-        "lengths": (length != length.first()).any().over("session_id"),
-        "missing": (pl.len() < length.first()).over("session_id"),
-        "first": pl.col("line").min().over("session_id"),
-    }
-    judged = rows.with_columns(**of_session)
-    never = pl.col("twice") | pl.col("outside") | pl.col("lengths")
-    ordered = [pl.col("first"), position]
-    whole = judged.filter(~never & ~pl.col("missing")).sort(ordered).select(rows.columns)
-    wrong = judged.filter(never | pl.col("missing") if last else False)
-    rest = judged.filter(False if last else never | pl.col("missing")).select(rows.columns)
-    reason = (
-        pl.when("twice")
-        .then(pl.format("session '{}' has a position twice", "session_id"))
-        .when("lengths")
-        .then(pl.format("session_length of session '{}' is not the same in all of its rows", "session_id"))
-        .when("outside")
-        .then(pl.format("session '{}' has a position that is not from 1 to its session_length {}", "session_id", length))
-        .otherwise(pl.format("session '{}' lacks a position: its session_length is {}", "session_id", length))
+    sessions = rows.group_by("session_id").agg(
+        twice=position.n_unique() < pl.len(),
+        lengths=length.n_unique() > 1,
+        outside=((position < 1) | (position > length)).any(),
+        missing=pl.len() < length.first(),
+        first=pl.col("line").min(),
     )
-    return whole, rest, wrong.select("line", reason=reason)
+    fault = pl.coalesce(pl.when(name).then(pl.lit(name)) for name in _FAULTS)
+    judged = rows.join(sessions.select("session_id", "first", fault=fault), on="session_id", how="left", maintain_order="left")
+    sound = pl.col("fault").is_null()
+    whole = judged.filter(sound).sort("first", position).select(rows.columns)
+    left = judged.filter(~sound)
+    if not last:
+        return whole, left.select(rows.columns), pl.DataFrame(schema=_WRONG)
+    reason = pl.format("session '{}' {} (session_length {})", "session_id", pl.col("fault").replace(_FAULTS), length)
+    return whole, rows.clear(), left.select("line", "session_id", "fault", reason=reason)
 
 
 def _kept(rows: pl.DataFrame, keep: dict | None, ledger: Ledger) -> pl.DataFrame:
