@@ -8,12 +8,12 @@ import json
 import logging
 import tarfile
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
 from skipwise.artifacts import read_artifact
-from skipwise.datasets import FORMS, extract_events, form_module, read_plays
+from skipwise.datasets import FORMS, extract_events, form_module, read_plays, yambda
 from skipwise.datasets.ledger import Ledger
 from skipwise.datasets.rules import parse_rule
 from skipwise.errors import UserError
@@ -754,6 +754,69 @@ def test_events_need_a_session_or_a_user(tmp_path):
     path = write(tmp_path / "mine.csv", EVENTS_LOG)
     with pytest.raises(UserError, match=r"give `session`.* or `user`"):
         read(path, {**GIVEN, "columns": {"track": "song"}})
+
+
+# --- Yambda
+
+YAMBDA = {"form": "yambda", "skipped_when": "played_ratio_pct < 50"}
+
+
+def listens(path, **changed) -> object:
+    columns = {
+        "uid": pl.Series([10, 10, 20], dtype=pl.UInt32),
+        "timestamp": pl.Series([15929455, 15929460, 18111700], dtype=pl.UInt32),
+        "item_id": pl.Series([6928395, 6417612, 6928395], dtype=pl.UInt32),
+        "is_organic": pl.Series([1, 0, 1], dtype=pl.UInt8),
+        "played_ratio_pct": pl.Series([100, 49, 50], dtype=pl.UInt16),
+        "track_length_seconds": pl.Series([180, 200, 180], dtype=pl.UInt32),
+    }
+    pl.DataFrame({name: column for name, column in (columns | changed).items() if column is not None}).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("rows", [1, 2, 2**20])
+def test_yambda(tmp_path, monkeypatch, rows):
+    """However many rows are read at a time."""
+    monkeypatch.setattr(yambda, "_ROWS", rows)
+    frame = read(listens(tmp_path / "listens.parquet"), YAMBDA)
+    assert frame.columns == ["session_key", "position", "track_key", "skipped", "started_at", "is_organic"]
+    start = datetime(1970, 1, 1)
+    assert frame.rows() == [
+        ("10", 1, "6928395", False, start + timedelta(seconds=15929455), True),
+        ("10", 2, "6417612", True, start + timedelta(seconds=15929460), False),
+        ("20", 3, "6928395", False, start + timedelta(seconds=18111700), True),
+    ]
+
+
+def test_yambda_rule_is_a_parameter(tmp_path):
+    path = listens(tmp_path / "listens.parquet")
+    assert read(path, YAMBDA | {"skipped_when": "played_ratio_pct <= 50"})["skipped"].to_list() == [False, True, True]
+    assert read(path, YAMBDA | {"skipped_when": "track_length_seconds > 190"})["skipped"].to_list() == [False, True, False]
+
+
+def test_yambda_organic_plays_reach_the_events(tmp_path):
+    path = listens(tmp_path / "listens.parquet")
+    extract_events(path, tmp_path / "events", tmp_path / "source", entry=YAMBDA)
+    assert read_artifact("events", tmp_path / "events")["is_organic"].to_pylist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"item_id": None}, "no column 'item_id'"),
+        ({"played_ratio_pct": None}, "no column 'played_ratio_pct'"),
+        ({"uid": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: column 'uid' is empty"),
+        ({"timestamp": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: the time 'None'"),
+        ({"played_ratio_pct": pl.Series(["a", "1", "2"])}, "'a', which is not a number"),
+    ],
+)
+def test_yambda_file_that_is_something_else(tmp_path, changed, expected):
+    assert expected in mistake(listens(tmp_path / "listens.parquet", **changed), YAMBDA)
+
+
+@pytest.mark.parametrize("content", [b"", b"uid,item_id\n", b"PAR1" + bytes(100)])
+def test_yambda_file_that_is_no_parquet(tmp_path, content):
+    assert "is not a readable parquet file" in mistake(write(tmp_path / "listens.parquet", content), YAMBDA)
 
 
 # --- Rules, forms, and the artifact

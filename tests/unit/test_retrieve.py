@@ -4,8 +4,10 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import io
 import random
 import re
+import tarfile
 import threading
 
 import pytest
@@ -344,3 +346,32 @@ def test_wrong_checksum(tmp_path, checksums, expected):
     (tmp_path / "file").write_bytes(b"abc")
     found = wrong_checksum(tmp_path / "file", checksums)
     assert found is None if expected is None else found.startswith(expected)
+
+
+def archive_with(name: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+INNER = {"member": {"name": "plays.tsv", "md5": hashlib.md5(b"plays").hexdigest()}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (archive_with("folder/plays.tsv", b"plays"), None),
+        (archive_with("folder/plays.tsv", b"other"), f"md5 of plays.tsv in it is {hashlib.md5(b'other').hexdigest()}"),
+        (archive_with("folder/readme", b"plays"), "it has no member plays.tsv"),
+        (archive_with("folder/plays.tsv", b"plays")[:-9], "damaged or cut short"),
+        (b"<html>moved</html>" * 100, "damaged or cut short"),
+    ],
+    ids=["right", "another content", "another member", "cut short", "no archive"],
+)
+def test_checksum_of_a_member(tmp_path, content, expected):
+    (tmp_path / "file").write_bytes(content)
+    found = wrong_checksum(tmp_path / "file", INNER)
+    assert found is None if expected is None else expected in found
