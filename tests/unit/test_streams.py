@@ -101,10 +101,11 @@ def test_blocks_hold_every_line_once_with_its_number(block, end):
     lines = ["the header", *(f"line {i}" * (i % 5) for i in range(2, 200))]
     stream = io.BytesIO(("\n".join(lines) + end).encode())
     found = {}
-    blocks = list(text_blocks(stream.read, "x", header=True))
+    blocks = list(text_blocks(stream.read, "x"))
     for piece in blocks:
-        assert piece.header == b"the header"
-        for at, line in enumerate(piece.data.removesuffix(b"\n").split(b"\n")):
+        names, *found_lines = piece.text.removesuffix(b"\n").split(b"\n")
+        assert names == b"the header"
+        for at, line in enumerate(found_lines):
             found[piece.first_line + at] = line.decode()
     assert found == dict(enumerate(lines[1:], start=2))
     assert [piece.last for piece in blocks] == [False] * (len(blocks) - 1) + [True]
@@ -113,7 +114,7 @@ def test_blocks_hold_every_line_once_with_its_number(block, end):
 def test_a_file_without_line_ends_is_not_held_in_memory(monkeypatch):
     monkeypatch.setattr(archives, "BLOCK", 1000)
     with pytest.raises(UserError, match="x has a line of more than 1000 bytes"):
-        list(text_blocks(io.BytesIO(b"h\n" + bytes(100_000)).read, "x", header=True))
+        list(text_blocks(io.BytesIO(b"h\n" + bytes(100_000)).read, "x"))
 
 
 def test_prefetched_gives_the_items_in_order_and_their_error():
@@ -537,7 +538,7 @@ def test_a_bad_cell_is_read_right_or_set_apart(column, cell, before, last):
     odd = [*sound[:column], cell, *sound[column + 1 :]]
     rows = [sound] * before + [odd] + ([] if last else [sound])
     data = "".join(",".join(row) + "\n" for row in rows).encode()
-    right, wrong = parse_block(Block("x", b"name,n,flag,note,small", data, 2, True), LAYOUT)
+    right, wrong = parse_block(Block("x", b"name,n,flag,note,small\n" + data, 2, True), LAYOUT)
     others = [line for line in range(2, 2 + len(rows)) if line != before + 2]
     assert set(others) <= set(right["line"].to_list())
     assert sorted([*right["line"].to_list(), *wrong["line"].to_list()]) == list(range(2, 2 + len(rows)))
@@ -556,7 +557,7 @@ def test_a_bad_cell_is_read_right_or_set_apart(column, cell, before, last):
 @given(st.lists(st.lists(st.sampled_from(["a", "1", "true", ""]), min_size=1, max_size=7), min_size=1, max_size=5))
 def test_rows_with_too_many_or_too_few_cells_are_set_apart_even_where_they_make_up_for_each_other(rows):
     data = "".join(",".join(row) + "\n" for row in rows).encode()
-    right, wrong = parse_block(Block("x", b"name,n,flag,note,small", data, 2, True), LAYOUT)
+    right, wrong = parse_block(Block("x", b"name,n,flag,note,small\n" + data, 2, True), LAYOUT)
     blank = {line for line, row in enumerate(rows, start=2) if row == [""]}
     expected = {line for line, row in enumerate(rows, start=2) if len(row) == 5 and by_hand(row) is not None}
     assert set(right["line"].to_list()) == expected

@@ -128,7 +128,7 @@ class TestRun:
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
         assert ours.keys() == theirs.keys()
-        assert len(ours) == 9
+        assert len(ours) == 13
         assert [name for name in ours if ours[name] != theirs[name]] == []
 
 

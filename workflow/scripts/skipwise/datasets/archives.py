@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+import numpy as np
 from isal import igzip, isal_zlib
 
 from skipwise.errors import UserError
@@ -39,15 +40,20 @@ T = TypeVar("T")
 class Block:
     """Whole lines of one text file.
 
-    ``name`` stands for the file in messages, ``header`` is its first line where it has one, ``first_line`` the number of
-    the first line of ``data``, counted from 1.  ``last`` marks the end of the file.
+    ``name`` stands for the file in messages.  ``text`` starts with the line of column names, which every block of a file
+    repeats; ``first_line`` is the number in the file, from 1, of the line after it.  ``last`` marks the end of the file.
     """
 
     name: str
-    header: bytes
-    data: bytes
+    text: bytes
     first_line: int
     last: bool
+
+
+def count_byte(text: bytes, byte: bytes) -> int:
+    """How often ``byte`` comes: in pieces that stay in the cache, twice as fast as bytes.count."""
+    codes = np.frombuffer(text, np.uint8)
+    return sum(np.count_nonzero(codes[at : at + 2**16] == ord(byte)) for at in range(0, len(codes), 2**16))
 
 
 class _Forward:
@@ -222,34 +228,35 @@ def _bz2_unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
         raise _BZ2Error("a stream has no end")
 
 
-def text_blocks(read: Callable[[int], bytes], name: str, *, header: bool) -> Iterator[Block]:
-    """The lines of a text in blocks of about ``BLOCK`` bytes; raises UserError where it is empty or has no lines."""
-    text = _filled(read).removeprefix(_BYTE_ORDER_MARK)
+def text_blocks(read: Callable[[int], bytes], name: str, *, names: bytes | None = None) -> Iterator[Block]:
+    """The lines of a text in blocks of about ``BLOCK`` bytes; raises UserError where it is empty or has no lines.
+
+    The first line is that of the column names, unless ``names`` gives them, separated as in the file.
+    """
+    size = min(_READ, BLOCK)
+    text = read(size).removeprefix(_BYTE_ORDER_MARK)
     if not text or text.isspace():
         raise UserError(f"{name} is empty; get the file again")
-    first_line, head = 1, b""
-    if header:
-        head, _, text = text.partition(b"\n")
-        head, first_line = head.rstrip(b"\r"), 2
-    while more := _filled(read):
-        end = text.rfind(b"\n") + 1
-        if end:
-            data, text = text[:end], text[end:]
-            yield Block(name, head, data, first_line, False)
-            first_line += data.count(b"\n")
-        if len(text) > BLOCK:
+    first_line = 1
+    if names is None:
+        names, _, text = text.partition(b"\n")
+        first_line = 2
+    names += b"\n"
+    # What is read goes into a block with a single copy, which is what a block costs beside decompression.
+    parts, held = [names, text], len(text)
+    while more := read(size):
+        parts.append(more)
+        held += len(more)
+        end = more.rfind(b"\n") + 1
+        if held >= BLOCK and end:
+            parts[-1] = more[:end]
+            block = b"".join(parts)
+            yield Block(name, block, first_line, False)
+            first_line += count_byte(block, b"\n") - 1
+            parts, held = [names, more[end:]], len(more) - end
+        elif held > 2 * BLOCK + size:
             raise UserError(f"{name} has a line of more than {BLOCK} bytes; this is not a table of text")
-        text += more
-    yield Block(name, head, text, first_line, True)
-
-
-def _filled(read: Callable[[int], bytes]) -> bytes:
-    """The next ``BLOCK`` bytes, fewer at the end alone."""
-    parts, missing = [], BLOCK
-    while missing and (part := read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    yield Block(name, b"".join(parts), first_line, True)
 
 
 def prefetched(items: Iterator[T], ahead: int = 1) -> Iterator[T]:

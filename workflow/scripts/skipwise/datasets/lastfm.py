@@ -14,12 +14,11 @@ from skipwise.errors import UserError
 LFM1K_MEMBER = "userid-timestamp-artid-artname-traid-traname.tsv"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
+_LFM1K_NAMES = b"user\ttimestamp\tartist_mbid\tartist\ttrack_mbid\ttrack"
 # Names hold bare quotes, so quoting is off in both.
 _LFM1K = Layout(
     columns=dict.fromkeys(("user", "timestamp", "artist", "track"), pl.String),
-    order=("user", "timestamp", "artist_mbid", "artist", "track_mbid", "track"),
     separator="\t",
-    header=False,
     quote=None,
     required=frozenset({"user", "timestamp", "track"}),
 )
@@ -40,7 +39,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     """
     lfm1k = entry["form"] == "lfm1k"
     layout = _LFM1K if lfm1k else _LFM2B
-    for block in prefetched(_lfm1k_blocks(path) if lfm1k else _blocks(path, header=True)):
+    for block in prefetched(_lfm1k_blocks(path) if lfm1k else _blocks(path)):
         rows, wrong = parse_block(block, layout)
         ledger.read(rows.height + wrong.height)
         ledger.reject(block.name, wrong)
@@ -52,21 +51,21 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
             yield rows.select(session_key="user_id", position="line", track_key="track_id", started_at="started_at")
 
 
-def _blocks(path: Path, *, header: bool) -> Iterator[Block]:
+def _blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
     with opened(path) as read:
-        yield from text_blocks(read, str(path), header=header)
+        yield from text_blocks(read, str(path), names=names)
 
 
 def _lfm1k_blocks(path: Path) -> Iterator[Block]:
     if not path.name.endswith((".tar.gz", ".tgz")):
-        yield from _blocks(path, header=False)
+        yield from _blocks(path, _LFM1K_NAMES)
         return
     found = False
     for _, read in tar_members(path, lambda name: name.rsplit("/", 1)[-1] == LFM1K_MEMBER):
         if found:
             raise UserError(f"{path} has two members {LFM1K_MEMBER}; this is not the LFM-1K archive")
         found = True
-        yield from text_blocks(read, str(path), header=False)
+        yield from text_blocks(read, str(path), names=_LFM1K_NAMES)
     if not found:
         raise UserError(f"{path} has no member {LFM1K_MEMBER}; this is not the LFM-1K archive")
 

@@ -98,12 +98,12 @@ def _blocks(path: Path) -> Iterator[Block]:
     """Every log of a raw file in blocks of lines."""
     if not path.name.endswith((".tar.gz", ".tgz")):
         with opened(path) as read:
-            yield from text_blocks(read, str(path), header=True)
+            yield from text_blocks(read, str(path))
         return
     found = False
     for name, read in tar_members(path, lambda name: bool(_MEMBER.fullmatch(name))):
         found = True
-        yield from text_blocks(read, f"{path}, {name}", header=True)
+        yield from text_blocks(read, f"{path}, {name}")
     if not found:
         raise UserError(f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set")
 
