@@ -101,6 +101,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         """Says of a .gz file that gzip is its encoding, as some servers do; the file is what it sends."""
         self._send(200, gzip.compress(CONTENT, 1, mtime=0), Content_Encoding="x-gzip")
 
+    def _breaks_soon(self, start: int | None):
+        """Knows no ranges and breaks off before the others."""
+        self._send(200, CONTENT[:1000], len(CONTENT))
+
+    def _page(self, start: int | None):
+        """Says with status 200 that it does not have the file."""
+        self._send(200, b"<html>moved</html>")
+
     def _stalls(self, start: int | None):
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
@@ -289,6 +297,19 @@ def test_a_partial_download_that_is_too_long_is_never_taken(server, path, part, 
     if not path.exists():
         retrieve(server, path, "good", checksums=checksums)
     assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("bad", ["missing", "broken", "breaks_soon", "page", "stalls"])
+def test_a_good_partial_download_is_never_thrown_away(server, path, part, bad):
+    """Whatever another address sends; the next call goes on from it."""
+    part.write_bytes(CONTENT[: 3 * MB])
+    failure(server, path, bad, timeout=0.3)
+    assert part.read_bytes() == CONTENT[: 3 * MB]
+    assert [file.name for file in path.parent.iterdir()] == [part.name]
+    retrieve(server, path, bad, "good", timeout=0.3)
+    assert path.read_bytes() == CONTENT
+    assert server.requests[-1] == ("good", f"bytes={3 * MB}-")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_server_without_ranges_starts_again(server, path, part):

@@ -27,16 +27,17 @@ def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict, timeout:
     failures = []
     for url in urls:
         try:
-            _download(url, part, timeout)
+            whole = _download(url, part, timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             failures.append(f"{url}: {error}")
             logger.warning("download failed, %s", failures[-1])
             continue
-        wrong = wrong_checksum(part, checksums)
+        wrong = wrong_checksum(whole, checksums)
         if wrong is None:
-            part.replace(path)
+            whole.replace(path)
+            part.unlink(missing_ok=True)
             return
-        part.unlink()
+        whole.unlink()
         failures.append(f"{url}: {wrong}")
         logger.warning("download failed, %s", failures[-1])
     raise UserError(
@@ -75,7 +76,12 @@ def _wrong_member(path: Path, name: str, md5: str) -> str | None:
     return None if digest.hexdigest() == md5 else f"md5 of {name} in it is {digest.hexdigest()} where {md5} is expected"
 
 
-def _download(url: str, part: Path, timeout: float) -> None:
+def _download(url: str, part: Path, timeout: float) -> Path:
+    """Download to ``part``, from where it ends; returns the file that is whole now.
+
+    A server that starts again writes to another file, which takes the place of ``part`` once it has more: what an earlier
+    attempt got is not given up for an error page or a connection that breaks sooner.
+    """
     done = part.stat().st_size if part.exists() else 0
     # The bytes of the file as they are: neither packed for the way nor unpacked here.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
@@ -84,17 +90,29 @@ def _download(url: str, part: Path, timeout: float) -> None:
             # Nothing is left to send: the part is whole, or it is longer than the file and cannot be a part of it.
             if response.headers.get("Content-Range") != f"bytes */{done}":
                 part.unlink()
-                _download(url, part, timeout)
-            return
+                return _download(url, part, timeout)
+            return part
         response.raise_for_status()
         resumed = response.status_code == 206
         total = int(response.headers.get("Content-Length", 0)) + (done if resumed else 0)
-        logged = time.monotonic()
-        with part.open("ab" if resumed else "wb") as out:
-            for chunk in response.raw.stream(_CHUNK, decode_content=False):
-                out.write(chunk)
-                if time.monotonic() - logged > 10:
-                    logged = time.monotonic()
-                    logger.info("%s: %.0f of %.0f MB", url, out.tell() / 1e6, total / 1e6)
-    if total and part.stat().st_size != total:
-        raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+        into = part if resumed or not done else part.with_name(f"{part.name}.again")
+        try:
+            _write(response, into, total, append=resumed)
+            if total and into.stat().st_size != total:
+                raise OSError(f"the connection ended after {into.stat().st_size} of {total} bytes")
+        except Exception:
+            if into != part and into.exists():
+                into.replace(part) if into.stat().st_size > done else into.unlink()
+            raise
+    return into
+
+
+def _write(response: requests.Response, into: Path, total: int, *, append: bool) -> None:
+    """Write what comes, and log how far it is."""
+    logged = time.monotonic()
+    with into.open("ab" if append else "wb") as out:
+        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            out.write(chunk)
+            if time.monotonic() - logged > 10:
+                logged = time.monotonic()
+                logger.info("%s: %.0f of %.0f MB", response.url, out.tell() / 1e6, total / 1e6)
