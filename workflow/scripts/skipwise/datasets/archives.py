@@ -24,8 +24,8 @@ from skipwise.log import logger
 
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, isal_zlib.error)
 
-# Bytes of text in a block: enough that a parser works in parallel, little beside the memory of any machine.
-BLOCK = 2**26
+# Bytes of text in a block: enough for a parser to work in parallel, few enough for the allocator to use memory again.
+BLOCK = 2**24
 _READ = 2**20
 # A bz2 stream starts with its block size and the magic number of its first block (pi), always at a whole byte.
 _BZ2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
