@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 
-.PHONY: tables all test lint format docs bench lock clean
+.PHONY: tables all test lint format docs bench bench-data lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg
@@ -44,6 +44,9 @@ docs: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python tools/bench_training.py
+
+bench-data: .venv/.installed
+	$(BIN)/python tools/bench_data.py
 
 # Locks what envs/*.in ask for. The local build tag of torch is cut off: an index serves the version without it.
 lock:

@@ -4,6 +4,9 @@
 #
 #   resources/raw/<dataset>/<file>                                     raw files as retrieved or simulated
 #   results/events/dataset=…/shard=…/events.parquet                    a play, as the raw data has it
+#   results/events/dataset=…/shard=…/rejected.parquet                  a row that is wrong: file, line, reason
+#   results/gaps, results/lengths                                      for skips derived from time: lengths of tracks
+#   results/labelled/dataset=…/part=…/labelled.parquet                 a play of a session that may be sampled, labelled
 #   results/sessions/dataset=…/{sessions,tracks,keys}.parquet          a play of a sampled session, labelled, dense ids
 #   results/splits/dataset=…/split=…/{train,valid,test}.parquet        a session: context, target, unseen skips
 #   results/models/dataset=…/split=…/model=…/variant=…/seed=…/         weights, history.parquet, run.json
@@ -31,6 +34,7 @@ include: "workflow/rules/common.smk"
 wildcard_constraints:
     dataset="[a-z][a-z0-9-]*",
     shard="[A-Za-z0-9_-]+",
+    part=r"\d+",
     split="[a-z_]+",
     model="[a-z][a-z0-9-]*",
     variant="[a-z][a-z0-9-]*",
@@ -49,7 +53,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        expand("<results>/tables/{table}.csv", table=TABLES),
+        expand("<results>/tables/{table}.csv", table=tables()),
         expand("<results>/figures/{figure}.svg", figure=FIGURES),
 
 

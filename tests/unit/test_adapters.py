@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 from examples import ROOT, SMALL, default_config, settings_of
 from skipwise.artifacts import read_artifact
+from skipwise.datasets import extract_events
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 MSSD = default_config(SMALL)["registry"]["mssd-sim"]
@@ -50,6 +51,15 @@ def run(rule, folder, **given):
         sys.path.remove(str(SCRIPTS))
 
 
+def timed_events(folder) -> str:
+    """Events with times, four users who play on every 200 seconds."""
+    plays = "user,track,at\n" + "".join(f"u{i % 4},t{i % 7},{1_600_000_000 + 50 * i}\n" for i in range(400))
+    (folder / "plays.csv").write_text(plays)
+    entry = {"form": "events", "columns": {"user": "user", "track": "track", "time": "at"}}
+    extract_events(folder / "plays.csv", folder / "timed.parquet", folder / "timed.json", entry=entry)
+    return str(folder / "timed.parquet")
+
+
 def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     keys = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-item/seed=1"
     wildcards = SimpleNamespace(
@@ -60,6 +70,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         seed="1",
         shard="training_set_0",
         trial="1",
+        part="0",
     )
 
     def at(path):
@@ -80,6 +91,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "paper_comparison",
             "findings",
             "tuning",
+            "lfm_skip_rules",
         )
     }
     split = {part: at(f"{part}.parquet") for part in ("train", "valid", "test")}
@@ -96,6 +108,12 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     common = {"simulated": ["mssd-sim"], "intervals": config["intervals"]}
     papers, forms = config["papers"], {"mssd-sim": "mssd"}
     results = str(ROOT / "resources" / "paper_results.csv")
+    sampling = {
+        "skip_rule": MSSD["skip_rule"],
+        "session_gap": None,
+        "sessions": config["sessions"] | {"n_sessions": 150},
+        "keep_share": None,
+    }
     calls = {
         "simulate_raw": {
             "output": Named(at("training_set_0.tar.gz")),
@@ -103,17 +121,36 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         },
         "extract_events": {
             "input": Named(raw=at("training_set_0.tar.gz")),
-            "output": Named(events=at("events.parquet"), source=at("source.json")),
-            "params": SimpleNamespace(entry={"form": "mssd"}),
+            "output": Named(events=at("events.parquet"), source=at("source.json"), rejected=at("rejected.parquet")),
+            "params": SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
         },
-        "label_and_sample_sessions": {
-            "input": Named(events=[at("events.parquet")], sources=[at("source.json")]),
+        "label_sessions": {
+            "input": Named(events=[at("events.parquet")], lengths=[]),
+            "output": Named(labelled=at("labelled.parquet"), counts=at("counts.json")),
+            "params": SimpleNamespace(**sampling),
+        },
+        "sample_sessions": {
+            "input": Named(labelled=[at("labelled.parquet")], counts=[at("counts.json")], sources=[at("source.json")]),
             "output": Named(
                 sessions=at("sessions.parquet"), tracks=at("tracks.parquet"), session_keys=at("keys.parquet"), stats=stats
             ),
-            "params": SimpleNamespace(
-                skip_rule=MSSD["skip_rule"], session_gap=None, sessions=config["sessions"] | {"n_sessions": 150}
-            ),
+            "params": SimpleNamespace(**sampling),
+        },
+        # Skips that are told from time: from plays of the form events, beside the simulated sessions.
+        "count_gaps": {
+            "input": Named(events=[timed_events(tmp_path)]),
+            "output": Named(gaps=at("dataset=mine/gaps.parquet"), gap_sessions=at("dataset=mine/gap_sessions.parquet")),
+            "params": SimpleNamespace(session_gap=1200, session_gaps=[900, 1200]),
+        },
+        "measure_tracks": {
+            "input": Named(gaps=[at("dataset=mine/gaps.parquet")]),
+            "output": Named(at("lengths.parquet")),
+            "params": SimpleNamespace(skip_rule={"min_support": 3}, session_gap=1200),
+        },
+        "make_lfm_skip_rules_table": {
+            "input": Named(gaps=[at("dataset=mine/gaps.parquet")], gap_sessions=[at("dataset=mine/gap_sessions.parquet")]),
+            "output": Named(**tables["lfm_skip_rules"]),
+            "params": SimpleNamespace(rules=config["lfm_skip_rules"]["rules"], registry={"mine": {}}),
         },
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
@@ -233,8 +270,10 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path, capfd):
             "extract_events",
             tmp_path,
             input=Named(raw=str(tmp_path / "log_mini.csv")),
-            output=Named(events=str(tmp_path / "events.parquet"), source=str(tmp_path / "source.json")),
-            params=SimpleNamespace(entry={"form": "mssd"}),
+            output=Named(
+                **{name: str(tmp_path / name) for name in ("source", "rejected")}, events=str(tmp_path / "events.parquet")
+            ),
+            params=SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
         )
     assert end.value.code == 1
     shown = capfd.readouterr().err.strip().splitlines()

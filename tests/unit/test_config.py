@@ -310,6 +310,20 @@ def test_an_incomplete_data_set_that_is_not_run_is_no_mistake():
     check_config(with_mine("columns") | {"datasets": ["mssd-sim"]}, SCHEMA)
 
 
+def test_a_share_that_is_kept_and_all_sessions_contradict_each_other():
+    config = with_mine(keep_share=0.1)
+    config["sessions"]["n_sessions"] = None
+    assert "registry.mine: keep_share" in mistake(config)
+    check_config(config | {"registry": config["registry"] | {"mine": MINE | {"keep_share": None}}}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("keep_share", 0), ("keep_share", 1.5), ("parts", 0), ("until", "June 2009"), ("until", "2009-6-1")]
+)
+def test_a_wrong_value_of_a_data_set_is_named(key, value):
+    assert f"registry.mine.{key}: " in mistake(with_mine(**{key: value}))
+
+
 # --- Raw files and shards
 
 

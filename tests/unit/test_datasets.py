@@ -8,12 +8,13 @@ import json
 import logging
 import tarfile
 import zipfile
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
 from skipwise.artifacts import read_artifact
-from skipwise.datasets import FORMS, extract_events, form_module
+from skipwise.datasets import FORMS, extract_events, form_module, read_plays, yambda
+from skipwise.datasets.ledger import Ledger
 from skipwise.datasets.rules import parse_rule
 from skipwise.errors import UserError
 
@@ -24,8 +25,8 @@ def write(path, content):
     return path
 
 
-def read(path, entry: dict) -> pl.DataFrame:
-    return form_module(entry["form"]).read_events(path, entry)
+def read(path, entry: dict, tolerance: float = 0.001) -> pl.DataFrame:
+    return pl.concat(read_plays(path, entry, Ledger(str(path), tolerance)))
 
 
 def mistake(path, entry: dict) -> str:
@@ -83,13 +84,13 @@ MSSD = {"form": "mssd"}
 MSSD_HEADER = (
     "session_id,session_position,track_id_clean,skip_1,skip_2,skip_3,hist_user_behavior_is_shuffle,hour_of_day,premium,"
 )
-MSSD_HEADER += "context_type\n"
+MSSD_HEADER += "context_type,session_length\n"
 MSSD_LOG = (
     MSSD_HEADER
-    + "0_aa,1,t_1,true,true,true,false,9,true,radio\n"
-    + "0_aa,2,t_2,False,True,True,True,9,False,catalog\n"
-    + "65_bb,1,t_1,0,0,1,1,23,0,charts\n"
-    + "65_bb,2,t_3,0,0,0,0,0,1,radio\n"
+    + "0_aa,1,t_1,true,true,true,false,9,true,radio,2\n"
+    + "0_aa,2,t_2,False,True,True,True,9,False,catalog,2\n"
+    + "65_bb,1,t_1,0,0,1,1,23,0,charts,2\n"
+    + "65_bb,2,t_3,0,0,0,0,0,1,radio,2\n"
 )
 MSSD_PLAYS = [
     ("0_aa", 1, "t_1", True, 0, 9, True, False, "radio"),
@@ -104,7 +105,7 @@ MEMBERS = [f"training_set/log_0_201807{day}_000000000000.csv" for day in (15, 16
 def mssd_log(first_day: int, sessions: int) -> str:
     """A log with two plays a session."""
     rows = [
-        f"{first_day}_{session:08x},{position},t_{session * 7919 % 9973},false,true,true,false,9,true,radio\n"
+        f"{first_day}_{session:08x},{position},t_{session * 7919 % 9973},false,true,true,false,9,true,radio,2\n"
         for session in range(sessions)
         for position in (1, 2)
     ]
@@ -155,7 +156,7 @@ def test_mssd_without_a_newline_at_the_end(tmp_path):
 
 
 def test_mssd_context_may_be_empty_and_the_day_missing(tmp_path):
-    text = MSSD_HEADER + "nonumber,1,t_1,0,0,0,,,,\n"
+    text = MSSD_HEADER + "nonumber,1,t_1,0,0,0,,,,,1\n"
     assert read(write(tmp_path / "log.csv", text), MSSD).rows() == [
         ("nonumber", 1, "t_1", False, None, None, None, None, None),
     ]
@@ -188,7 +189,7 @@ def test_mssd_counts_the_rows_that_break_the_nesting(tmp_path):
     text = changed(changed(MSSD_LOG, 4, 3, "1", ","), 5, 4, "1", ",")
     message = mistake(write(tmp_path / "log.csv", text), MSSD)
     assert "line 4" in message
-    assert "in 2 rows" in message
+    assert "2 of 4 rows" in message
 
 
 def test_mssd_wrong_cell_of_an_archive_names_the_member(tmp_path):
@@ -210,11 +211,13 @@ def test_mssd_missing_column(tmp_path, old, new, hint):
 
 
 def test_mssd_row_with_too_few_cells(tmp_path):
-    assert "line 6: column" in mistake(write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3\n"), MSSD)
+    message = mistake(write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3\n"), MSSD)
+    assert "line 6: 2 fields where 11 are expected" in message
 
 
 def test_mssd_row_with_too_many_cells(tmp_path):
-    mistake(write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3,t_3,0,0,0,0,0,1,radio,more\n"), MSSD)
+    message = mistake(write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3,t_3,0,0,0,0,0,1,radio,3,more\n"), MSSD)
+    assert "line 6: 12 fields where 11 are expected" in message
 
 
 ARCHIVE = tar_gz({name: mssd_log(day, 60) for day, name in enumerate(MEMBERS)})
@@ -270,7 +273,7 @@ def test_mssd_archive_with_a_damaged_byte_is_not_read_as_something_else(tmp_path
         ("log.csv.gz", gzip.compress(b""), "is empty"),
         ("log.csv.gz", gzip.compress(MSSD_LOG.encode())[:-9], "damaged or cut short"),
         ("log.csv.gz", MSSD_LOG, "damaged"),
-        ("log.csv", MSSD_LOG.encode() + b"0_cc,1,t_\xff,0,0,0,0,9,1,radio\n", "utf-8"),
+        ("log.csv", MSSD_LOG.encode() + b"0_cc,1,t_\xff,0,0,0,0,9,1,radio,1\n", "utf-8"),
         ("log.csv", MSSD_LOG.encode("utf-16"), "has no column 'session_id'"),
     ],
     ids=short,
@@ -289,9 +292,9 @@ LFM1K_LOG = (
     "user_000002\t2006-08-13T00:00:00Z\ta7f7df4a\tSigur Rós\tc3\tGlósóli\n"
 )
 LFM1K_PLAYS = [
-    ("user_000001", 3, 'Deep Dish\tFuck "Me" Pumps', datetime(2009, 5, 4, 23, 8, 57)),
-    ("user_000001", 2, '"Weird Al\tEat It', datetime(2009, 5, 4, 13, 54, 10)),
-    ("user_000002", 1, "Sigur Rós\tGlósóli", datetime(2006, 8, 13)),
+    ("user_000001", -1, 'Deep Dish\tFuck "Me" Pumps', datetime(2009, 5, 4, 23, 8, 57)),
+    ("user_000001", -2, '"Weird Al\tEat It', datetime(2009, 5, 4, 13, 54, 10)),
+    ("user_000002", -3, "Sigur Rós\tGlósóli", datetime(2006, 8, 13)),
 ]
 LFM2B = {"form": "lfm2b"}
 LFM2B_LOG = (
@@ -301,9 +304,9 @@ LFM2B_LOG = (
     "2\t53\t7\t2005-02-14 00:00:00\n"
 )
 LFM2B_PLAYS = [
-    ("31435", 1, "53", datetime(2019, 1, 21, 11, 22, 8)),
-    ("31435", 2, '"54', datetime(2019, 1, 21, 11, 22, 8)),
-    ("2", 3, "53", datetime(2005, 2, 14)),
+    ("31435", 2, "53", datetime(2019, 1, 21, 11, 22, 8)),
+    ("31435", 3, '"54', datetime(2019, 1, 21, 11, 22, 8)),
+    ("2", 4, "53", datetime(2005, 2, 14)),
 ]
 LASTFM_COLUMNS = ["session_key", "position", "track_key", "started_at"]
 
@@ -351,7 +354,7 @@ def test_lfm1k_wrong_cell(tmp_path, line, column, cell, expected):
     [
         (LFM1K_NAME, "", "is empty"),
         (LFM1K_NAME, "user\t2009-05-04T23:08:57Z\tartist\ttrack\n", "line 1: 4 fields where 6 are expected"),
-        (LFM1K_NAME, LFM1K_LOG + "user_000003\t2009-05-04T23:08:57Z\n", "line 4: column 'track' is empty"),
+        (LFM1K_NAME, LFM1K_LOG + "user_000003\t2009-05-04T23:08:57Z\n", "line 4: 2 fields where 6 are expected"),
         (LFM1K_NAME, LFM1K_LOG.encode().replace("ó".encode(), b"\xf3"), "utf-8"),
         ("lastfm-dataset-1K.tar.gz", tar_gz({"lastfm-dataset-1K/README.txt": "x"}), f"has no member {LFM1K_NAME}"),
         ("lastfm-dataset-1K.tar.gz", tar_gz({LFM1K_NAME: LFM1K_LOG * 500})[:-200], "damaged or cut short"),
@@ -753,6 +756,69 @@ def test_events_need_a_session_or_a_user(tmp_path):
         read(path, {**GIVEN, "columns": {"track": "song"}})
 
 
+# --- Yambda
+
+YAMBDA = {"form": "yambda", "skipped_when": "played_ratio_pct < 50"}
+
+
+def listens(path, **changed) -> object:
+    columns = {
+        "uid": pl.Series([10, 10, 20], dtype=pl.UInt32),
+        "timestamp": pl.Series([15929455, 15929460, 18111700], dtype=pl.UInt32),
+        "item_id": pl.Series([6928395, 6417612, 6928395], dtype=pl.UInt32),
+        "is_organic": pl.Series([1, 0, 1], dtype=pl.UInt8),
+        "played_ratio_pct": pl.Series([100, 49, 50], dtype=pl.UInt16),
+        "track_length_seconds": pl.Series([180, 200, 180], dtype=pl.UInt32),
+    }
+    pl.DataFrame({name: column for name, column in (columns | changed).items() if column is not None}).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("rows", [1, 2, 2**20])
+def test_yambda(tmp_path, monkeypatch, rows):
+    """However many rows are read at a time."""
+    monkeypatch.setattr(yambda, "_ROWS", rows)
+    frame = read(listens(tmp_path / "listens.parquet"), YAMBDA)
+    assert frame.columns == ["session_key", "position", "track_key", "skipped", "started_at", "is_organic"]
+    start = datetime(1970, 1, 1)
+    assert frame.rows() == [
+        ("10", 1, "6928395", False, start + timedelta(seconds=15929455), True),
+        ("10", 2, "6417612", True, start + timedelta(seconds=15929460), False),
+        ("20", 3, "6928395", False, start + timedelta(seconds=18111700), True),
+    ]
+
+
+def test_yambda_rule_is_a_parameter(tmp_path):
+    path = listens(tmp_path / "listens.parquet")
+    assert read(path, YAMBDA | {"skipped_when": "played_ratio_pct <= 50"})["skipped"].to_list() == [False, True, True]
+    assert read(path, YAMBDA | {"skipped_when": "track_length_seconds > 190"})["skipped"].to_list() == [False, True, False]
+
+
+def test_yambda_organic_plays_reach_the_events(tmp_path):
+    path = listens(tmp_path / "listens.parquet")
+    extract_events(path, tmp_path / "events", tmp_path / "source", entry=YAMBDA)
+    assert read_artifact("events", tmp_path / "events")["is_organic"].to_pylist() == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"item_id": None}, "no column 'item_id'"),
+        ({"played_ratio_pct": None}, "no column 'played_ratio_pct'"),
+        ({"uid": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: column 'uid' is empty"),
+        ({"timestamp": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: the time 'None'"),
+        ({"played_ratio_pct": pl.Series(["a", "1", "2"])}, "'a', which is not a number"),
+    ],
+)
+def test_yambda_file_that_is_something_else(tmp_path, changed, expected):
+    assert expected in mistake(listens(tmp_path / "listens.parquet", **changed), YAMBDA)
+
+
+@pytest.mark.parametrize("content", [b"", b"uid,item_id\n", b"PAR1" + bytes(100)])
+def test_yambda_file_that_is_no_parquet(tmp_path, content):
+    assert "is not a readable parquet file" in mistake(write(tmp_path / "listens.parquet", content), YAMBDA)
+
+
 # --- Rules, forms, and the artifact
 
 
@@ -784,7 +850,9 @@ def test_every_form_has_a_module(form):
 
 
 def test_unknown_form():
-    with pytest.raises(UserError, match=r"unknown raw form 'lfm3k'; the forms are mssd, lfm1k, lfm2b, movielens, events"):
+    with pytest.raises(
+        UserError, match=r"unknown raw form 'lfm3k'; the forms are mssd, lfm1k, lfm2b, yambda, movielens, events"
+    ):
         form_module("lfm3k")
 
 
@@ -792,7 +860,8 @@ def test_extract_writes_the_plays_in_order_and_where_they_come_from(tmp_path):
     path = write(tmp_path / "log.csv", MSSD_HEADER + "".join(MSSD_LOG.splitlines(keepends=True)[:0:-1]))
     extract_events(path, tmp_path / "events.parquet", tmp_path / "source.json", entry=MSSD)
     rows = read_artifact("events", tmp_path / "events.parquet").to_pylist()
-    assert [tuple(row[column] for column in MSSD_COLUMNS) for row in rows] == MSSD_PLAYS
+    # Sessions as they come in the file, each by position.
+    assert [tuple(row[column] for column in MSSD_COLUMNS) for row in rows] == MSSD_PLAYS[2:] + MSSD_PLAYS[:2]
     assert {row["started_at"] for row in rows} == {None}
     source = json.loads((tmp_path / "source.json").read_text())
     assert source["file"] == "log.csv"
@@ -819,5 +888,6 @@ def test_every_form_becomes_an_events_artifact(tmp_path, name, content, entry):
     frame = read(path, entry)
     columns = frame.columns
     found = [tuple(row[column] for column in columns) for row in rows]
-    assert found == sorted(frame.rows(), key=lambda row: row[:3])
-    assert all(row[column] is None for row in rows for column in row.keys() - set(columns))
+    assert found == frame.rows()
+    assert all(row[column] is None for row in rows for column in row.keys() - {"part", *columns})
+    assert {row["part"] for row in rows} == {0}

@@ -4,8 +4,10 @@ import contextlib
 import gzip
 import hashlib
 import http.server
+import io
 import random
 import re
+import tarfile
 import threading
 
 import pytest
@@ -98,6 +100,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _labels(self, start: int | None):
         """Says of a .gz file that gzip is its encoding, as some servers do; the file is what it sends."""
         self._send(200, gzip.compress(CONTENT, 1, mtime=0), Content_Encoding="x-gzip")
+
+    def _breaks_soon(self, start: int | None):
+        """Knows no ranges and breaks off before the others."""
+        self._send(200, CONTENT[:1000], len(CONTENT))
+
+    def _page(self, start: int | None):
+        """Says with status 200 that it does not have the file."""
+        self._send(200, b"<html>moved</html>")
 
     def _stalls(self, start: int | None):
         self.send_response(200)
@@ -289,6 +299,19 @@ def test_a_partial_download_that_is_too_long_is_never_taken(server, path, part, 
     assert path.read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("bad", ["missing", "broken", "breaks_soon", "page", "stalls"])
+def test_a_good_partial_download_is_never_thrown_away(server, path, part, bad):
+    """Whatever another address sends; the next call goes on from it."""
+    part.write_bytes(CONTENT[: 3 * MB])
+    failure(server, path, bad, timeout=0.3)
+    assert part.read_bytes() == CONTENT[: 3 * MB]
+    assert [file.name for file in path.parent.iterdir()] == [part.name]
+    retrieve(server, path, bad, "good", timeout=0.3)
+    assert path.read_bytes() == CONTENT
+    assert server.requests[-1] == ("good", f"bytes={3 * MB}-")
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
 def test_server_without_ranges_starts_again(server, path, part):
     failure(server, path, "drops_norange")
     size = part.stat().st_size
@@ -344,3 +367,32 @@ def test_wrong_checksum(tmp_path, checksums, expected):
     (tmp_path / "file").write_bytes(b"abc")
     found = wrong_checksum(tmp_path / "file", checksums)
     assert found is None if expected is None else found.startswith(expected)
+
+
+def archive_with(name: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+INNER = {"member": {"name": "plays.tsv", "md5": hashlib.md5(b"plays").hexdigest()}}
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (archive_with("folder/plays.tsv", b"plays"), None),
+        (archive_with("folder/plays.tsv", b"other"), f"md5 of plays.tsv in it is {hashlib.md5(b'other').hexdigest()}"),
+        (archive_with("folder/readme", b"plays"), "it has no member plays.tsv"),
+        (archive_with("folder/plays.tsv", b"plays")[:-9], "damaged or cut short"),
+        (b"<html>moved</html>" * 100, "damaged or cut short"),
+    ],
+    ids=["right", "another content", "another member", "cut short", "no archive"],
+)
+def test_checksum_of_a_member(tmp_path, content, expected):
+    (tmp_path / "file").write_bytes(content)
+    found = wrong_checksum(tmp_path / "file", INNER)
+    assert found is None if expected is None else expected in found

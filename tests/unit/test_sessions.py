@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import statistics
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -13,17 +14,28 @@ from hypothesis import strategies as st
 from skipwise.artifacts import read_artifact, read_json, write_artifact, write_json
 from skipwise.columns import ARTIFACTS, CONTEXT
 from skipwise.errors import UserError
-from skipwise.sessions import PARTS, SPLITS, Steps, label_and_sample_sessions, sample_sessions, split_sessions
+from skipwise.sessions import (
+    PARTS,
+    SPLITS,
+    Steps,
+    draw_sample,
+    label_and_sample_sessions,
+    label_plays,
+    split_sessions,
+)
 
 START = datetime(2020, 1, 1)
 TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {
     "gap": pa.float64(),
+    "length": pa.float64(),
+    "n": pa.int64(),
     "piece": pa.int32(),
     "session_id": pa.int64(),
     "track_id": pa.int64(),
     "n_plays": pa.int64(),
     "n_skips": pa.int64(),
 }
+KEYED = "session_key position track_key skipped"
 PLAY = ("session_key", "position", "track_key", "skipped", "started_at")
 LISTED = ("session_id", "position", "track_id", "skipped", "started_at", "day")
 
@@ -50,6 +62,15 @@ def rows(steps: Steps, table: str, columns: str) -> list[tuple]:
     """The rows of these columns of ``table``, sorted."""
     found = steps.connection.sql(f"select {', '.join(columns.split())} from {table}").fetchall()
     return sorted(found, key=lambda row: [(value is None, value) for value in row])
+
+
+def sample_plays(steps: Steps, *, sessions: dict, **rules) -> dict:
+    """Take ``plays`` to ``sampled`` and ``tracks``; returns the counts."""
+    counts = label_plays(steps, sessions=sessions, **rules)
+    steps.table("drawn", "draw", seed=str(sessions["sampling_seed"]))
+    draw_sample(steps, sessions=sessions)
+    steps.table("tracks", "count_tracks")
+    return counts | steps.row("count_sampled")
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -162,7 +183,7 @@ def test_both_ways_to_sessions_give_the_same_columns(steps):
     make(steps, "plays", PLAY, [("u", 1, "a", None, 0)])
     steps.table("one", "sessionise_given")
     steps.table("two", "sessionise_by_gap", session_gap=1200)
-    columns = [*ARTIFACTS["events"].schema.names, "gap"]
+    columns = [*PLAY, *(field.name for field in CONTEXT if field.name not in PLAY), "gap"]
     assert sorted(steps.connection.table("one").columns) == sorted(steps.connection.table("two").columns) == sorted(columns)
 
 
@@ -209,6 +230,15 @@ LENGTHS = {
 }
 
 
+def measure(steps: Steps, min_support: int) -> None:
+    """Lengths from the gaps of the table ``sessionised``."""
+    steps.connection.sql(
+        "create or replace temp table gaps as "
+        "select track_key, gap, count(*) as n from sessionised where gap is not null group by all"
+    )
+    steps.table("lengths", "measure_tracks", session_gap=None, min_support=min_support)
+
+
 @pytest.mark.parametrize("track", LENGTHS)
 def test_label_length_margin(steps, track):
     plays = [
@@ -217,11 +247,125 @@ def test_label_length_margin(steps, track):
         for i, (gap, _) in enumerate(cases)
     ]
     make(steps, "sessionised", (*PLAY, "gap"), plays)
-    steps.table("labelled", "label_length_margin", margin=30, min_support=3, default_length=180)
+    measure(steps, 3)
+    steps.table("labelled", "label_length_margin", margin=30, default_length=180)
     assert steps.rows("labelled") == len(plays)
     found = [row[2:] for row in rows(steps, "labelled", "session_key position track_key skipped") if row[2] == track]
     assert found == [(track, skipped) for _, skipped in LENGTHS[track]]
     assert "gap" not in steps.connection.table("labelled").columns
+
+
+def test_count_gaps_are_those_between_the_plays_of_a_listener(steps):
+    plays = [
+        ("u", 1, "a", None, 0),
+        ("u", 2, "b", None, 100),
+        ("u", 4, "a", None, 250),
+        ("u", 3, "b", None, 250),  # at one time by position: b before a
+        ("u", 5, "a", None, 350),
+        ("u", 6, "c", None, 9000),
+        ("v", 1, "a", None, 50),
+        ("v", 2, "c", None, 150),
+    ]
+    make(steps, "plays", PLAY, plays)
+    steps.table("gaps", "count_gaps", longest=3600)
+    # u: a-100-b-150-b-0-a-100-a-8650-c; v: a-100-c
+    assert rows(steps, "gaps", "track_key gap n") == [("a", 100.0, 3), ("b", 0.0, 1), ("b", 150.0, 1)]
+    steps.table("gaps", "count_gaps", longest=None)
+    assert rows(steps, "gaps", "track_key gap n")[1] == ("a", 8650.0, 1)
+
+
+def test_measure_tracks_takes_the_median_of_the_gaps_within_a_session(steps):
+    gaps = [
+        ("odd", 100.0, 1),
+        ("odd", 200.0, 1),
+        ("odd", 300.0, 1),
+        ("even", 100.0, 1),
+        ("even", 200.0, 1),
+        ("even", 250.0, 2),
+        ("even", 9999.0, 5),  # longer than the session gap
+        ("heavy", 10.0, 5),
+        ("heavy", 20.0, 4),
+        ("rare", 10.0, 2),
+        ("two files", 10.0, 1),
+        ("two files", 10.0, 1),
+        ("two files", 30.0, 1),
+    ]
+    make(steps, "gaps", ("track_key", "gap", "n"), gaps)
+    steps.table("lengths", "measure_tracks", session_gap=1200, min_support=3)
+    assert rows(steps, "lengths", "track_key length") == [
+        ("even", 225.0),
+        ("heavy", 10.0),
+        ("odd", 200.0),
+        ("two files", 10.0),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_measure_tracks_is_the_median(steps, seed):
+    chance = random.Random(seed)
+    values = [chance.choice([1.0, 2.5, 7.0, 100.0, 250.0]) for _ in range(chance.randrange(1, 12))]
+    make(steps, "gaps", ("track_key", "gap", "n"), [("t", value, 1) for value in values])
+    steps.table("lengths", "measure_tracks", session_gap=None, min_support=1)
+    assert rows(steps, "lengths", "length") == [(statistics.median(values),)]
+
+
+def test_count_session_gaps_is_what_sessionising_at_each_gap_gives(steps):
+    frame = pa.Table.from_pylist(user_events(), schema=ARTIFACTS["events"].schema)  # noqa: F841, the SQL reads it
+    steps.connection.sql("create or replace temp table plays as from frame")
+    gaps = [60.0, 1200.0, 5000.0]
+    steps.table("compared", "count_session_gaps", session_gaps=gaps, zero_gaps=7)
+    for gap in gaps:
+        steps.table("sessionised", "sessionise_by_gap", session_gap=gap)
+        expected = steps.connection.sql(
+            "select count(*), count_if(n > 5) from (select count(*) as n from sessionised group by session_key)"
+        ).fetchall()
+        found = steps.connection.sql(
+            f"select sessions, sessions_longer_than_5 from compared where session_gap = {gap}"
+        ).fetchall()
+        assert found == expected
+    assert rows(steps, "compared", "plays zero_gaps") == [(420, 7)] * 3
+
+
+def test_compare_skip_rules_by_hand(steps):
+    make(steps, "gaps", ("track_key", "gap", "n"), [("a", 20.0, 3), ("a", 160.0, 2), ("b", 140.0, 1), ("b", 1300.0, 9)])
+    make(steps, "lengths", ("track_key", "length"), [("a", 200.0)])
+    given = {"session_gap": 1200, "seconds": None, "margin": 30, "default_length": 180}
+    cases = [
+        ({}, 3 + 2 + 1),  # a below 170, b below 150
+        ({"margin": 40}, 3),  # a below 160, b below 140
+        ({"default_length": 0}, 3 + 2),
+        ({"seconds": 30}, 3),
+        ({"seconds": 150}, 3 + 1),
+        ({"seconds": 2000}, 3 + 2 + 1),  # 1300 is no gap of a session
+        ({"seconds": 2000, "session_gap": 3600}, 3 + 2 + 1 + 9),
+    ]
+    for changed, expected in cases:
+        assert steps.query("compare_skip_rules", **(given | changed)).fetchall() == [(expected,)], changed
+
+
+def test_invert_exchanges_skipped_and_listened(steps):
+    make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False)])
+    steps.table("inverted", "invert")
+    assert rows(steps, "inverted", "session_key position track_key skipped") == [("s", 1, "a", False), ("s", 2, "b", True)]
+
+
+def test_inverted_polarity_is_the_opposite_of_every_label(tmp_path):
+    """The same sessions, since all have at least one skip and one listened play."""
+    events, rules = FORMS["given"]
+    events = [event for event in events if event["skipped"] is not None]
+    found = {}
+    for polarity in ("right", "inverted"):
+        sessions = SESSIONS | {"n_sessions": None, "skip_polarity": polarity}
+        outputs = sample(tmp_path / polarity, {"e": events}, sessions=sessions, **rules)
+        keys = {row["session_id"]: row["session_key"] for row in read_artifact("keys", outputs["keys"]).to_pylist()}
+        found[polarity] = {
+            (keys[row["session_id"]], row["position"]): row["skipped"]
+            for row in read_artifact("sessions", outputs["sessions"]).to_pylist()
+        }
+        assert read_json(outputs["stats"])["rules"]["skip_polarity"] == polarity
+    both = found["right"].keys() & found["inverted"].keys()
+    assert len(both) > 100
+    assert all(found["right"][key] != found["inverted"][key] for key in both)
 
 
 def test_label_length_margin_parameters(steps):
@@ -229,7 +373,8 @@ def test_label_length_margin_parameters(steps):
     make(steps, "sessionised", (*PLAY, "gap"), [(f"s{i}", 1, track, None, None, gap) for i, (track, gap) in enumerate(cases)])
     labels = {}
     for margin, support, default in ((0, 2, 91), (0, 3, 91), (19, 2, 109), (21, 2, 111), (-30, 2, 0)):
-        steps.table("labelled", "label_length_margin", margin=margin, min_support=support, default_length=default)
+        measure(steps, support)
+        steps.table("labelled", "label_length_margin", margin=margin, default_length=default)
         labels[margin, support, default] = [row[1] for row in rows(steps, "labelled", "session_key skipped")]
     assert labels == {
         (0, 2, 91): [True, False, True],  # x: length 120; y: 91
@@ -241,8 +386,6 @@ def test_label_length_margin_parameters(steps):
 
 
 # --- Cut, filter, sample, count
-
-KEYED = "session_key position track_key skipped"
 
 
 def test_cut(steps):
@@ -286,7 +429,7 @@ def test_sessions_are_cut_before_they_are_filtered(steps):
     plays += [("each", i, "t", i % 3 == 0, None) for i in range(1, 7)]  # a skip in either piece
     make(steps, "plays", PLAY, plays)
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
-    counts = sample_sessions(steps, skip_rule={"name": "given"}, session_gap=None, sessions=settings)
+    counts = sample_plays(steps, skip_rule={"name": "given"}, session_gap=None, sessions=settings)
     assert rows(steps, "sampled", "session_key piece n_plays n_skips") == [
         ("each", 0, 3, 1),
         ("each", 1, 3, 1),
@@ -301,7 +444,7 @@ def test_sessions_are_labelled_before_they_are_cut(steps):
     """The last play of a piece has a next play, in the next piece; only the last of the session is unknown."""
     make(steps, "plays", PLAY, [("u", i, f"t{i}", None, 10 * i) for i in range(1, 7)])
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
-    sample_sessions(steps, skip_rule={"name": "gap_below", "seconds": 30}, session_gap=1200, sessions=settings)
+    sample_plays(steps, skip_rule={"name": "gap_below", "seconds": 30}, session_gap=1200, sessions=settings)
     assert [row[2] for row in rows(steps, "pieces", "piece position skipped")] == [True, True, True, True, True, False]
 
 
@@ -316,7 +459,8 @@ def draw(seed: int, session_key: str, piece: int) -> int:
 def test_sample_is_the_smallest_hashes_of_the_key(steps, n_sessions, seed):
     eligible = [(f"s{i}", piece, 6 + i, 1) for i in range(5) for piece in (0, 1)]
     make(steps, "eligible", "session_key piece n_plays n_skips", eligible)
-    steps.table("sampled", "sample", n_sessions=n_sessions, seed=str(seed))
+    steps.table("drawn", "draw", seed=str(seed))
+    steps.table("sampled", "sample", n_sessions=n_sessions)
     expected = sorted(eligible, key=lambda row: draw(seed, row[0], row[1]))[:n_sessions]
     assert rows(steps, "sampled", "session_id session_key piece n_plays n_skips") == [
         (i, *row) for i, row in enumerate(expected, start=1)
@@ -361,7 +505,7 @@ def test_context_comes_along(steps):
     context = {"day": 3, "hour": 23, "premium": True, "shuffle": False, "context_type": "radio"}
     make(steps, "plays", (*PLAY, *context), [("s", i, f"t{i}", i == 1, None, *context.values()) for i in (1, 2)])
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
-    sample_sessions(steps, skip_rule={"name": "given"}, session_gap=None, sessions=settings)
+    sample_plays(steps, skip_rule={"name": "given"}, session_gap=None, sessions=settings)
     for row in steps.query("select_sessions").to_arrow_table().to_pylist():
         assert {name: row[name] for name in context} == context
 
@@ -375,17 +519,21 @@ def test_count_steps(steps):
     steps.table("pieces", "cut", max_length=3)
     eligible = [("a", 0, 3, 1), ("a", 1, 3, 2), ("b", 0, 3, 1), ("z", 0, 9, 5)]
     make(steps, "eligible", "session_key piece n_plays n_skips", eligible)
-    sampled = [(i, *row) for i, row in enumerate(eligible[:3], start=1)]
-    make(steps, "sampled", "session_id session_key piece n_plays n_skips", [*sampled, (4, "q", 0, 7, 4)])
-    found = steps.query("count_steps")
-    assert dict(zip(found.columns, found.fetchall()[0], strict=True)) == {
+    assert steps.row("count_steps") == {
         "plays_sessionised": 12,
         "sessions_formed": 3,
         "sessions_longer_than_5": 1,
         "plays_without_given_label": 2,
-        "skip_share_before_filter": pytest.approx(1 / 12),
+        "plays_skipped": 1,
         "pieces_cut": 2 + 2 + 1,
         "sessions_eligible": 4,
+    }
+
+
+def test_count_sampled(steps):
+    sampled = [(1, "a", 0, 3, 1), (2, "a", 1, 3, 2), (3, "b", 0, 3, 1), (4, "q", 0, 7, 4)]
+    make(steps, "sampled", "session_id session_key piece n_plays n_skips", sampled)
+    assert steps.row("count_sampled") == {
         "sessions": 4,
         "plays": 16,
         "skip_share": pytest.approx(8 / 16),
@@ -428,6 +576,7 @@ def user_events(n_users: int = 6, n_plays: int = 70) -> list[dict]:
             rows.append(
                 dict.fromkeys(ARTIFACTS["events"].schema.names)
                 | {
+                    "part": 0,
                     "session_key": f"u{user}",
                     "position": position,
                     "track_key": f"t{min(chance.randrange(15), chance.randrange(15))}",
@@ -442,6 +591,7 @@ def given_events(n_sessions: int = 40) -> list[dict]:
     return [
         dict.fromkeys(ARTIFACTS["events"].schema.names)
         | {
+            "part": 0,
             "session_key": f"{session % 5}_{session}",
             "position": position,
             "track_key": f"t{min(chance.randrange(30), chance.randrange(30))}",

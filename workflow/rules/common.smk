@@ -78,8 +78,10 @@ def file_entry(wildcards):
 
 
 def checksums(wildcards):
-    """The checksums that the registry has for a file."""
-    return {name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256")}
+    """The checksums that the registry has for a file and for a member of it."""
+    return {
+        name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256", "member")
+    }
 
 
 def registry_entry(*keys):
@@ -93,13 +95,63 @@ def registry_entry(*keys):
 
 
 def registry_value(key):
-    """A params function: one value of the data set's registry entry."""
-    return lambda wildcards: config["registry"][wildcards.dataset][key]
+    """A params function: one value of the data set's registry entry, None where it is not there."""
+    return lambda wildcards: config["registry"][wildcards.dataset].get(key)
 
 
 def shards(pattern):
     """An input function: one path for each shard of the data set."""
     return lambda wildcards: expand(pattern, dataset=wildcards.dataset, shard=SHARDS[wildcards.dataset])
+
+
+def parts(pattern):
+    """An input function: one path for each part of the data set."""
+
+    def paths(wildcards):
+        count = config["registry"][wildcards.dataset].get("parts", 1)
+        return expand(pattern, dataset=wildcards.dataset, part=range(count))
+
+    return paths
+
+
+def parts_of(datasets, pattern):
+    """One path for each part of these data sets."""
+    return [
+        path
+        for dataset in datasets
+        for path in expand(pattern, dataset=dataset, part=range(config["registry"][dataset].get("parts", 1)))
+    ]
+
+
+def lengths(wildcards):
+    """The lengths of tracks, where the skip rule of the data set needs them."""
+    needed = config["registry"][wildcards.dataset]["skip_rule"]["name"] == "length_margin"
+    return f"<results>/lengths/dataset={wildcards.dataset}/lengths.parquet" if needed else []
+
+
+def derived():
+    """Names of the data sets of this run whose skips are told from time."""
+    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name])]
+
+
+def tables():
+    """The tables of this run; rules that derive skips are compared where there is a data set that needs one."""
+    return [*TABLES, *(["lfm_skip_rules"] if derived() else [])]
+
+
+def raw_entry(wildcards):
+    """What reading a raw file depends on: a changed sample size does not concern it."""
+    entry = registry_entry("form", "columns", "time_unit", "skipped_when", "until", "parts")(wildcards)
+    share = config["registry"][wildcards.dataset].get("keep_share")
+    if share is not None:
+        sessions = config["sessions"]
+        keep = {
+            "share": share,
+            "sampling_seed": sessions["sampling_seed"],
+            "max_length": sessions["max_length"],
+        }
+        entry["keep"] = keep
+    return entry
 
 
 def raw_file(wildcards):

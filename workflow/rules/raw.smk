@@ -58,12 +58,13 @@ rule retrieve_raw:
 
 
 rule extract_events:
-    """Read one raw file: one row a play, as the raw data has it."""
+    """Read one raw file as a stream: one row a play, as the raw data has it."""
     input:
         raw=raw_file,
-        code=code("datasets/*.py"),
+        code=code("datasets/*.py", "draws.py"),
     output:
         events="<results>/events/dataset={dataset}/shard={shard}/events.parquet",
+        rejected="<results>/events/dataset={dataset}/shard={shard}/rejected.parquet",
         source="<results>/events/dataset={dataset}/shard={shard}/source.json",
     log:
         "<logs>/extract_events/dataset={dataset}/shard={shard}.log",
@@ -71,12 +72,13 @@ rule extract_events:
         "<benchmarks>/extract_events/dataset={dataset}/shard={shard}.jsonl"
     conda:
         "../../envs/skipwise.yaml"
-    threads: 1
+    threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="4GB",
-        runtime=120,
+        mem="2GB",
+        runtime=240,
     params:
-        entry=registry_entry("form", "columns", "time_unit", "skipped_when"),
+        entry=raw_entry,
+        tolerance=lookup(dpath="raw/tolerance", within=config),
     message:
         "Reading {input.raw}"
     script:

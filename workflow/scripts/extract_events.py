@@ -1,7 +1,19 @@
 """Adapter of the rule extract_events."""
 
+import os
+
+# Polars reads it when it is imported.
+os.environ.setdefault("POLARS_MAX_THREADS", str(snakemake.threads))
+
 from skipwise.datasets import extract_events
 from skipwise.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    extract_events(snakemake.input.raw, snakemake.output.events, snakemake.output.source, entry=snakemake.params.entry)
+    extract_events(
+        snakemake.input.raw,
+        snakemake.output.events,
+        snakemake.output.source,
+        snakemake.output.rejected,
+        entry=snakemake.params.entry,
+        tolerance=snakemake.params.tolerance,
+    )

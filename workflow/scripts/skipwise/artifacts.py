@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -44,6 +44,20 @@ def write_artifact(table: pa.Table, artifact: str | Artifact, path: str | Path) 
         table = table.sort_by([(name, "ascending") for name in order])
     with whole_file(path) as partial:
         pq.write_table(table, partial, compression="zstd")
+
+
+def write_batches(batches: Iterable[pa.RecordBatch], artifact: str, path: str | Path) -> int:
+    """Write an artifact batch by batch, never holding the whole; returns the number of rows.
+
+    The rows must come in the artifact's total order.  Raises ValueError as :func:`write_artifact` does.
+    """
+    schema, rows = ARTIFACTS[artifact].schema, 0
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for batch in batches:
+            table = pa.table(batch).select(schema.names).cast(schema)
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
 
 
 def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:

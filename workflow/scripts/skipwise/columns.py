@@ -37,6 +37,7 @@ CONTEXT = (
     pa.field("premium", pa.bool_()),
     pa.field("shuffle", pa.bool_()),
     pa.field("context_type", pa.string()),
+    pa.field("is_organic", pa.bool_()),
 )
 
 _SPLIT = Artifact(
@@ -73,18 +74,63 @@ def _comparison(*keys: pa.Field) -> Artifact:
 
 
 ARTIFACTS: dict[str, Artifact] = {
-    # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user.
+    # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user;
+    # positions order its plays.  part is a hash of the session_key: a job reads the row groups of one part of all shards.
+    # Rows are in the order of the raw file, part by part: sorting them would take a memory that grows with the file.
     "events": Artifact(
         pa.schema(
             [
+                _required("part", pa.int16()),
                 _required("session_key", pa.string()),
-                _required("position", pa.int32()),
+                _required("position", pa.int64()),
                 _required("track_key", pa.string()),
                 pa.field("skipped", pa.bool_()),
                 *CONTEXT,
             ]
         ),
-        ("session_key", "position", "track_key"),
+        (),
+    ),
+    # One row a row of a raw file that was set apart.
+    "rejected": Artifact(
+        pa.schema([_required("file", pa.string()), _required("line", pa.int64()), _required("reason", pa.string())]),
+        ("file", "line"),
+    ),
+    # One row a track and gap: how often the next play of a listener started so many seconds after this track did.
+    "gaps": Artifact(
+        pa.schema([_required("track_key", pa.string()), _required("gap", pa.float64()), _required("n", pa.int64())]),
+        ("track_key", "gap"),
+    ),
+    # One row a session gap that lfm_skip_rules compares.
+    "gap_sessions": Artifact(
+        pa.schema(
+            [
+                _required("session_gap", pa.float64()),
+                _required("plays", pa.int64()),
+                _required("zero_gaps", pa.int64()),
+                _required("sessions", pa.int64()),
+                _required("sessions_longer_than_5", pa.int64()),
+            ]
+        ),
+        ("session_gap",),
+    ),
+    # One row a track with enough plays: its length in seconds, as the gaps after it tell.
+    "lengths": Artifact(pa.schema([_required("track_key", pa.string()), _required("length", pa.float64())]), ("track_key",)),
+    # One row a play of a session that may be sampled; draw is the seeded hash that decides.
+    "labelled": Artifact(
+        pa.schema(
+            [
+                _required("draw", pa.uint64()),
+                _required("session_key", pa.string()),
+                _required("piece", pa.int32()),
+                _required("position", pa.int16()),
+                _required("track_key", pa.string()),
+                _required("skipped", pa.bool_()),
+                _required("n_plays", pa.int16()),
+                _required("n_skips", pa.int16()),
+                *CONTEXT,
+            ]
+        ),
+        ("draw", "session_key", "piece", "position"),
     ),
     # One row a play of a kept session.
     "sessions": Artifact(
@@ -249,6 +295,24 @@ ARTIFACTS: dict[str, Artifact] = {
                 pa.field("sessions", pa.int64()),
                 pa.field("seeds", pa.string()),
                 _required("note", pa.string()),
+            ]
+        ),
+        (),
+    ),
+    # One row a data set, skip rule and session gap.  check_* are the counts of the authors' notebook, where there are.
+    "lfm_skip_rules": Artifact(
+        pa.schema(
+            [
+                _required("dataset", pa.string()),
+                _required("data", pa.string()),
+                _required("skip_rule", pa.string()),
+                _required("session_gap_minutes", pa.float64()),
+                _required("sessions", pa.int64()),
+                _required("sessions_longer_than_5", pa.int64()),
+                _required("skip_share", pa.float64()),
+                _required("zero_gaps", pa.int64()),
+                pa.field("check_sessions", pa.int64()),
+                pa.field("check_sessions_longer_than_5", pa.int64()),
             ]
         ),
         (),

@@ -42,9 +42,15 @@ def check_config(config: dict, schema: dict) -> None:
         if low >= high:
             raise UserError(f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}")
     for name in config["datasets"]:
-        lack = _lack(config["registry"][name])
+        entry = config["registry"][name]
+        lack = _lack(entry)
         if lack:
             raise UserError(f"configuration, registry.{name}: {lack}")
+        if entry.get("keep_share") is not None and lengths.get("n_sessions", 1) is None:
+            raise UserError(
+                f"configuration, registry.{name}: keep_share lets a share of the sessions through, and sessions.n_sessions: "
+                "null takes all; give a number of sessions, or set keep_share: null"
+            )
 
 
 def _lack(entry: dict) -> str | None:
@@ -55,13 +61,23 @@ def _lack(entry: dict) -> str | None:
         if not entry["columns"].keys() & {"session", "user"}:
             return "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)"
     derived = entry["form"] == "events" and entry["skip_rule"]["name"] != "given"
-    if entry["form"] in ("events", "movielens") and "skipped_when" not in entry and not derived:
+    if entry["form"] in ("events", "movielens", "yambda") and "skipped_when" not in entry and not derived:
         return "give `skipped_when`, or for events a skip_rule that derives skips from time"
     if not entry.keys() & {"files", "paths"}:
         return "give `paths`, or `files` to download"
     if "paths" not in entry and "simulation" not in entry and not all("urls" in file for file in entry["files"]):
         return "files need `urls`; for files that are already here give `paths`"
     return None
+
+
+def derives_skips(entry: dict) -> bool:
+    """Whether the skips of a data set are told from the times of its plays."""
+    return entry["skip_rule"]["name"] != "given"
+
+
+def rule_words(rule: dict) -> str:
+    """A skip rule in words: its name and its parameters."""
+    return " ".join([rule["name"], *(f"{name}={value}" for name, value in rule.items() if name != "name")])
 
 
 def _explain(error) -> str:

@@ -1,17 +1,19 @@
 """Anything a user has: a CSV, TSV or parquet file whose column names the configuration gives."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from skipwise.datasets.ledger import Ledger
 from skipwise.datasets.rules import parse_rule, skip_labels
 from skipwise.datasets.tabular import Layout, check_columns, read_delimited
 from skipwise.datasets.times import times
 from skipwise.errors import UserError
 
 
-def read_events(path: Path, entry: dict) -> pl.DataFrame:
-    """Read a table of plays.
+def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """Read a table of plays, at once.
 
     ``entry["columns"]`` names the columns: ``track``, and ``session`` (sessions as given) or ``user`` and ``time``
     (sessions from gaps).  ``time`` is ISO text, a parquet timestamp, or unix seconds or milliseconds (``time_unit``).
@@ -40,7 +42,8 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
         plays = plays.with_columns(skipped=skip_labels(frame, rule, str(path), header=path.suffix != ".parquet"))
     if "time" in columns:
         plays = plays.with_columns(started_at=times(frame[columns["time"]], entry.get("time_unit", "s"), str(path)))
-    return plays
+    ledger.read(plays.height)
+    yield plays
 
 
 def _read(path: Path, wanted: list[str]) -> pl.DataFrame:

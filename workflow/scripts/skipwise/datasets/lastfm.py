@@ -1,21 +1,24 @@
 """Last.fm listening logs: LFM-1K (one tsv in a tar.gz) and LFM-2B (a bz2 tsv of ids).  Skips are derived later."""
 
-import bz2
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.archives import damaged, tar_members
-from skipwise.datasets.tabular import Layout, read_delimited
+from skipwise.datasets.archives import Block, opened, prefetched, tar_members, text_blocks
+from skipwise.datasets.ledger import Ledger
+from skipwise.datasets.tabular import Layout, parse_block
+from skipwise.datasets.times import LATEST
 from skipwise.errors import UserError
 
 LFM1K_MEMBER = "userid-timestamp-artid-artname-traid-traname.tsv"
+_TIME = "%Y-%m-%d %H:%M:%S"
 
+_LFM1K_NAMES = b"user\ttimestamp\tartist_mbid\tartist\ttrack_mbid\ttrack"
 # Names hold bare quotes, so quoting is off in both.
 _LFM1K = Layout(
-    columns=dict.fromkeys(("user", "timestamp", "artist_mbid", "artist", "track_mbid", "track"), pl.String),
+    columns=dict.fromkeys(("user", "timestamp", "artist", "track"), pl.String),
     separator="\t",
-    header=False,
     quote=None,
     required=frozenset({"user", "timestamp", "track"}),
 )
@@ -27,53 +30,62 @@ _LFM2B = Layout(
 )
 
 
-def read_events(path: Path, entry: dict) -> pl.DataFrame:
-    """Read one file of the form that ``entry`` names; ``session_key`` is the user, ``skipped`` stays null.
+def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """Read one file of the form that ``entry`` names, some plays at a time.
 
-    A track of LFM-1K is artist name and track name together (the authors' code takes the track name alone).
+    ``session_key`` is the user, ``skipped`` stays null.  A track of LFM-1K is artist name and track name together (the
+    authors' code takes the track name alone).  Its file is newest first: lines are counted downwards, so that positions
+    ascend in time.  Rows that do not fit are set apart.
     """
-    return _read_lfm1k(path) if entry["form"] == "lfm1k" else _read_lfm2b(path)
+    lfm1k = entry["form"] == "lfm1k"
+    layout = _LFM1K if lfm1k else _LFM2B
+    for block in prefetched(_lfm1k_blocks(path) if lfm1k else _blocks(path)):
+        rows, wrong = parse_block(block, layout)
+        ledger.read(rows.height + wrong.height)
+        ledger.reject(block.name, wrong)
+        rows = _timed(rows, block.name, ledger)
+        if lfm1k:
+            track = pl.concat_str(pl.col("artist").fill_null(""), pl.col("track"), separator="\t")
+            yield rows.select(session_key="user", position=-pl.col("line"), track_key=track, started_at="started_at")
+        else:
+            yield rows.select(session_key="user_id", position="line", track_key="track_id", started_at="started_at")
 
 
-def _read_lfm1k(path: Path) -> pl.DataFrame:
-    if path.name.endswith((".tar.gz", ".tgz")):
-        members = list(tar_members(path, lambda name: name.rsplit("/", 1)[-1] == LFM1K_MEMBER))
-        if not members:
-            raise UserError(f"{path} has no member {LFM1K_MEMBER}; this is not the LFM-1K archive")
-        raw = members[0][1]
-    else:
-        raw = path.read_bytes()
-    frame = read_delimited(raw, _LFM1K, str(path))
-    return _plays(
-        frame.with_columns(track_key=pl.concat_str([pl.col("artist").fill_null(""), pl.col("track")], separator="\t")),
-        user="user",
-        # The file is newest first: count lines from the end so that positions ascend in time.
-        position=pl.len() - pl.int_range(pl.len()),
-        name=str(path),
-        first_line=1,
+def _blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
+    with opened(path) as read:
+        yield from text_blocks(read, str(path), names=names)
+
+
+def _lfm1k_blocks(path: Path) -> Iterator[Block]:
+    if not path.name.endswith((".tar.gz", ".tgz")):
+        yield from _blocks(path, _LFM1K_NAMES)
+        return
+    found = False
+    for _, read in tar_members(path, lambda name: name.rsplit("/", 1)[-1] == LFM1K_MEMBER):
+        if found:
+            raise UserError(f"{path} has two members {LFM1K_MEMBER}; this is not the LFM-1K archive")
+        found = True
+        yield from text_blocks(read, str(path), names=_LFM1K_NAMES)
+    if not found:
+        raise UserError(f"{path} has no member {LFM1K_MEMBER}; this is not the LFM-1K archive")
+
+
+def _timed(rows: pl.DataFrame, name: str, ledger: Ledger) -> pl.DataFrame:
+    """The rows with ``started_at``; those whose time is neither text like 2009-05-04 23:08:57 nor unix seconds go apart."""
+    rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
+    wrong = pl.col("started_at").is_null()
+    reason = pl.format(
+        "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor unix seconds", "timestamp"
     )
+    ledger.reject(name, rows.filter(wrong).select("line", reason=reason))
+    return rows.filter(~wrong)
 
 
-def _read_lfm2b(path: Path) -> pl.DataFrame:
-    try:
-        raw = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
-    except (OSError, ValueError, EOFError) as error:
-        raise damaged(path, error) from error
-    frame = read_delimited(raw, _LFM2B, str(path)).rename({"track_id": "track_key"})
-    return _plays(frame, user="user_id", position=pl.int_range(pl.len()) + 1, name=str(path), first_line=2)
-
-
-def _plays(frame: pl.DataFrame, *, user: str, position: pl.Expr, name: str, first_line: int) -> pl.DataFrame:
-    started_at = (
-        frame["timestamp"]
-        .str.replace("T", " ")
-        .str.strip_suffix("Z")
-        .str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="ms", strict=False)
-    )
-    if started_at.null_count():
-        row = started_at.is_null().arg_max()
-        raise UserError(
-            f"{name}, line {row + first_line}: column 'timestamp' holds '{frame['timestamp'][row]}', which is not a "
-            "time like 2009-05-04 23:08:57; mend or remove this row"
-        )
-    return frame.select(session_key=user, position=position.cast(pl.Int32), track_key="track_key", started_at=started_at)
+def listening_times(text: pl.Series) -> pl.Series:
+    """Times in milliseconds from text like 2009-05-04T23:08:57Z, the same with a space, or unix seconds; else null."""
+    found = text.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(_TIME, time_unit="ms", strict=False)
+    if not found.null_count():
+        return found
+    seconds = text.str.strip_chars().cast(pl.Int64, strict=False)
+    seconds = pl.select(pl.when(seconds.is_between(0, LATEST)).then(seconds)).to_series()
+    return pl.select(pl.coalesce(found, pl.from_epoch(seconds * 1000, time_unit="ms"))).to_series()

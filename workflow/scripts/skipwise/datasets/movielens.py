@@ -2,10 +2,12 @@
 
 import zipfile
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
+from skipwise.datasets.ledger import Ledger
 from skipwise.datasets.rules import parse_rule, skip_labels
 from skipwise.datasets.tabular import Layout, check_columns, read_delimited
 from skipwise.datasets.times import unix_times
@@ -16,8 +18,8 @@ _COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rating": pl.Float64, "t
 _RECBOLE = {"user_id:token": "user_id", "item_id:token": "item_id", "rating:float": "rating", "timestamp:float": "timestamp"}
 
 
-def read_events(path: Path, entry: dict) -> pl.DataFrame:
-    """Read the published zip, its ``u.data``, or the same ratings as RecBole's ``ml-100k.inter``.
+def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """Read, at once, the published zip, its ``u.data``, or the same ratings as RecBole's ``ml-100k.inter``.
 
     Ratings of one second stay in the order of the file, which is shuffled, so that no order is read into them.
     """
@@ -27,7 +29,8 @@ def read_events(path: Path, entry: dict) -> pl.DataFrame:
     columns = {name: _COLUMNS[of] for name, of in _RECBOLE.items()} if header else _COLUMNS
     layout = Layout(columns, "\t", header=header, quote=None, required=frozenset(columns))
     frame = read_delimited(raw, layout, str(path)).rename(_RECBOLE if header else {})
-    return frame.select(
+    ledger.read(frame.height)
+    yield frame.select(
         session_key="user_id",
         position=(pl.int_range(pl.len()) + 1).cast(pl.Int32),
         track_key="item_id",

@@ -231,8 +231,8 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     _write_tar_gz(members, path)
 
 
-def _scrobbles(plays: Plays, listeners: Listeners, rng: np.random.Generator) -> pl.DataFrame:
-    """user, track, unix second of the plays that Last.fm would have stored, oldest first within a user."""
+def scrobbles(plays: Plays, listeners: Listeners, rng: np.random.Generator) -> pl.DataFrame:
+    """user, track, unix second and true skip of the plays that Last.fm would have stored, oldest first within a user."""
     length = np.clip(rng.lognormal(np.log(215), 0.3, listeners.tracks), 60, 900)
     session, position = plays.rows()
     track, skip = plays.track[session, position], plays.skipped[session, position]
@@ -247,7 +247,7 @@ def _scrobbles(plays: Plays, listeners: Listeners, rng: np.random.Generator) -> 
     )
     start = 1_136_073_600 + rng.integers(0, 86_400 * 300, listeners.users)
     second = start[user] + elapsed.to_series().to_numpy().astype(np.int64)
-    frame = pl.DataFrame({"user": user, "track": track, "second": second}).filter(~pl.Series(early))
+    frame = pl.DataFrame({"user": user, "track": track, "second": second, "skipped": skip}).filter(~pl.Series(early))
     batch = pl.Series(rng.random(frame.height) < listeners.batch_scrobble_share)
     return frame.with_columns(
         second=pl.when(batch).then(pl.col("second").shift(1).over("user")).otherwise(None).fill_null(pl.col("second"))
@@ -262,9 +262,9 @@ def _write_lfm1k(plays: Plays, listeners: Listeners, rng: np.random.Generator, p
     artist_id = pl.Series(["" if rng.random() < 0.03 else u for u in _uuids(rng, n_artists)])
     name = pl.Series([f'Song {i} (12" mix)' if i % 23 == 0 else f"Song {i}" for i in range(listeners.tracks)])
     track_id = pl.Series(["" if rng.random() < 0.11 else u for u in _uuids(rng, listeners.tracks)])
-    scrobbles = _scrobbles(plays, listeners, rng).reverse().sort("user", maintain_order=True)
-    track = scrobbles["track"].to_numpy()
-    lines = scrobbles.select(
+    stored = scrobbles(plays, listeners, rng).reverse().sort("user", maintain_order=True)
+    track = stored["track"].to_numpy()
+    lines = stored.select(
         user=pl.format("user_{}", (pl.col("user") + 1).cast(pl.String).str.zfill(6)),
         time=pl.from_epoch("second").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         artist_id=artist_id.gather(artist_of[track]),
@@ -279,11 +279,11 @@ def _write_lfm1k(plays: Plays, listeners: Listeners, rng: np.random.Generator, p
 def _write_lfm2b(plays: Plays, listeners: Listeners, rng: np.random.Generator, path: Path) -> None:
     """The bz2 tsv of user, track, album and time, oldest first within a user."""
     album = rng.integers(0, max(1, listeners.tracks // 4), listeners.tracks)
-    scrobbles = _scrobbles(plays, listeners, rng)
-    lines = scrobbles.select(
+    stored = scrobbles(plays, listeners, rng)
+    lines = stored.select(
         user_id="user",
         track_id="track",
-        album_id=pl.Series(album[scrobbles["track"].to_numpy()]),
+        album_id=pl.Series(album[stored["track"].to_numpy()]),
         timestamp=pl.from_epoch("second").dt.strftime("%Y-%m-%d %H:%M:%S"),
     )
     path.write_bytes(bz2.compress(lines.write_csv(separator="\t").encode()))

@@ -1,5 +1,6 @@
 """Reading delimited text with one clear error for whatever is wrong with it."""
 
+import csv
 import difflib
 import io
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.datasets.archives import DAMAGE, damaged, decompressed
+from skipwise.datasets.archives import DAMAGE, Block, count_byte, damaged, decompressed
 from skipwise.errors import UserError
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
@@ -65,6 +66,118 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
     return convert(text.select(list(layout.columns)), layout, name)
 
 
+def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a block that are right, as ``line`` and the wanted columns, and the others as ``line`` and ``reason``.
+
+    The fast parser is believed where it read every cell and no row can have a cell too many or too few; any block in
+    which something is not as it should be goes line by line.  Raises UserError where a wanted column is missing.
+    """
+    names = block.text[: block.text.index(b"\n")].decode("utf-8", "replace").rstrip("\r")
+    present = [name.strip().strip('"') for name in names.split(layout.separator)]
+    check_columns(present, layout.columns, block.name)
+    twice = [column for column in layout.columns if present.count(column) > 1]
+    if twice:
+        raise UserError(f"{block.name} has the column '{twice[0]}' twice; take one of them out")
+    frame = _parse_fast(block.text, present, layout)
+    if frame is None:
+        return _parse_lines(block, present, layout)
+    line = pl.int_range(block.first_line, block.first_line + frame.height, dtype=pl.Int64, eager=True).alias("line")
+    return frame.select(line, *layout.columns), pl.DataFrame(schema=_REJECTED)
+
+
+_REJECTED = {"line": pl.Int64, "reason": pl.String}
+
+
+def _parse_fast(text: bytes, present: list[str], layout: Layout) -> pl.DataFrame | None:
+    """The wanted columns, or None where the block needs a closer look."""
+    last = present[-1]
+    if b"\r" in text or (layout.quote and layout.quote.encode() in text) or present.count(last) > 1:
+        return None
+    types = {column: layout.columns.get(column, pl.String) for column in (*layout.columns, last)}
+    try:
+        frame = pl.read_csv(text, separator=layout.separator, quote_char=None, columns=list(types), schema_overrides=types)
+    except pl.exceptions.PolarsError:
+        return None
+    # A row with too few cells has none in the last column; without such a row, none can have too many.
+    if any(frame[column].null_count() for column in layout.required | {last}):
+        return None
+    if count_byte(text, layout.separator.encode()) != (len(present) - 1) * (frame.height + 1):
+        return None
+    floats = [frame[column].is_finite().all() for column, kind in layout.columns.items() if kind.is_float()]
+    return frame if all(floats) else None
+
+
+def _parse_lines(block: Block, present: list[str], layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Every line by itself, with a reason for each that does not fit."""
+    lines, wrong = _decoded_lines(block)
+    rows, ragged = _cells(lines, layout, len(present))
+    text = rows.select(
+        "line",
+        *(pl.col("cells").list.get(present.index(column)).replace("", None).alias(column) for column in layout.columns),
+    )
+    reason, typed = [], []
+    for column, kind in layout.columns.items():
+        value = _converted(column, kind).alias(column)
+        typed.append(value)
+        lost = value.is_null() | (value.is_finite().not_() if kind.is_float() else False)
+        held = pl.col(column)
+        what = pl.format("column '{}' holds '{}', which is not a {}", pl.lit(column), held, pl.lit(_kind_name(kind)))
+        if column in layout.required:
+            what = pl.when(held.is_null()).then(pl.lit(f"column '{column}' is empty")).otherwise(what)
+        else:
+            lost = lost & held.is_not_null()
+        reason.append(pl.when(lost).then(what))
+    judged = text.with_columns(*typed).with_columns(text.select(reason=pl.coalesce(reason)).to_series())
+    right = judged.filter(pl.col("reason").is_null()).drop("reason")
+    wrong = pl.concat([wrong, ragged, judged.filter(pl.col("reason").is_not_null()).select("line", "reason")])
+    return right, wrong.sort("line")
+
+
+def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``line`` and ``text`` of the lines that are not blank, and those that are not UTF-8."""
+    _, *raw = block.text.split(b"\n")
+    wrong = []
+    try:
+        _, *texts = block.text.decode().split("\n")
+    except UnicodeDecodeError:
+        texts = []
+        for at, line in enumerate(raw):
+            try:
+                texts.append(line.decode())
+            except UnicodeDecodeError as error:
+                texts.append("")
+                wrong.append((block.first_line + at, f"not valid utf-8 ({error.reason} at byte {error.start})"))
+    lines = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
+        line=pl.int_range(block.first_line, block.first_line + len(texts), dtype=pl.Int64),
+        text=pl.col("text").str.strip_suffix("\r"),
+    )
+    blank = pl.col("text").str.strip_chars() == ""
+    return lines.filter(~blank), pl.DataFrame(wrong, schema=_REJECTED, orient="row")
+
+
+def _cells(lines: pl.DataFrame, layout: Layout, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``line`` and ``cells`` of the lines with ``n`` cells, and the others with what is wrong."""
+    if layout.quote:
+        quoted = pl.col("text").str.contains(layout.quote, literal=True)
+        plain, special = lines.filter(~quoted), lines.filter(quoted)
+    else:
+        plain, special = lines, lines.clear()
+    rows = plain.select("line", cells=pl.col("text").str.split(layout.separator))
+    parsed, wrong = [], []
+    for line, text in special.iter_rows():
+        try:
+            (cells,) = csv.reader([text], delimiter=layout.separator, quotechar=layout.quote, strict=True)
+            parsed.append((line, cells))
+        except (csv.Error, ValueError) as error:
+            wrong.append((line, f"not readable as delimited text ({error})"))
+    if parsed:
+        rows = pl.concat([rows, pl.DataFrame(parsed, schema=rows.schema, orient="row")]).sort("line")
+    right = pl.col("cells").list.len() == n
+    reason = pl.format("{} fields where {} are expected", pl.col("cells").list.len(), pl.lit(n))
+    ragged = rows.filter(~right).select("line", reason=reason)
+    return rows.filter(right), pl.concat([pl.DataFrame(wrong, schema=_REJECTED, orient="row"), ragged])
+
+
 def check_columns(present: list[str], wanted, name: str) -> None:
     """Raise UserError when a wanted column is not among those present, with the nearest name and the list."""
     for column in wanted:
@@ -76,11 +189,7 @@ def check_columns(present: list[str], wanted, name: str) -> None:
 
 def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
     """Cast text columns to the types of ``layout``; raise UserError that names the first cell that does not fit."""
-    frame = text.with_columns(
-        _truth(column) if kind == pl.Boolean else pl.col(column).str.strip_chars().cast(kind, strict=False)
-        for column, kind in layout.columns.items()
-        if kind != pl.String
-    )
+    frame = text.with_columns(_converted(column, kind) for column, kind in layout.columns.items())
     for column, kind in layout.columns.items():
         lost = frame[column].is_null()
         if kind.is_float():
@@ -96,6 +205,13 @@ def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
             what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
             raise UserError(f"{name}, line {line}: column '{column}' {what}; mend or remove this row")
     return frame
+
+
+def _converted(column: str, kind: pl.DataType) -> pl.Expr:
+    """The text column as ``kind``, null where it does not fit."""
+    if kind == pl.String:
+        return pl.col(column)
+    return _truth(column) if kind == pl.Boolean else pl.col(column).str.strip_chars().cast(kind, strict=False)
 
 
 def _truth(column: str) -> pl.Expr:

@@ -6,14 +6,14 @@ from skipwise.errors import UserError
 
 _PER_SECOND = {"s": 1, "ms": 1000}
 # Nobody scrobbled before the first digital recording, and milliseconds read as seconds end far past the year 2100.
-_LATEST = 4_102_444_800
+LATEST = 4_102_444_800
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)"
 
 
 def unix_times(column: pl.Series, unit: str, name: str) -> pl.Series:
     """Unix numbers in ``unit`` (s or ms); raises UserError for one that is missing or outside the years 1970 to 2100."""
     seconds = column.cast(pl.Float64, strict=False) / _PER_SECOND[unit]
-    right = seconds.is_between(0, _LATEST).fill_null(False)
+    right = seconds.is_between(0, LATEST).fill_null(False)
     if not right.all():
         row = right.arg_min()
         raise UserError(

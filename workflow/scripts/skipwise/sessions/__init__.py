@@ -4,25 +4,33 @@ Every step is a DuckDB statement in an ``.sql`` file beside this module, which r
 takes named parameters.  docs/protocol.md, sessions, derived skips, split.
 """
 
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-from skipwise.artifacts import read_json, write_artifact, write_json
+from skipwise.artifacts import read_json, write_artifact, write_batches, write_json
+from skipwise.draws import bound
 from skipwise.errors import UserError
 from skipwise.log import logger
 
 SPLITS = ("paper", "temporal", "authors_code")
 PARTS = ("train", "valid", "test")
+_BATCH = 2**17  # rows that are written at a time
 
 
 class Steps:
     """A DuckDB connection on which the steps leave their tables."""
 
-    def __init__(self, *, threads: int = 1, memory: str | None = None, spill: str | Path | None = None):
+    def __init__(self, *, threads: int = 1, memory: int | None = None, spill: str | Path | None = None):
+        """``memory`` in MB is what the process may take; what does not fit goes to the folder ``spill``."""
         settings = {"threads": threads, "preserve_insertion_order": False}
         if memory:
-            settings["memory_limit"] = memory
+            # DuckDB counts its buffers alone, and what it gives out is beside them.
+            settings["memory_limit"] = f"{memory * 6 // 10}MB"
         if spill:
             settings["temp_directory"] = str(spill)
         self.connection = duckdb.connect(config=settings)
@@ -41,10 +49,27 @@ class Steps:
         """Run ``name.sql`` and keep its result as ``table``."""
         self.connection.sql(f"create or replace temp table {table} as {_statement(name)}", params=parameters)
 
-    def read(self, table: str, paths: list[str]) -> None:
-        """Read parquet files as ``table``."""
+    def read(self, table: str, paths: list[str], *, part: int | None = None) -> None:
+        """Read parquet files, or one part of events, as ``table``."""
         statement = f"create or replace temp table {table} as from read_parquet($paths, hive_partitioning = false)"
-        self.connection.sql(statement, params={"paths": paths})
+        parameters = {"paths": [str(path) for path in paths]}
+        if part is not None:
+            statement, parameters = f"{statement} where part = $part", parameters | {"part": part}
+        self.connection.sql(statement, params=parameters)
+
+    def view(self, table: str, paths: list[str]) -> None:
+        """Let ``table`` stand for parquet files, which are read when they are needed."""
+        files = self.connection.read_parquet([str(path) for path in paths], hive_partitioning=False)
+        files.create_view(table)
+
+    def row(self, name: str) -> dict:
+        """The one row that ``name.sql`` gives, by column."""
+        found = self.query(name)
+        return dict(zip(found.columns, found.fetchall()[0], strict=True))
+
+    def batches(self, statement: str) -> Iterator[pa.RecordBatch]:
+        """The result of a statement, a batch at a time."""
+        return self.connection.sql(statement).to_arrow_reader(_BATCH)
 
     def rows(self, table: str) -> int:
         """Number of rows of ``table``."""
@@ -59,30 +84,200 @@ def _statement(name: str) -> str:
     return Path(__file__).with_name(f"{name}.sql").read_text(encoding="utf-8")
 
 
-def sample_sessions(steps: Steps, *, skip_rule: dict, session_gap: float | None, sessions: dict) -> dict:
-    """Take the table ``plays`` to the tables ``sampled``, ``tracks`` and ``pieces``; return the counts of every step.
+def label_plays(steps: Steps, *, skip_rule: dict, session_gap: float | None, sessions: dict) -> dict:
+    """Take the tables ``plays``, and for ``length_margin`` ``lengths``, to ``pieces`` and ``eligible``; return the counts.
 
     ``skip_rule`` is ``{"name": "given" | "gap_below" | "length_margin", …}`` with the parameters of that rule;
     ``session_gap`` (seconds) is None where sessions are given; ``sessions`` holds ``min_length``, ``max_length``,
-    ``n_sessions`` (None: all) and ``sampling_seed``.
+    and ``skip_polarity``.
     """
     rule = dict(skip_rule)
     name = rule.pop("name")
+    rule.pop("min_support", None)  # which the lengths have seen
     counts = {"plays_read": steps.rows("plays")}
-    if name != "given":
-        steps.table("plays", "drop_batch_scrobbles")
-        counts["batch_scrobbles_dropped"] = counts["plays_read"] - steps.rows("plays")
+    counts |= _drop_batch_scrobbles(steps, name)
     if session_gap is None:
         steps.table("sessionised", "sessionise_given")
     else:
         steps.table("sessionised", "sessionise_by_gap", session_gap=session_gap)
     steps.table("labelled", f"label_{name}", **rule)
+    if sessions.get("skip_polarity", "right") == "inverted":
+        steps.table("labelled", "invert")
     steps.table("pieces", "cut", max_length=sessions["max_length"])
     steps.table("eligible", "filter", min_length=sessions["min_length"])
-    steps.table("sampled", "sample", n_sessions=sessions["n_sessions"], seed=str(sessions["sampling_seed"]))
-    steps.table("tracks", "count_tracks")
-    steps_left = steps.query("count_steps")
-    return counts | dict(zip(steps_left.columns, steps_left.fetchall()[0], strict=True))
+    return counts | steps.row("count_steps")
+
+
+def _drop_batch_scrobbles(steps: Steps, rule: str) -> dict:
+    """Where skips are derived from time, keep the first of the plays of one second: they have no time of their own."""
+    if rule == "given":
+        return {}
+    before = steps.rows("plays")
+    steps.table("plays", "drop_batch_scrobbles")
+    return {"batch_scrobbles_dropped": before - steps.rows("plays")}
+
+
+def draw_sample(steps: Steps, *, sessions: dict) -> None:
+    """Take ``drawn`` to ``sampled``, the ``n_sessions`` smallest draws (None: all)."""
+    steps.table("sampled", "sample", n_sessions=sessions["n_sessions"])
+
+
+def count_gaps(
+    events: list[str],
+    *,
+    out_gaps: str,
+    out_gap_sessions: str,
+    dataset: str,
+    part: int,
+    session_gap: float | None,
+    session_gaps: list[float],
+    threads: int = 1,
+    memory: int | None = None,
+) -> None:
+    """Write ``gaps`` of one part of a data set, from which the lengths of tracks are told, and ``gap_sessions``.
+
+    Gaps longer than ``session_gap`` and all of ``session_gaps``, which are compared by lfm_skip_rules, are in no session.
+    Raises UserError where a play has no time.
+    """
+    with Steps(threads=threads, memory=memory, spill=_spill(out_gaps)) as steps:
+        steps.read("plays", events, part=part)
+        _check_times(steps, dataset)
+        zero = _drop_batch_scrobbles(steps, "derived")["batch_scrobbles_dropped"]
+        longest = None if session_gap is None else max([session_gap, *session_gaps])
+        steps.table("gaps", "count_gaps", longest=longest)
+        write_batches(steps.batches("from gaps order by track_key, gap"), "gaps", out_gaps)
+        steps.table("compared", "count_session_gaps", session_gaps=session_gaps, zero_gaps=zero)
+        write_artifact(steps.connection.table("compared").to_arrow_table(), "gap_sessions", out_gap_sessions)
+
+
+def measure_tracks(
+    gaps: list[str],
+    *,
+    out_lengths: str,
+    skip_rule: dict,
+    session_gap: float | None,
+    threads: int = 1,
+    memory: int | None = None,
+) -> None:
+    """Write ``lengths`` of the tracks of a data set from the ``gaps`` of all parts."""
+    with Steps(threads=threads, memory=memory, spill=_spill(out_lengths)) as steps:
+        steps.view("gaps", gaps)
+        steps.table("lengths", "measure_tracks", session_gap=session_gap, min_support=skip_rule["min_support"])
+        write_batches(steps.batches("from lengths order by track_key"), "lengths", out_lengths)
+
+
+def label_sessions(
+    events: list[str],
+    lengths: str | None,
+    *,
+    out_labelled: str,
+    out_counts: str,
+    dataset: str,
+    part: int,
+    skip_rule: dict,
+    session_gap: float | None,
+    sessions: dict,
+    keep_share: float | None = None,
+    threads: int = 1,
+    memory: int | None = None,
+) -> None:
+    """Write the ``labelled`` sessions of one part of a data set that can be in its sample, and the counts of every step.
+
+    These are the ``n_sessions`` smallest draws of the part, and with ``keep_share`` only those among that share of all draws.
+    ``lengths`` is needed by the rule ``length_margin``.  Raises UserError where the rules need a time that is not there, or
+    a play is there twice.
+    """
+    with Steps(threads=threads, memory=memory, spill=_spill(out_labelled)) as steps:
+        steps.read("plays", events, part=part)
+        if session_gap is not None or skip_rule["name"] != "given":
+            _check_times(steps, dataset, skip_rule["name"])
+        _check_order(steps, dataset)
+        if lengths:
+            steps.read("lengths", [lengths])
+        counts = label_plays(steps, skip_rule=skip_rule, session_gap=session_gap, sessions=sessions)
+        steps.table("drawn", "draw", seed=str(sessions["sampling_seed"]))
+        draw_sample(steps, sessions=sessions)
+        selected = steps.query("select_labelled", bound=bound(keep_share))
+        write_batches(selected.to_arrow_reader(_BATCH), "labelled", out_labelled)
+    write_json(counts, out_counts)
+
+
+def sample_sessions(
+    labelled: list[str],
+    counts: list[str],
+    sources: list[str],
+    *,
+    out_sessions: str,
+    out_tracks: str,
+    out_keys: str,
+    out_stats: str,
+    dataset: str,
+    skip_rule: dict,
+    session_gap: float | None,
+    sessions: dict,
+    keep_share: float | None = None,
+    threads: int = 1,
+    memory: int | None = None,
+) -> None:
+    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set from the ``labelled`` sessions of all parts.
+
+    Raises UserError when no session is left, with the count of every step, and when ``keep_share`` let too few through for
+    the sample to be the one that all sessions would have given.
+    """
+    read = [read_json(source) for source in sources]
+    total = _total([read_json(path) for path in counts], read)
+    requested = sessions["n_sessions"]
+    with Steps(threads=threads, memory=memory, spill=_spill(out_stats)) as steps:
+        steps.view("pieces", labelled)
+        steps.table("drawn", "list_drawn")
+        draw_sample(steps, sessions=sessions)
+        total |= steps.row("count_sampled")
+        if keep_share is not None and total["sessions"] < requested:
+            raise UserError(
+                f"{dataset}: {requested} sessions are asked for, of which {total['sessions']} are among the share of "
+                f"{keep_share:g} that is kept; set registry.{dataset}.keep_share to "
+                f"{_enough(keep_share, total['sessions'], requested)} or ask for fewer n_sessions"
+            )
+        if total["sessions"] == 0:
+            raise UserError(
+                f"{dataset}: no session is left: {total['plays_read']} plays in {total['sessions_formed']} sessions, none "
+                f"with at least {sessions['min_length']} plays and a skip (skip share "
+                f"{total['skip_share_before_filter'] or 0:.1%}); check skip_rule, skipped_when and sessions.min_length"
+            )
+        if requested is not None and total["sessions"] < requested:
+            logger.warning(
+                "%s: %d sessions are eligible, %d were asked for; all are taken", dataset, total["sessions"], requested
+            )
+        steps.table("tracks", "count_tracks")
+        total["tracks"] = steps.rows("tracks")
+        write_batches(steps.query("select_sessions").to_arrow_reader(_BATCH), "sessions", out_sessions)
+        write_artifact(steps.connection.table("tracks").to_arrow_table(), "tracks", out_tracks)
+        write_artifact(steps.connection.table("sampled").to_arrow_table(), "keys", out_keys)
+    rules = {"skip_rule": skip_rule, "session_gap": session_gap, **sessions}
+    if keep_share is not None:
+        rules["keep_share"] = keep_share
+    write_json({"dataset": dataset, "counts": total, "rules": rules, "sources": read}, out_stats)
+    logger.info("%s: %d sessions, %d tracks, skip share %.3f", dataset, total["sessions"], total["tracks"], total["skip_share"])
+
+
+def _total(parts: list[dict], sources: list[dict]) -> dict:
+    """The counts of all parts together, and of what no part has seen because it was set apart or left out in reading."""
+    total = {name: sum(part[name] for part in parts) for name in parts[0]}
+    skips = total.pop("plays_skipped")
+    total["skip_share_before_filter"] = skips / total["plays_sessionised"] if total["plays_sessionised"] else None
+    total["rows_rejected"] = sum(source.get("rejected", 0) for source in sources)
+    left_out: Counter = Counter()
+    for source in sources:
+        left_out.update(source.get("left_out", {}))
+    total["plays_left_out"] = dict(left_out)
+    total["plays_read"] += total["rows_rejected"] + sum(left_out.values())
+    return total
+
+
+def _enough(share: float, found: int, requested: int) -> str:
+    """A share that lets enough sessions through, with a margin of a fifth."""
+    needed = share * requested / max(found, 1) * 1.2
+    return f"{needed:.2g}" if needed < 1 else "null"
 
 
 def label_and_sample_sessions(
@@ -98,50 +293,62 @@ def label_and_sample_sessions(
     session_gap: float | None,
     sessions: dict,
     threads: int = 1,
-    memory: str | None = None,
+    memory: int | None = None,
 ) -> None:
-    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set from its ``events`` shards.
-
-    Raises UserError when no session is left, with the count of every step.
-    """
-    spill = Path(out_stats).parent / ".duckdb"
-    with Steps(threads=threads, memory=memory, spill=spill) as steps:
-        steps.read("plays", [str(path) for path in events])
-        _check_times(steps, dataset, session_gap, skip_rule)
-        _check_order(steps, dataset)
-        counts = sample_sessions(steps, skip_rule=skip_rule, session_gap=session_gap, sessions=sessions)
-        if counts["sessions"] == 0:
-            raise UserError(
-                f"{dataset}: no session is left: {counts['plays_read']} plays in {counts['sessions_formed']} sessions, none "
-                f"with at least {sessions['min_length']} plays and a skip (skip share "
-                f"{counts['skip_share_before_filter'] or 0:.1%}); check skip_rule, skipped_when and sessions.min_length"
+    """All steps from ``events`` of a single part to the sample, in one call: for a small data set outside the workflow."""
+    rules = {"skip_rule": skip_rule, "session_gap": session_gap}
+    machine = {"threads": threads, "memory": memory}
+    with tempfile.TemporaryDirectory() as folder:
+        between = {name: str(Path(folder, name)) for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")}
+        lengths = None
+        if skip_rule["name"] == "length_margin":
+            lengths = between["lengths"]
+            count_gaps(
+                events,
+                out_gaps=between["gaps"],
+                out_gap_sessions=between["gap_sessions"],
+                dataset=dataset,
+                part=0,
+                session_gap=session_gap,
+                session_gaps=[],
+                **machine,
             )
-        counts["tracks"] = steps.rows("tracks")
-        requested = sessions["n_sessions"]
-        if requested is not None and counts["sessions"] < requested:
-            logger.warning(
-                "%s: %d sessions are eligible, %d were asked for; all are taken", dataset, counts["sessions"], requested
-            )
-        write_artifact(steps.query("select_sessions").to_arrow_table(), "sessions", out_sessions)
-        write_artifact(steps.connection.table("tracks").to_arrow_table(), "tracks", out_tracks)
-        write_artifact(steps.connection.table("sampled").to_arrow_table(), "keys", out_keys)
-    rules = {"skip_rule": skip_rule, "session_gap": session_gap, **sessions}
-    write_json({"dataset": dataset, "counts": counts, "rules": rules, "sources": [read_json(s) for s in sources]}, out_stats)
-    logger.info(
-        "%s: %d sessions, %d tracks, skip share %.3f",
-        dataset,
-        counts["sessions"],
-        counts["tracks"],
-        counts["skip_share"],
-    )
+            measure_tracks([between["gaps"]], out_lengths=lengths, **rules, **machine)
+        label_sessions(
+            events,
+            lengths,
+            out_labelled=between["labelled"],
+            out_counts=between["counts"],
+            dataset=dataset,
+            part=0,
+            sessions=sessions,
+            **rules,
+            **machine,
+        )
+        sample_sessions(
+            [between["labelled"]],
+            [between["counts"]],
+            sources,
+            out_sessions=out_sessions,
+            out_tracks=out_tracks,
+            out_keys=out_keys,
+            out_stats=out_stats,
+            dataset=dataset,
+            sessions=sessions,
+            **rules,
+            **machine,
+        )
 
 
-def _check_times(steps: Steps, dataset: str, session_gap: float | None, skip_rule: dict) -> None:
-    if session_gap is None and skip_rule["name"] == "given":
-        return
+def _spill(output: str) -> Path:
+    """Where DuckDB puts what does not fit into memory."""
+    return Path(output).parent / ".duckdb"
+
+
+def _check_times(steps: Steps, dataset: str, rule: str = "length_margin") -> None:
     if steps.value("select count(*) from plays where started_at is null"):
         raise UserError(
-            f"{dataset}: session_gap and the skip rule '{skip_rule['name']}' need the time of every play, which this data "
+            f"{dataset}: session_gap and the skip rule '{rule}' need the time of every play, which this data "
             "does not have; name the time column, or set session_gap: null and skip_rule: {name: given}"
         )
 

@@ -9,7 +9,9 @@ select
     hour,
     premium,
     shuffle,
-    context_type
+    context_type,
+    is_organic
 from pieces
 join sampled using (session_key, piece)
 join tracks using (track_key)
+order by session_id, position

@@ -1,11 +1,12 @@
-"""Adapter of the rule label_and_sample_sessions."""
+"""Adapter of the rule sample_sessions."""
 
 from skipwise.log import rule_log
-from skipwise.sessions import label_and_sample_sessions
+from skipwise.sessions import sample_sessions
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    label_and_sample_sessions(
-        list(snakemake.input.events),
+    sample_sessions(
+        list(snakemake.input.labelled),
+        list(snakemake.input.counts),
         list(snakemake.input.sources),
         out_sessions=snakemake.output.sessions,
         out_tracks=snakemake.output.tracks,
@@ -15,6 +16,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         skip_rule=snakemake.params.skip_rule,
         session_gap=snakemake.params.session_gap,
         sessions=snakemake.params.sessions,
+        keep_share=snakemake.params.keep_share,
         threads=snakemake.threads,
-        memory=f"{snakemake.resources.mem_mb}MB",
+        memory=snakemake.resources.mem_mb,
     )

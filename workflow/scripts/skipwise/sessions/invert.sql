@@ -1,0 +1,3 @@
+-- Skipped and listened exchanged: the audit's inverted labels.
+select * replace (not skipped as skipped)
+from labelled
