@@ -60,14 +60,13 @@ def test_list_columns_are_cast_too(tmp_path):
 
 
 def test_rows_are_sorted_by_every_column_of_the_order(tmp_path):
-    rows = [("b", 1, "x"), ("a", 2, "z"), ("a", 2, "y"), ("a", 10, "x"), ("a", 1, "x")]
-    schema = ARTIFACTS["events"].schema
-    values = [
-        dict.fromkeys(schema.names) | dict(zip(("session_key", "position", "track_key"), row, strict=True)) for row in rows
-    ]
-    for name, order in {"one": values, "two": values[::-1]}.items():
-        write_artifact(pa.Table.from_pylist(order, schema=schema), "events", tmp_path / name)
-    read = read_artifact("events", tmp_path / "one", ["session_key", "position", "track_key"])
+    rows = [(2, "a", 0, 1), (1, "b", 0, 1), (1, "a", 1, 2), (1, "a", 1, 1), (1, "a", 0, 10), (1, "a", 0, 2)]
+    schema, order = ARTIFACTS["labelled"]
+    others = {"track_key": "t", "skipped": False, "n_plays": 6, "n_skips": 1}
+    values = [dict.fromkeys(schema.names) | others | dict(zip(order, row, strict=True)) for row in rows]
+    for name, given in {"one": values, "two": values[::-1]}.items():
+        write_artifact(pa.Table.from_pylist(given, schema=schema), "labelled", tmp_path / name)
+    read = read_artifact("labelled", tmp_path / "one", list(order))
     assert [tuple(row.values()) for row in read.to_pylist()] == sorted(rows)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
@@ -104,7 +103,12 @@ def test_a_table_that_does_not_fit_is_a_value_error_and_leaves_no_file(tmp_path,
 
 
 def test_a_column_that_may_be_null_may_be_null(tmp_path):
-    row = dict.fromkeys(ARTIFACTS["events"].schema.names) | {"session_key": "u", "position": 1, "track_key": "t"}
+    row = dict.fromkeys(ARTIFACTS["events"].schema.names) | {
+        "part": 0,
+        "session_key": "u",
+        "position": 1,
+        "track_key": "t",
+    }
     write_artifact(pa.Table.from_pylist([row], schema=ARTIFACTS["events"].schema), "events", tmp_path / "events")
     assert read_artifact("events", tmp_path / "events").to_pylist() == [row]
 
