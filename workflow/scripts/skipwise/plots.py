@@ -287,8 +287,8 @@ def _finish(plot: Figure, outputs: dict[str, str]) -> None:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     if entries:
-        width = 0.7 + 0.085 * max(map(len, entries))  # of an entry, in inches
-        rows = math.ceil(len(entries) * width / plot.get_figwidth())
+        width = 0.6 + 0.07 * max(map(len, entries))  # of an entry, in inches
+        rows = math.ceil(len(entries) / max(1, plot.get_figwidth() // width))
         columns = math.ceil(len(entries) / rows)
         plot.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
     with whole_file(outputs["svg"]) as partial:
