@@ -17,6 +17,7 @@ SMALL = {
         "dropout": 0.1,
         "batch_size": 16,
         "sampled_candidates": 30,
+        "min_epochs": 1,
         "max_epochs": 12,
         "patience": 4,
         "validation_sessions": 100,

@@ -23,6 +23,7 @@ SETTINGS = {
     "batch_size": 64,
     "sampled_candidates": 1000,
     "gradient_clip": 5.0,
+    "min_epochs": 1,
     "max_epochs": 100,
     "patience": 1,
     "validation_sessions": 1,

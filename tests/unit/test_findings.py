@@ -169,3 +169,18 @@ def test_simulated_data_is_called_so_in_every_row(tmp_path):
 def test_a_verdict_takes_the_interval_and_the_correction(sign, low, high, p_holm, expected):
     row = {"estimate_low": low, "estimate_high": high, "p_holm": p_holm}
     assert verdict(sign, row, 0.95) == expected
+
+
+def test_a_seed_that_says_the_opposite_leaves_it_open(tmp_path):
+    """One collapsed run of the reference makes a large mean difference; the other seeds do not see it."""
+    ours, fine, collapsed = [1] * 300 + [50] * 100, [1] * 304 + [50] * 96, [50] * 400
+    ranks = [
+        write_ranks(tmp_path, rank, variant=variant, seed=seed)
+        for variant, runs in (("orig", (fine, collapsed)), ("contrastive-hidden", (ours, ours)))
+        for seed, rank in enumerate(runs, start=1)
+    ]
+    row = next(row for row in found(tmp_path, ranks) if row["claim"] == "helps everywhere" and row["model"])
+    assert row["estimate_low"] > 0
+    assert row["p_holm"] < 0.001
+    assert (row["single_seed_low"], row["single_seed_high"]) == pytest.approx((-0.01, 0.75))
+    assert row["verdict"] == UNKNOWN

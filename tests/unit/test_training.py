@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from examples import random_sessions, sequences
+from examples import random_sessions, sequences, settings_of
+from skipwise.models import find_model
 from skipwise.training import Batches
 
 
@@ -57,3 +58,12 @@ def test_the_order_depends_on_the_generator_alone():
     train = random_sessions(200, 50, seed=1)
     first, again = (list(rows(Batches(train, 32).epoch(np.random.default_rng(3)))) for _ in range(2))
     assert first == again
+
+
+@pytest.mark.parametrize(("min_epochs", "expected"), [(1, 3), (6, 6), (50, 8)])
+def test_training_goes_on_for_the_fewest_epochs(min_epochs, expected):
+    """Validation targets that no model can know: with patience 2 training ends soon, but not before ``min_epochs``."""
+    train = random_sessions(30, 20, seed=1)
+    epochs = {"min_epochs": min_epochs, "max_epochs": 8, "patience": 2, "learning_rate": 1e-12}
+    recommender = find_model("gru4rec")(20, settings_of("gru4rec", "orig") | epochs)
+    assert len(recommender.fit(train, train, seed=1, threads=1)) == expected

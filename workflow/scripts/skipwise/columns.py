@@ -291,6 +291,8 @@ ARTIFACTS: dict[str, Artifact] = {
                 *(_required(name, pa.string()) for name in ("claim", "papers_say", "verdict", "measured")),
                 *(pa.field(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant", "candidates")),
                 *(pa.field(name, pa.float64()) for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm")),
+                pa.field("single_seed_low", pa.float64()),
+                pa.field("single_seed_high", pa.float64()),
                 pa.field("papers_print", pa.string()),
                 pa.field("sessions", pa.int64()),
                 pa.field("seeds", pa.string()),

@@ -1,9 +1,9 @@
 """The claims of both papers, each with what this run measured: holds, does not hold, or cannot be told.
 
-A claim *holds* in a row where the whole interval lies on the claimed side of 0 and Holm's p-value over the whole table is
-below 1 − level; it *does not hold* where the same is true of the other side; everything else *cannot be told*.  As a whole it
-holds where it holds in every row, and does not where it does not in any.  The headline is the full catalogue.
-docs/protocol.md, findings.
+A claim *holds* in a row where the whole interval and the estimate of every single seed lie on the claimed side of 0 and Holm's
+p-value over the whole table is below 1 − level; it *does not hold* where the same is true of the other side; everything else
+*cannot be told*.  As a whole it holds where it holds in every row, and does not where it does not in any.  The headline is the
+full catalogue.  docs/protocol.md, findings.
 """
 
 from collections.abc import Iterator
@@ -95,7 +95,8 @@ def make_findings_table(
         outputs,
         title="Which of the papers' claims hold here",
         note=f"estimate with its {intervals['level']:.0%} paired bootstrap interval over sessions, mean over seeds, ranked in "
-        "the full catalogue; p_holm: Holm over this table. A claim holds in a row where the interval lies on its side of 0 and "
+        "the full catalogue; p_holm: Holm over this table. single_seed_low and single_seed_high: the least and greatest "
+        "estimate of a seed, of differences. A claim holds in a row where the interval and every seed lie on its side of 0 and "
         f"p_holm < {1 - intervals['level']:.2g}. papers_print: what the papers print for it, quoted, on their data.",
     )
 
@@ -117,12 +118,19 @@ def _summarised(claim: Claim, rows: list[dict]) -> list[dict]:
 
 
 def verdict(sign: int, row: dict, level: float) -> str:
-    """The verdict of a row with ``estimate_low``, ``estimate_high`` and ``p_holm``; ``sign`` is the claimed side of 0."""
+    """The verdict of a row with ``estimate_low``, ``estimate_high`` and ``p_holm``; ``sign`` is the claimed side of 0.
+
+    ``single_seed_low`` and ``single_seed_high``, the least and greatest estimate of a seed, count where the row has them.
+    """
     if row["p_holm"] is None or row["p_holm"] >= 1 - level:
         return UNKNOWN
-    if row["estimate_low"] > 0:
+    lows, highs = (
+        [row[f"{of}_{end}"] for of in ("estimate", "single_seed") if row.get(f"{of}_{end}") is not None]
+        for end in ("low", "high")
+    )
+    if min(lows) > 0:
         return HOLDS if sign > 0 else FAILS
-    if row["estimate_high"] < 0:
+    if max(highs) < 0:
         return HOLDS if sign < 0 else FAILS
     return UNKNOWN
 
@@ -207,7 +215,11 @@ class _Evidence:
                     yield row | {"measured": f"{ORDER.measured}, {names[0]} − {names[1]}"}
 
     def _difference(self, claim: Claim, keys: dict, measure: Measure, ours: Ranked, orig: Ranked) -> dict:
-        return self._row(claim, keys, self.resampling.difference(measure, ours, orig), ours)
+        row = self._row(claim, keys, self.resampling.difference(measure, ours, orig), ours)
+        if ours.seeds == orig.seeds:
+            of_seeds = measure.of_seeds(ours) - measure.of_seeds(orig)
+            row |= {"single_seed_low": known(of_seeds.min()), "single_seed_high": known(of_seeds.max())}
+        return row
 
     def _relative_gains(self, ours: Ranked, orig: Ranked) -> Estimate:
         columns = [_per_session(mean_measure("hr", k, "full"), ranked) for k in (1, 20) for ranked in (ours, orig)]

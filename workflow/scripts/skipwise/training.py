@@ -106,7 +106,7 @@ def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, 
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
     The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue; training stops when it has not
-    risen for ``patience`` epochs.  Raises UserError when the loss is no longer finite.
+    risen for ``patience`` epochs, not before ``min_epochs``.  Raises UserError when the loss is no longer finite.
     """
     settings = model.settings
     rng = np.random.default_rng(seed)
@@ -149,7 +149,8 @@ def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, 
             best = epoch
             best_state = {name: tensor.clone() for name, tensor in model.state().items()}
         _log_epoch(history[-1], best, settings["max_epochs"])
-        if epoch - best >= settings["patience"]:
+        # Bidirectional models in particular may stay where they started for some epochs before they begin to learn.
+        if epoch >= settings["min_epochs"] and epoch - best >= settings["patience"]:
             break
     history[best - 1]["best"] = True
     model.load_state(best_state)

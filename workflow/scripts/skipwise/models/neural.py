@@ -78,6 +78,7 @@ class NeuralRecommender(Recommender):
             "batch_size",
             "sampled_candidates",
             "gradient_clip",
+            "min_epochs",
             "max_epochs",
             "patience",
             "validation_sessions",
