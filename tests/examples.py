@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from skipwise.config import run_settings
+from skipwise.models.base import Recommender
 from skipwise.sequences import Ragged, Sequences
 from snakemake.utils import update_config
 
@@ -82,3 +84,30 @@ def cyclic_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int
         for start, size in zip(rng.integers(0, n_tracks, n), rng.integers(lengths[0], lengths[1] + 1, n), strict=True)
     ]
     return sequences(tracks, targets=[session[-1] % n_tracks + 1 for session in tracks])
+
+
+def outranking(ranks, skip_ranks) -> list[list[bool]]:
+    """The column ``skip_outranks`` of these ranks; where both are past the cut-off the target is the higher one."""
+    rows = zip(ranks, skip_ranks, strict=True)
+    return [[(skip or 2**31) <= (rank or 2**31 - 1) for skip in skips] for rank, skips in rows]
+
+
+class FixedScores(Recommender):
+    """Scores of a session are row ``session_id`` of a table (S + 1, N + 1); column 0 is NaN, which nobody may read."""
+
+    family = "baseline"
+
+    def __init__(self, table: np.ndarray):
+        super().__init__(table.shape[1] - 1, {})
+        self.table = table.copy()
+        self.table[:, 0] = np.nan
+        self.seen: list[list[int]] = []
+
+    def score(self, contexts):
+        self.seen.append(contexts.session_id.tolist())
+        return torch.from_numpy(self.table[contexts.session_id])
+
+    def fit(self, train, valid, *, seed, threads):
+        raise NotImplementedError
+
+    state = load_state = None

@@ -9,9 +9,10 @@ two scores differ.
 import numpy as np
 import pytest
 import pytrec_eval
-import torch
-from skipwise.evaluation import rank_among, rank_in_catalogue
+from examples import FixedScores, sequences
 from skipwise.metrics import CUTOFFS, per_session
+from skipwise.ranking import ranker
+from skipwise.sequences import Ragged
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
 SESSIONS, TRACKS, PADDED = 60, 80, 50
@@ -41,17 +42,20 @@ def ranking(request):
 def ours_and_lists(request, ranking):
     """Our metrics of each session, and what a library gets: for each session the candidates' scores and the target's place."""
     scores, targets, candidates = ranking
-    items = torch.from_numpy(targets[:, None])
+    test = sequences([[1]] * SESSIONS, targets=targets.tolist())
+    model = FixedScores(np.concatenate([scores[:1], scores]))  # sessions count from 1
+    wanted = Ragged(targets, np.arange(SESSIONS + 1))
+    full, sampled, _ = ranker(model, np.zeros(TRACKS + 1)).rank(test, wanted, candidates)
     if request.param == "full":
-        rank = rank_in_catalogue(torch.from_numpy(scores), items)
+        rank = full
         lists = [(row[1:], target - 1) for row, target in zip(scores, targets, strict=True)]
     else:
-        rank = rank_among(torch.from_numpy(scores), torch.from_numpy(candidates), items)
+        rank = sampled
         lists = []
         for row, target, among in zip(scores, targets, candidates, strict=True):
             tracks = among[among > 0]
             lists.append((row[tracks], int(np.flatnonzero(tracks == target)[0])))
-    ours = per_session(rank[:, 0].numpy())
+    ours = per_session(rank)
     # Some targets are within the cut-offs and some are not.
     assert all(0 < ours["hr", k].mean() < 1 for k in (10, 20))
     return ours, lists

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config
+from examples import ROOT, default_config, outranking
 from skipwise.artifacts import read_artifact, write_artifact
 from skipwise.columns import ARTIFACTS
 from skipwise.comparison_tables import (
@@ -39,6 +39,7 @@ def write_ranks(folder, rank, *, skips=None, share=None, sampled=None, dataset="
         "is_repeat": [False] * n,
         "target_popularity": [3] * n,
         "skip_ranks": [[]] * n if skips is None else skips,
+        "skip_outranks": outranking(rank, [[]] * n if skips is None else skips),
     }
     write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", path)
     return str(path)

@@ -531,3 +531,13 @@ def test_settings_do_not_change_the_configuration():
     run_settings(DEFAULT, "sasrec", "contrastive-item")["tau"] = 5
     run_settings(DEFAULT, "wrmf", "orig")["factors"] = 5
     assert before == DEFAULT
+
+
+def test_a_rank_cutoff_below_the_metrics_is_named():
+    message = mistake(changed("candidates", "rank_cutoff", value=15))
+    assert message.startswith("configuration, candidates.rank_cutoff: with 15 no rank is known at the cut-off 20")
+
+
+@pytest.mark.parametrize("cutoff", [20, None])
+def test_a_rank_cutoff_that_the_metrics_do_not_reach(cutoff):
+    check_config(changed("candidates", "rank_cutoff", value=cutoff), SCHEMA)

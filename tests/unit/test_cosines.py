@@ -123,7 +123,7 @@ def test_cosine_of_a_real_prediction(model):
     row = session_cosines(model, sessions).to_pylist()[0]
     at = int(np.flatnonzero(sessions.session_id == row["session_id"])[0])
     one = sessions.take(np.array([at]))
-    query, target = model.predictions(one)[0].double(), model.table[one.target[0]].double()
+    query, target = model.queries(one)[0].double(), model.table[one.target[0]].double()
     assert row["hidden_target"] == pytest.approx(float(query @ target / (query.norm() * target.norm())), abs=1e-6)
 
 

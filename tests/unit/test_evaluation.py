@@ -2,15 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
-from examples import random_sessions, sequences
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from examples import FixedScores, random_sessions, sequences
 from skipwise import evaluation
 from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.errors import UserError
-from skipwise.evaluation import checked_scores, rank_among, rank_in_catalogue, rank_test_sessions, validation_ranks
-from skipwise.models.base import Recommender
+from skipwise.evaluation import rank_test_sessions, validation_ranks
+from skipwise.ranking import ranker
 
 GROUP = 64
 
@@ -21,85 +17,6 @@ def brute_rank(scores, candidates, item) -> int:
     higher = sum(float(scores[track]) > mine for track in candidates)
     equal = sum(float(scores[track]) == mine and track != item for track in candidates)
     return 1 + higher + equal
-
-
-# Few distinct scores: ties abound.
-SCORES = st.lists(st.integers(-2, 2).map(lambda x: x / 4), min_size=6, max_size=6)
-
-
-@settings(deadline=None)
-@given(st.lists(SCORES, min_size=1, max_size=4), st.data())
-def test_rank_in_catalogue_is_that_of_the_brute_force(rows, data):
-    n_tracks = len(rows[0])
-    items = [data.draw(st.lists(st.integers(0, n_tracks), min_size=3, max_size=3)) for _ in rows]
-    column_0 = data.draw(st.sampled_from([0.0, 9.0, float("nan"), float("inf")]))
-    scores = torch.tensor([[column_0, *row] for row in rows], dtype=torch.float32)
-    ranks = rank_in_catalogue(scores, torch.tensor(items))
-    assert ranks.shape == (len(rows), 3)
-    for row, wanted, found in zip(scores.tolist(), items, ranks.tolist(), strict=True):
-        for item, rank in zip(wanted, found, strict=True):
-            if item:
-                assert rank == brute_rank(row, range(1, n_tracks + 1), item)
-
-
-@settings(deadline=None)
-@given(st.lists(SCORES, min_size=1, max_size=4), st.data())
-def test_rank_among_is_that_of_the_brute_force(rows, data):
-    n_tracks, width = len(rows[0]), 5
-    column_0 = data.draw(st.sampled_from([0.0, 9.0, float("nan"), float("inf")]))
-    chosen = [data.draw(st.lists(st.integers(1, n_tracks), min_size=1, max_size=width, unique=True)) for _ in rows]
-    items = [[tracks[0], data.draw(st.sampled_from([0, tracks[-1]]))] for tracks in chosen]
-    candidates = [data.draw(st.permutations(tracks + [0] * (width - len(tracks)))) for tracks in chosen]
-    scores = torch.tensor([[column_0, *row] for row in rows], dtype=torch.float32)
-    ranks = rank_among(scores, torch.tensor(candidates), torch.tensor(items))
-    assert ranks.shape == (len(rows), 2)
-    for row, tracks, wanted, found in zip(scores.tolist(), chosen, items, ranks.tolist(), strict=True):
-        for item, rank in zip(wanted, found, strict=True):
-            if item:
-                assert rank == brute_rank(row, tracks, item)
-
-
-def test_ties_count_against_the_model():
-    scores = torch.tensor([[7.0, 1.0, 2.0, 2.0, 3.0, 2.0]])  # column 0 means nothing
-    assert rank_in_catalogue(scores, torch.tensor([[4, 2, 3, 5, 1]])).tolist() == [[1, 4, 4, 4, 5]]
-    assert rank_among(scores, torch.tensor([[0, 3, 1, 2, 0]]), torch.tensor([[2, 1]])).tolist() == [[2, 3]]
-
-
-def test_a_model_that_scores_everything_the_same_is_last():
-    scores = torch.zeros(2, 31)
-    assert rank_in_catalogue(scores, torch.tensor([[1], [30]])).tolist() == [[30], [30]]
-    assert rank_among(scores, torch.tensor([[4, 5, 6, 0], [7, 8, 0, 0]]), torch.tensor([[4], [7]])).tolist() == [[3], [2]]
-
-
-def test_ranking_leaves_the_scores_alone():
-    scores = torch.tensor([[0.0, 1.0, 2.0]])
-    rank_among(scores, torch.tensor([[1, 2, 0]]), torch.tensor([[1]]))
-    rank_in_catalogue(scores, torch.tensor([[1, 0]]))
-    assert scores.tolist() == [[0.0, 1.0, 2.0]]
-
-
-# --- a model with fixed scores
-
-
-class Stub(Recommender):
-    """Scores of a session are row ``session_id`` of a table; column 0 is NaN, which nobody may read."""
-
-    family = "baseline"
-
-    def __init__(self, table):
-        super().__init__(table.shape[1] - 1, {})
-        self.table = table.copy()
-        self.table[:, 0] = np.nan
-        self.seen: list[list[int]] = []
-
-    def score(self, contexts):
-        self.seen.append(contexts.session_id.tolist())
-        return torch.from_numpy(self.table[contexts.session_id])
-
-    def fit(self, train, valid, *, seed, threads):
-        raise NotImplementedError
-
-    state = load_state = None
 
 
 def random_scores(sessions: int, n_tracks: int, seed: int, levels: int = 15) -> np.ndarray:
@@ -122,9 +39,9 @@ def drawn(monkeypatch):
     return calls
 
 
-def ranked(model, test, *, candidates=20, seed=1, popularity=None):
+def ranked(model, test, *, candidates=20, seed=1, popularity=None, cutoff=None):
     popularity = np.arange(model.n_tracks + 1) * 10 if popularity is None else popularity
-    return rank_test_sessions(model, test, popularity, candidates=candidates, seed=seed)
+    return rank_test_sessions(model, test, popularity, candidates=candidates, seed=seed, cutoff=cutoff)
 
 
 def with_targets(test, targets):
@@ -147,13 +64,13 @@ def test_every_column_by_hand():
         targets=[3, 6, 2],
         unseen=[[2, 1, 4], [], [6, 6]],
     )
-    rows = ranked(Stub(table), test, popularity=np.array([0, 11, 22, 33, 44, 55, 66]), candidates=100).to_pylist()
+    rows = ranked(FixedScores(table), test, popularity=np.array([0, 11, 22, 33, 44, 55, 66]), candidates=100).to_pylist()
     # Every unobserved track is drawn, so the candidates are all six but the observed ones that are nobody's target: without
     # 1 in session 1; without 4 and 5 in session 3.
     assert [tuple(row.values()) for row in rows] == [
-        (1, 3, 2, 5, pytest.approx(1 / 3), False, 33, [6, 1, 3]),
-        (2, 1, 1, 6, 0.0, True, 66, []),
-        (3, 6, 4, 4, pytest.approx(3 / 4), False, 22, [6, 6]),
+        (1, 3, 2, 5, pytest.approx(1 / 3), False, 33, [6, 1, 3], [False, True, True]),
+        (2, 1, 1, 6, 0.0, True, 66, [], []),
+        (3, 6, 4, 4, pytest.approx(3 / 4), False, 22, [6, 6], [True, True]),
     ]
 
 
@@ -166,7 +83,7 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
     # Each session has a target of its own, which tells the rows of a group apart.
     test = with_targets(random_sessions(sessions, n_tracks, seed=4), rng.permutation(n_tracks)[:sessions] + 1)
     table = random_scores(sessions, n_tracks, seed=5)
-    found = ranked(Stub(table), test, candidates=size).to_pylist()
+    found = ranked(FixedScores(table), test, candidates=size).to_pylist()
     assert [row["session_id"] for row in found] == test.session_id.tolist()
     assert [len(targets) for _, targets, _ in drawn] == groups
     candidates_of = {row[0]: row[row > 0].tolist() for _, _, candidates in drawn for row in candidates}
@@ -180,6 +97,7 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
         assert row["rank_sampled"] == brute_rank(scores, candidates_of[target], target)
         assert row["n_candidates"] == len(candidates_of[target])
         assert row["skip_ranks"] == [brute_rank(scores, range(1, n_tracks + 1), skip) for skip in skips]
+        assert row["skip_outranks"] == [bool(scores[skip] >= scores[target]) for skip in skips]
         skipped = test.skipped.values[test.tracks.offsets[i] : test.tracks.offsets[i + 1]]
         assert row["skip_share"] == pytest.approx(sum(skipped.tolist()) / len(context))
         assert row["is_repeat"] == (target in context)
@@ -190,7 +108,7 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
 
 def test_candidates_come_from_the_sessions_own_group(drawn):
     test = with_targets(random_sessions(150, 400, seed=4), np.random.default_rng(0).permutation(400)[:150] + 1)
-    ranked(Stub(random_scores(150, 400, seed=5)), test, candidates=30)
+    ranked(FixedScores(random_scores(150, 400, seed=5)), test, candidates=30)
     context_of = dict(zip(test.target.tolist(), test.tracks.padded().tolist(), strict=True))
     for contexts, targets, candidates in drawn:
         for context, target, row in zip(contexts.tolist(), targets.tolist(), candidates.tolist(), strict=True):
@@ -206,45 +124,52 @@ def test_a_target_above_or_below_all_others():
     test = random_sessions(100, 50, seed=1)
     table = np.zeros((101, 51), np.float32)
     table[test.session_id, test.target] = 1
-    best = ranked(Stub(table), test)
+    best = ranked(FixedScores(table), test)
     assert set(best["rank_full"].to_pylist()) == set(best["rank_sampled"].to_pylist()) == {1}
-    worst = ranked(Stub(-table), test)
+    worst = ranked(FixedScores(-table), test)
     assert set(worst["rank_full"].to_pylist()) == {50}
     assert worst["rank_sampled"].to_pylist() == worst["n_candidates"].to_pylist()
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 64, 500])
-def test_ranks_do_not_depend_on_the_batch_size(monkeypatch, at_once):
+@pytest.mark.parametrize("groups", [1, 2, 100])
+def test_ranks_do_not_depend_on_how_many_groups_are_ranked_at_once(monkeypatch, groups):
     test = random_sessions(150, 90, seed=3)
     table = random_scores(150, 90, seed=8)
-    expected, expected_valid = ranked(Stub(table), test), validation_ranks(Stub(table), test)
-    monkeypatch.setattr(evaluation, "SCORE_BYTES", at_once * 4 * 91)
-    model = Stub(table)
+    expected = ranked(FixedScores(table), test)
+    monkeypatch.setattr(evaluation, "GROUPS", groups)
+    model = FixedScores(table)
     assert ranked(model, test).equals(expected)
     # The setting took effect, and every session was scored once.
-    assert max(map(len, model.seen)) == min(at_once, GROUP)
+    assert max(map(len, model.seen)) == min(groups * GROUP, 150)
     assert sorted(session for batch in model.seen for session in batch) == test.session_id.tolist()
-    model = Stub(table)
-    np.testing.assert_array_equal(validation_ranks(model, test), expected_valid)
-    assert max(map(len, model.seen)) == min(at_once, 150)
 
 
-def test_a_catalogue_larger_than_the_memory_is_scored_one_by_one(monkeypatch):
-    monkeypatch.setattr(evaluation, "SCORE_BYTES", 10)
-    assert evaluation.batch_size(1000) == 1
+@pytest.mark.parametrize("cutoff", [1, 10, 90])
+def test_a_rank_past_the_cutoff_is_null_and_everything_else_is_the_same(cutoff):
+    test = random_sessions(150, 90, seed=3)
+    table = random_scores(150, 90, seed=8)
+    whole, cut = ranked(FixedScores(table), test), ranked(FixedScores(table), test, cutoff=cutoff)
+    within = [rank if rank <= cutoff else None for rank in whole["rank_full"].to_pylist()]
+    assert cut["rank_full"].to_pylist() == within
+    skips = [[rank if rank <= cutoff else None for rank in ranks] for ranks in whole["skip_ranks"].to_pylist()]
+    assert cut["skip_ranks"].to_pylist() == skips
+    for name in set(whole.column_names) - {"rank_full", "skip_ranks"}:
+        assert cut[name].equals(whole[name]), name
 
 
 def test_validation_ranks_are_those_of_the_brute_force():
     valid = random_sessions(80, 30, seed=3)
     table = random_scores(80, 30, seed=8, levels=9)
     expected = [brute_rank(table[s], range(1, 31), t) for s, t in zip(valid.session_id, valid.target, strict=True)]
-    assert validation_ranks(Stub(table), valid).tolist() == expected
+    assert validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=30).tolist() == expected
+    few = validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=5)
+    np.testing.assert_array_equal(few, [rank if rank <= 5 else np.nan for rank in expected])
 
 
 def test_every_model_gets_the_same_candidates(drawn):
     test = random_sessions(100, 300, seed=3)
-    first = ranked(Stub(random_scores(100, 300, seed=1)), test)
-    second = ranked(Stub(random_scores(100, 300, seed=2)), test)
+    first = ranked(FixedScores(random_scores(100, 300, seed=1)), test)
+    second = ranked(FixedScores(random_scores(100, 300, seed=2)), test)
     half = len(drawn) // 2
     assert half == 2
     for ours, theirs in zip(drawn[:half], drawn[half:], strict=True):
@@ -256,7 +181,7 @@ def test_every_model_gets_the_same_candidates(drawn):
 
 def test_candidates_depend_on_the_seed(drawn):
     test = random_sessions(64, 300, seed=3)
-    model = Stub(random_scores(64, 300, seed=1))
+    model = FixedScores(random_scores(64, 300, seed=1))
     full = [ranked(model, test, seed=seed)["rank_full"] for seed in (1, 2)]
     assert full[0].equals(full[1])
     assert sorted(map(sorted, drawn[0][2].tolist())) != sorted(map(sorted, drawn[1][2].tolist()))
@@ -265,50 +190,33 @@ def test_candidates_depend_on_the_seed(drawn):
 def test_draws_depend_on_the_seed_where_groups_cannot(drawn):
     test = sequences([[1]], targets=[2])
     for seed in (1, 2):
-        ranked(Stub(random_scores(1, 1000, seed=1)), test, seed=seed)
+        ranked(FixedScores(random_scores(1, 1000, seed=1)), test, seed=seed)
     assert drawn[0][2].tolist() != drawn[1][2].tolist()
 
 
 def test_groups_of_one_run_have_different_draws(drawn):
     """128 sessions of one context and one target: only the draw tells the groups apart."""
     test = sequences([[1]] * 128, targets=[2] * 128)
-    ranked(Stub(random_scores(128, 1000, seed=1)), test)
+    ranked(FixedScores(random_scores(128, 1000, seed=1)), test)
     assert drawn[0][2].tolist() != drawn[1][2].tolist()
-
-
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("track", [1, 50])
-def test_a_score_that_is_not_finite_is_an_error_with_the_session(wrong, track):
-    test = random_sessions(90, 50, seed=1)
-    table = random_scores(90, 50, seed=2)
-    table[37, track] = wrong
-    for rank in (ranked, validation_ranks):
-        with pytest.raises(UserError, match="gives session 37 a score that is not finite"):
-            rank(Stub(table), test)
-
-
-def test_finite_scores_are_passed_on():
-    test = random_sessions(5, 8, seed=1)
-    table = random_scores(5, 8, seed=2)
-    np.testing.assert_array_equal(checked_scores(Stub(table), test)[:, 1:].numpy(), table[1:, 1:])
 
 
 def test_no_session():
     test = random_sessions(3, 20, seed=1).take(np.array([], np.int64))
-    assert ranked(Stub(random_scores(3, 20, seed=1)), test).num_rows == 0
+    assert ranked(FixedScores(random_scores(3, 20, seed=1)), test).num_rows == 0
 
 
 def test_without_any_unseen_skip():
     test = sequences([[1, 2], [3]], targets=[3, 4])
-    assert ranked(Stub(random_scores(2, 5, seed=1)), test)["skip_ranks"].to_pylist() == [[], []]
+    assert ranked(FixedScores(random_scores(2, 5, seed=1)), test)["skip_ranks"].to_pylist() == [[], []]
 
 
 def test_ranks_fit_their_artifact(tmp_path):
     test = random_sessions(70, 30, seed=1)
-    table = ranked(Stub(random_scores(70, 30, seed=2)), test)
+    table = ranked(FixedScores(random_scores(70, 30, seed=2)), test)
     write_artifact(table, "ranks", tmp_path / "ranks.parquet")
     written = read_artifact("ranks", tmp_path / "ranks.parquet")
     assert written["session_id"].to_pylist() == test.session_id.tolist()
-    for name in ("rank_full", "rank_sampled", "n_candidates", "is_repeat", "target_popularity", "skip_ranks"):
+    for name in ("rank_full", "rank_sampled", "n_candidates", "is_repeat", "target_popularity", "skip_ranks", "skip_outranks"):
         assert written[name].to_pylist() == table[name].to_pylist(), name
     assert written["skip_share"].to_pylist() == pytest.approx(table["skip_share"].to_pylist())

@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from examples import outranking
 from skipwise import figures, plots
 from skipwise.artifacts import read_artifact, write_artifact
 from skipwise.columns import ARTIFACTS
@@ -34,6 +35,7 @@ def write_ranks(folder, targets, skips, **keys) -> str:
         "is_repeat": [False] * n,
         "target_popularity": [3] * n,
         "skip_ranks": skips,
+        "skip_outranks": outranking(targets, skips),
     }
     return write("ranks", folder, columns, **keys)
 

@@ -65,7 +65,9 @@ def ranks_of(frame: pl.DataFrame, folder, models: list[tuple[str, str]]) -> dict
             seed=1,
             threads=1,
         )
-        rank_sessions(run, parts["train"], parts["test"], str(run / "ranks.parquet"), candidates=1000, seed=1, threads=1)
+        rank_sessions(
+            run, parts["train"], parts["test"], str(run / "ranks.parquet"), candidates=1000, seed=1, cutoff=None, threads=1
+        )
         ranks[model, variant] = read_artifact("ranks", run / "ranks.parquet")["rank_full"].to_numpy()
     return ranks
 

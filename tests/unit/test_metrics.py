@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+from examples import outranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skipwise.artifacts import read_artifact, write_artifact
@@ -16,7 +17,6 @@ from skipwise.metrics import (
     compute_metrics,
     hit_rate,
     ndcg,
-    pairwise_accuracy,
     per_session,
     summarise,
 )
@@ -69,23 +69,6 @@ def test_brute_force_agrees(scores, k, data):
     assert hit_rate(rank, k)[0] == hits
     assert ndcg(rank, k)[0] == pytest.approx(gain, abs=1e-12)
     assert average_precision(rank, k)[0] == pytest.approx(precision, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("rank", "skip_rank", "expected"),
-    [(1, 2, 1), (2, 1, 0), (3, 3, 0), (7, nan, 1), (nan, 7, 0), (nan, nan, nan)],
-)
-def test_pairwise_accuracy(rank, skip_rank, expected):
-    value = pairwise_accuracy(np.array([float(rank)]), np.array([float(skip_rank)]))
-    np.testing.assert_array_equal(value, [expected])
-
-
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=20))
-def test_ranks_decide_which_score_is_higher(scores):
-    rank = [float(sum(other >= score for other in scores)) for score in scores]
-    for skip in range(1, len(scores)):
-        before = pairwise_accuracy(np.array(rank[:1]), np.array(rank[skip : skip + 1]))[0]
-        assert before == (scores[0] > scores[skip])
 
 
 # --- bounds
@@ -203,6 +186,7 @@ def ranks_table(rows) -> pa.Table:
             "is_repeat": repeat,
             "target_popularity": [3] * n,
             "skip_ranks": skips,
+            "skip_outranks": outranking(full, skips),
         },
         ARTIFACTS["ranks"].schema,
     )
@@ -254,8 +238,8 @@ def test_summary_of_the_unseen_skips():
     gain = 1 / log2(3) + 1 + 1 / log2(7) + 1 / log2(5)
     assert cells["ndcg_skipped", 10, "full", "all"] == mean_of(gain, n=7)
     assert cells["mrr_skipped", 10, "full", "all"] == mean_of(1 / 2, 1, 1 / 6, 1 / 4, n=7)
-    # 1 < 2 yes, 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes, null < 4 no, null < null: nobody knows
-    assert cells["pairwise_accuracy", None, "full", "all"] == mean_of(3, n=6)
+    # 1 < 2 yes, 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes, null < 4 no, null < null: the scores decide, here yes
+    assert cells["pairwise_accuracy", None, "full", "all"] == mean_of(4, n=7)
     target_gain = 1 + 1 / log2(3) + 1 / log2(6) + 1 / log2(4) + 1 / log2(7) + 1 / log2(11)
     assert cells["delta_hr", 10, "full", "all"] == (pytest.approx(6 / 10 - 4 / 7, abs=1e-12), 7)
     assert cells["delta_ndcg", 10, "full", "all"] == (pytest.approx(target_gain / 10 - gain / 7, abs=1e-12), 7)
@@ -297,7 +281,7 @@ def test_ranks_that_are_all_past_the_cutoff():
     cells = summary([(None, None, False, [None])] * 3)
     assert cells["hr", 20, "full", "all"] == cells["ndcg", 20, "sampled", "all"] == (0.0, 3)
     assert cells["hr_skipped", 20, "full", "all"] == (0.0, 3)
-    assert cells["pairwise_accuracy", None, "full", "all"] == (None, 0)
+    assert cells["pairwise_accuracy", None, "full", "all"] == (1.0, 3)
 
 
 @settings(deadline=None, max_examples=50)

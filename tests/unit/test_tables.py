@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from examples import outranking
 from skipwise.artifacts import read_artifact, write_artifact, write_json
 from skipwise.columns import ARTIFACTS, hr_ndcg_table
 from skipwise.metrics import compute_metrics
@@ -42,6 +43,7 @@ def write_run(folder, ranks, *, dataset="toy-sim", split="paper", model="sasrec"
         "is_repeat": [i % 2 == 0 for i in range(n)],
         "target_popularity": [3] * n,
         "skip_ranks": [[4]] * n,
+        "skip_outranks": outranking(ranks, [[4]] * n),
     }
     write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", paths[0])
     compute_metrics(*paths, cutoffs=CUTOFFS)

@@ -8,7 +8,7 @@ rule rank_sessions:
         run=f"<results>/models/{RUN}/run.json",
         train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
         test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
-        code=code("evaluation.py", "sampling.py"),
+        code=code("evaluation.py", "ranking.py", "sampling.py"),
     output:
         f"<results>/ranks/{RUN}/ranks.parquet",
     log:

@@ -11,6 +11,7 @@ FAMILY_CODE = {
         "models/neural.py",
         "models/transformer.py",
         "optim.py",
+        "ranking.py",
         "sampling.py",
         "training.py",
     ],

@@ -14,5 +14,6 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.output[0],
         candidates=snakemake.params.candidates["sampled"],
         seed=snakemake.params.candidates["seed"],
+        cutoff=snakemake.params.candidates["rank_cutoff"],
         threads=snakemake.threads,
     )

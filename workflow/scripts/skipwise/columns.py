@@ -191,7 +191,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("epoch",),
     ),
-    # One row a test session.  Ranks start at 1.
+    # One row a test session.  Ranks start at 1; null is past candidates.rank_cutoff.
     "ranks": Artifact(
         pa.schema(
             [
@@ -203,6 +203,7 @@ ARTIFACTS: dict[str, Artifact] = {
                 _required("is_repeat", pa.bool_()),
                 _required("target_popularity", pa.int32()),
                 _required("skip_ranks", pa.list_(pa.int32())),
+                _required("skip_outranks", pa.list_(pa.bool_())),
             ]
         ),
         ("session_id",),

@@ -32,6 +32,7 @@ class Ranked:
     skip_share: np.ndarray  # (S,) of the context
     rank: dict[str, np.ndarray]  # by candidates: (seeds, S)
     skip_rank: np.ndarray  # (seeds, P) of every unseen skip
+    skip_outranks: np.ndarray  # (seeds, P) whether it scores at least as high as the target
     skip_session: np.ndarray  # (P,) index of its session
 
     @classmethod
@@ -49,6 +50,7 @@ class Ranked:
             first["skip_share"].to_numpy(),
             {kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables]) for kind in CANDIDATES},
             np.stack([_floats(skips.flatten()) for skips in lists]),
+            np.stack([table["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False) for table in tables]),
             np.repeat(np.arange(first.num_rows), lists[0].value_lengths().to_numpy()),
         )
 
@@ -66,10 +68,9 @@ class Ranked:
         """(seeds, S) sums of a rank metric over the unseen skips of each session, in the full catalogue."""
         return self._per_session(metrics.METRICS[name](self.skip_rank, k))
 
-    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """(seeds, S) pairs of target and unseen skip in the right order, and pairs whose order is known."""
-        ordered = metrics.pairwise_accuracy(self.rank["full"][:, self.skip_session], self.skip_rank)
-        return self._per_session(np.nan_to_num(ordered)), self._per_session(~np.isnan(ordered))
+    def ordered_pairs(self) -> np.ndarray:
+        """(seeds, S) unseen skips of each session that score below its target."""
+        return self._per_session(~self.skip_outranks)
 
     def _per_session(self, of_skip: np.ndarray) -> np.ndarray:
         n = len(self.session_id)
@@ -166,7 +167,7 @@ def skip_measures(cutoffs: dict[str, list[int]]) -> list[Measure]:
         *(Measure(f"hr_skipped_{k}", "full", of_skips("hr", k)) for k in cutoffs["hr"]),
         Measure("delta_hr_10", "full", target_less_skips("hr", 10)),
         Measure("delta_ndcg_10", "full", target_less_skips("ndcg", 10)),
-        Measure("pairwise_accuracy", "full", lambda ranked: [Ratio(*ranked.pairs())]),
+        Measure("pairwise_accuracy", "full", lambda ranked: [Ratio(ranked.ordered_pairs(), ranked.n_skips)]),
     ]
 
 
@@ -238,6 +239,7 @@ def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
         ranked.skip_share[inside],
         {kind: rank[:, inside] for kind, rank in ranked.rank.items()},
         ranked.skip_rank[:, kept],
+        ranked.skip_outranks[:, kept],
         place[ranked.skip_session[kept]],
     )
 

@@ -41,6 +41,12 @@ def check_config(config: dict, schema: dict) -> None:
         low, high = config.get("tuning", {}).get(name, (1, 2))
         if low >= high:
             raise UserError(f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}")
+    cutoff, ks = config.get("candidates", {}).get("rank_cutoff"), [k for ks in config.get("metrics", {}).values() for k in ks]
+    if cutoff is not None and cutoff < max(ks, default=0):
+        raise UserError(
+            f"configuration, candidates.rank_cutoff: with {cutoff} no rank is known at the cut-off {max(ks)} of the metrics; "
+            "raise it, or set it to null"
+        )
     for name in config["datasets"]:
         entry = config["registry"][name]
         lack = _lack(entry)

@@ -60,7 +60,7 @@ def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.n
     rows = tracks.row_of_value()
     last_listened = np.full(len(batch), PADDING)
     last_listened[rows[~skipped]] = tracks.values[~skipped]  # plays are in order: the last one stays
-    queries = {"hidden": model.predictions(batch), "item": model.table[last_listened]}
+    queries = {"hidden": model.queries(batch), "item": model.table[last_listened]}
     of_unseen = batch.unseen_skips
     found = {}
     for name, query in queries.items():

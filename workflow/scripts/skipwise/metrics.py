@@ -36,17 +36,6 @@ def per_session(rank: np.ndarray, cutoffs: dict[str, list[int]] = CUTOFFS) -> di
     return {(name, k): METRICS[name](rank, k) for name, ks in cutoffs.items() for k in ks}
 
 
-def pairwise_accuracy(rank: np.ndarray, skip_rank: np.ndarray) -> np.ndarray:
-    """1 where the target is ranked before the skipped track of the same session; a tie counts against the model.
-
-    Equal scores have equal ranks and a higher score has a smaller rank, so ranks decide it exactly.  NaN where both are
-    past the cut-off: nobody knows.
-    """
-    known = ~(np.isnan(rank) & np.isnan(skip_rank))
-    before = np.where(np.isnan(skip_rank), True, rank < skip_rank)
-    return np.where(known, before, np.nan)
-
-
 def check_bounds(values: dict[str, float], where: str) -> None:
     """Assert what must hold between the metrics of one model, whatever the data (docs/protocol.md, metrics).
 
@@ -83,13 +72,12 @@ def summarise(ranks: pa.Table, cutoffs: dict[str, list[int]]) -> pa.Table:
             for (metric, k), values in per_session(rank[inside], cutoffs).items():
                 rows.append((metric, k, candidates, subset, values))
     rank = ranks["rank_full"].to_numpy().astype(np.float64)
-    lists = ranks["skip_ranks"].combine_chunks()
-    skip_rank = lists.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
-    session = np.repeat(np.arange(len(lists)), lists.value_lengths().to_numpy())
+    skip_rank = ranks["skip_ranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False).astype(np.float64)
     skipped = {("hr", k): hit_rate(skip_rank, k) for k in cutoffs["hr"]} | {("ndcg", 10): ndcg(skip_rank, 10)}
     rows += [(f"{metric}_skipped", k, "full", "all", values) for (metric, k), values in skipped.items()]
     rows.append(("mrr_skipped", 10, "full", "all", average_precision(skip_rank, 10)))
-    rows.append(("pairwise_accuracy", None, "full", "all", pairwise_accuracy(rank[session], skip_rank)))
+    outranks = ranks["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    rows.append(("pairwise_accuracy", None, "full", "all", 1.0 - outranks.astype(np.float64)))
     table = [(*keys, _mean(values), int((~np.isnan(values)).sum())) for *keys, values in rows]
     for metric, of in (("delta_hr", hit_rate), ("delta_ndcg", ndcg)):
         value = _mean(of(rank, 10)) - _mean(of(skip_rank, 10)) if len(skip_rank) else None

@@ -20,6 +20,7 @@ from skipwise.log import logger
 from skipwise.losses import candidate_cross_entropy, skip_contrastive
 from skipwise.models.neural import NeuralRecommender
 from skipwise.optim import RowAdam
+from skipwise.ranking import ranker
 from skipwise.sampling import draw_distinct
 from skipwise.sequences import Ragged, Sequences
 
@@ -115,6 +116,7 @@ def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, 
     if len(valid) > settings["validation_sessions"]:
         chosen = np.random.default_rng(0).choice(len(valid), settings["validation_sessions"], replace=False)
         valid = valid.take(np.sort(chosen))
+    ranking = ranker(model, train.counts(model.n_tracks))
     history: list[dict] = []
     best_state, best = {}, 0
     for epoch in range(1, settings["max_epochs"] + 1):
@@ -131,7 +133,7 @@ def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, 
                 f"the loss is not finite in epoch {epoch}: training diverged; lower neural.learning_rate "
                 f"(now {settings['learning_rate']}) and run again"
             )
-        ranks = validation_ranks(model, valid)
+        ranks = validation_ranks(ranking, valid, cutoff=10)
         history.append(
             {
                 "epoch": epoch,

@@ -53,3 +53,19 @@ class Recommender(ABC):
     @abstractmethod
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over the state of a fitted model."""
+
+
+class VectorRecommender(Recommender):
+    """A model whose score is the product of a vector of the context with one of the track: ranked block by block."""
+
+    @property
+    @abstractmethod
+    def vectors(self) -> Tensor:
+        """(N + 1, D) float32 vectors of the tracks; row 0 means nothing."""
+
+    @abstractmethod
+    def queries(self, contexts: Sequences) -> Tensor:
+        """(B, D) float32 vectors of the contexts.  Only contexts may be read."""
+
+    def score(self, contexts: Sequences) -> Tensor:
+        return self.queries(contexts) @ self.vectors.T

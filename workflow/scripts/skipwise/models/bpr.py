@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from torch import Tensor
 
-from skipwise.models.base import Recommender
+from skipwise.models.base import VectorRecommender
 from skipwise.sequences import Ragged, Sequences
 
 # Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it should be a small part of
@@ -20,7 +20,7 @@ PAIRS = 1024
 FOLD_IN_TRACKS = 16
 
 
-class BPR(Recommender):
+class BPR(VectorRecommender):
     """A session is a user; it prefers a track p to a track n.  Which pairs there are, the setting ``skips`` says:
 
     - ``preferred`` (variant ``orig``): p listened to or skipped, n neither
@@ -65,9 +65,13 @@ class BPR(Recommender):
         self.fold_in_tracks = torch.from_numpy(preferred.indices[drawn])
         return history
 
-    def score(self, contexts: Sequences) -> Tensor:
+    @property
+    def vectors(self) -> Tensor:
+        return self.items
+
+    def queries(self, contexts: Sequences) -> Tensor:
         preferred, rejected = self._feedback(contexts)
-        sessions = fold_in(
+        return fold_in(
             self.items,
             self.fold_in_tracks,
             _padded(preferred),
@@ -76,7 +80,6 @@ class BPR(Recommender):
             regularization=self.settings["regularization"],
             skip_pair_share=self.settings.get("skip_pair_share", 0.0),
         )
-        return sessions @ self.items.T
 
     def state(self) -> dict[str, Tensor]:
         return {"items": self.items, "fold_in_tracks": self.fold_in_tracks}

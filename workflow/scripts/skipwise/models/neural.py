@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skipwise.machine import use_threads
-from skipwise.models.base import Recommender
+from skipwise.models.base import VectorRecommender
 from skipwise.sequences import Sequences
 
 
@@ -59,7 +59,7 @@ class Network(nn.Module):
         return functional.gelu(self.head(self.encoder(embedded, real)))
 
 
-class NeuralRecommender(Recommender):
+class NeuralRecommender(VectorRecommender):
     """Score of a track = ŷ · e.
 
     A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of its output depends on
@@ -113,8 +113,12 @@ class NeuralRecommender(Recommender):
         self.initialise(seed)
         return train_network(self, train, valid, seed=seed)
 
+    @property
+    def vectors(self) -> Tensor:
+        return self.table
+
     @torch.inference_mode()
-    def predictions(self, contexts: Sequences) -> Tensor:
+    def queries(self, contexts: Sequences) -> Tensor:
         """ŷ (B, D) after each context."""
         self.network.eval()
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64"))
@@ -127,10 +131,6 @@ class NeuralRecommender(Recommender):
             masked[rows, at] = True
             real = (tracks > 0) | masked
         return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
-
-    @torch.inference_mode()
-    def score(self, contexts: Sequences) -> Tensor:
-        return self.predictions(contexts) @ self.table.T
 
     def state(self) -> dict[str, Tensor]:
         weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}

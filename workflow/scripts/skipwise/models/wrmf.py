@@ -8,11 +8,11 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from skipwise.errors import UserError
-from skipwise.models.base import Recommender
+from skipwise.models.base import VectorRecommender
 from skipwise.sequences import Sequences
 
 
-class WRMF(Recommender):
+class WRMF(VectorRecommender):
     """A session is a user; confidence = alpha × plays.  What a skipped track is, the setting ``skips`` says:
 
     - ``preferred`` (variant ``orig``): the same as a listened one
@@ -52,10 +52,14 @@ class WRMF(Recommender):
         self._use(als.item_factors)
         return history
 
-    def score(self, contexts: Sequences) -> Tensor:
+    @property
+    def vectors(self) -> Tensor:
+        return self.items
+
+    def queries(self, contexts: Sequences) -> Tensor:
         with threadpool_limits(1, "blas"):
             sessions = self._folder.recalculate_user(np.arange(len(contexts)), self._preferences(contexts))
-        return torch.from_numpy(sessions) @ self.items.T
+        return torch.from_numpy(sessions)
 
     def state(self) -> dict[str, Tensor]:
         return {"items": self.items}

@@ -1,0 +1,239 @@
+"""Both rankers against a brute force: ties, cut-offs, blocks, batches, broken scores."""
+
+import numpy as np
+import pytest
+import torch
+from examples import FixedScores, random_sessions, sequences
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skipwise import ranking
+from skipwise.errors import UserError
+from skipwise.models.base import VectorRecommender
+from skipwise.ranking import VectorRanker, ranker
+from skipwise.sequences import Ragged
+
+
+class Vectors(VectorRecommender):
+    """Queries of a session are row ``session_id`` of a table."""
+
+    family = "baseline"
+    vectors = None
+
+    def __init__(self, queries: np.ndarray, vectors: np.ndarray):
+        super().__init__(len(vectors) - 1, {})
+        self.table, self.vectors = torch.from_numpy(queries), torch.from_numpy(vectors)
+        self.seen: list[list[int]] = []
+
+    def queries(self, contexts):
+        self.seen.append(contexts.session_id.tolist())
+        return self.table[contexts.session_id]
+
+    fit = FixedScores.fit
+    state = load_state = None
+
+
+def by_vectors(table: np.ndarray) -> Vectors:
+    """The model of the same scores, as products: the query of a session chooses its row."""
+    vectors = np.ascontiguousarray(table.T)
+    return Vectors(np.eye(len(table), dtype=np.float32), vectors)
+
+
+MODELS = pytest.mark.parametrize("model_of", [FixedScores, by_vectors], ids=["scores", "vectors"])
+
+
+def in_brute_force(scores: np.ndarray, candidates, item: int) -> int:
+    """1 + candidates scored higher + other candidates scored equal, in Python floats."""
+    mine = float(scores[item])
+    higher = sum(float(scores[track]) > mine for track in candidates)
+    return 1 + higher + sum(float(scores[track]) == mine and track != item for track in candidates)
+
+
+def contexts(sessions: int):
+    return sequences([[1]] * sessions, targets=[1] * sessions)
+
+
+def rank_all(model, items: list[list[int]], candidates=None, *, cutoff=None, popularity=None):
+    """Ranks, ranks among and outranking as lists; session ``i`` has row ``i + 1`` of the model's table."""
+    popularity = np.arange(model.n_tracks + 1)[::-1] if popularity is None else popularity
+    wanted = Ragged(np.concatenate(items).astype(np.int32), np.cumsum([0, *map(len, items)]))
+    found = ranker(model, popularity).rank(contexts(len(items)), wanted, candidates, cutoff=cutoff)
+    ranks, among, outranks = (array.tolist() for array in found)
+    cut = wanted.offsets[1:-1]
+    return [part.tolist() for part in np.split(ranks, cut)], among, [part.tolist() for part in np.split(outranks, cut)]
+
+
+# Few distinct scores: ties abound.
+N_TRACKS = 6
+SCORES = st.lists(st.integers(-2, 2).map(lambda x: x / 4), min_size=N_TRACKS, max_size=N_TRACKS)
+TRACKS = st.integers(1, N_TRACKS)
+
+
+@MODELS
+@settings(deadline=None)
+@given(st.lists(SCORES, min_size=1, max_size=4), st.data())
+def test_all_ranks_are_those_of_the_brute_force(model_of, rows, data):
+    items = [data.draw(st.lists(TRACKS, min_size=1, max_size=4)) for _ in rows]
+    drawn = [data.draw(st.permutations([*{item[0], *data.draw(st.sets(TRACKS))}])) for item in items]
+    candidates = np.array([[*row, *[0] * (N_TRACKS - len(row))] for row in drawn], np.int32)
+    cutoff = data.draw(st.sampled_from([None, 1, 3, 6]))
+    table = np.array([[9.0] * (N_TRACKS + 1), *([8.0, *row] for row in rows)], np.float32)
+    ranks, among, outranks = rank_all(model_of(table), items, candidates, cutoff=cutoff)
+    for i, row in enumerate(table[1:]):
+        exact = [in_brute_force(row, range(1, N_TRACKS + 1), item) for item in items[i]]
+        assert ranks[i] == [rank if cutoff is None or rank <= cutoff else 0 for rank in exact]
+        assert among[i] == in_brute_force(row, drawn[i], items[i][0])
+        assert outranks[i] == [bool(row[item] >= row[items[i][0]]) for item in items[i]]
+
+
+@MODELS
+def test_ties_count_against_the_model(model_of):
+    table = np.array([[0.0] * 6, [7.0, 1.0, 2.0, 2.0, 3.0, 2.0]], np.float32)
+    found = rank_all(model_of(table), [[2, 4, 3, 5, 1]], np.array([[0, 3, 2, 0, 1]]))
+    assert found == ([[4, 1, 4, 4, 5]], [2], [[True, True, True, True, False]])
+
+
+@MODELS
+def test_a_model_that_scores_everything_the_same_is_last(model_of):
+    found = rank_all(model_of(np.zeros((3, 31), np.float32)), [[1], [30, 2]], np.array([[4, 1, 6, 0], [30, 8, 0, 0]]))
+    assert found == ([[30], [30, 30]], [3, 2], [[True], [True, True]])
+
+
+def hard_case(sessions: int, n_tracks: int, dimension: int, seed: int) -> Vectors:
+    """Vectors of any size with many equal ones and many that differ in their last bits, all over the catalogue."""
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(size=(n_tracks + 1, dimension)).astype(np.float32) * rng.lognormal(0, 1, (n_tracks + 1, 1)).astype(
+        "f4"
+    )
+    twins = rng.permutation(n_tracks)[: n_tracks // 2] + 1
+    vectors[twins] = vectors[rng.integers(1, n_tracks + 1, len(twins))]
+    near = twins[::2]
+    vectors[near, rng.integers(dimension, size=len(near))] *= np.float32(1 + 2**-22)
+    queries = rng.normal(size=(sessions + 1, dimension)).astype(np.float32)
+    # These sessions tie or nearly tie with everything: their scores are sums that cancel.
+    queries[1 : sessions // 4] *= np.float32(1e-20)
+    queries[sessions // 2 :: 3] = 0
+    return Vectors(queries, vectors)
+
+
+def float64_scores(model: Vectors, sessions: int) -> np.ndarray:
+    """(S, N) by torch's sum of float64 products, track by track: the same for equal vectors."""
+    return np.stack([(model.table[i + 1].double() * model.vectors[1:].double()).sum(1).numpy() for i in range(sessions)])
+
+
+@pytest.mark.parametrize("cutoff", [None, 1, 50, 1000])
+@pytest.mark.parametrize(("n_tracks", "dimension"), [(3000, 128), (2500, 7), (5, 4)])
+def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff):
+    sessions = 60
+    model = hard_case(sessions, n_tracks, dimension, seed=n_tracks)
+    rng = np.random.default_rng(1)
+    items = [rng.integers(1, n_tracks + 1, rng.integers(1, 5)).tolist() for _ in range(sessions)]
+    drawn = np.array([[item[0], *rng.permutation(n_tracks)[:100] + 1] for item in items])
+    drawn[:, 1:][drawn[:, 1:] == drawn[:, :1]] = 0
+    scores = float64_scores(model, sessions)
+    expected = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
+    among = [int((row[of[of > 0] - 1] >= row[of[0] - 1]).sum()) for row, of in zip(scores, drawn, strict=True)]
+    cut = [[rank if cutoff is None or rank <= cutoff else 0 for rank in row] for row in expected]
+    for block, at_once, exact, popularity in (
+        (8192, 512, 65_536, np.zeros(n_tracks + 1)),
+        (1000, 7, 50, rng.random(n_tracks + 1)),
+        (64, 1, 1, np.arange(n_tracks + 1)),
+    ):
+        if block == 64 and n_tracks > 5:
+            exact = 10_000
+        for name, value in (("BLOCK", block), ("SESSIONS", at_once), ("EXACT", exact)):
+            monkeypatch.setattr(ranking, name, value)
+        assert rank_all(model, items, drawn, cutoff=cutoff, popularity=popularity)[:2] == (cut, among)
+        assert max(map(len, model.seen)) <= at_once
+        model.seen.clear()
+
+
+def test_the_screen_alone_would_be_wrong():
+    """The case above is hard: counting in float32 gives other ranks."""
+    model = hard_case(60, 3000, 128, seed=3000)
+    exact, single = float64_scores(model, 60), (model.table[1:] @ model.vectors[1:].T).numpy()
+    target = np.arange(60) * 40
+    wrong = [(s >= s[t]).sum() != (e >= e[t]).sum() for e, s, t in zip(exact, single, target, strict=True)]
+    assert sum(wrong) > 5
+
+
+def test_the_threads_change_no_rank():
+    model = hard_case(60, 3000, 128, seed=3)
+    items = [[i * 40 + 1, 3] for i in range(60)]
+    threads = torch.get_num_threads()
+    found = []
+    for n in (1, 2):
+        torch.set_num_threads(n)
+        found.append(rank_all(model, items))
+    torch.set_num_threads(threads)
+    assert found[0] == found[1]
+
+
+def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch):
+    """With a cut-off most of the catalogue is never multiplied with."""
+    monkeypatch.setattr(ranking, "BLOCK", 100)
+    blocks = []
+    screen = ranking._screen
+    monkeypatch.setattr(ranking, "_screen", lambda scores, *rest: blocks.append(scores.shape) or screen(scores, *rest))
+    rng = np.random.default_rng(0)
+    model = Vectors(rng.random((41, 8), np.float32), rng.random((5001, 8), np.float32))
+    best = int((model.vectors[1:] @ model.table[1]).argmax()) + 1
+    rank_all(model, [[best]] + [[track + 1] for track in range(39)], cutoff=10)
+    assert len(blocks) == 50  # the best of all is counted to the end
+    assert sum(rows for rows, _ in blocks) < 400  # of 40 · 50
+
+
+@pytest.mark.parametrize("rows", [1, 3, 40])
+@pytest.mark.parametrize("width", [1, 7, 1023, 1024, 1025, 5000])
+def test_true_values_are_counted(rows, width):
+    mask = torch.from_numpy(np.random.default_rng(width).random((rows, width)) < 0.7)
+    assert ranking._true(mask).tolist() == mask.sum(1).tolist()
+    assert ranking._true(torch.ones_like(mask)).tolist() == [width] * rows
+
+
+@MODELS
+@pytest.mark.parametrize("at_once", [1, 7, 500])
+def test_ranks_do_not_depend_on_the_batch_size(monkeypatch, model_of, at_once):
+    table = np.random.default_rng(8).integers(0, 15, (151, 91)).astype(np.float32)
+    items = [[track, 91 - track] for track in np.random.default_rng(9).integers(1, 91, 150).tolist()]
+    expected = rank_all(model_of(table), items)
+    monkeypatch.setattr(ranking, "SESSIONS", at_once)
+    model = model_of(table)
+    assert rank_all(model, items) == expected
+    assert max(map(len, model.seen)) == min(at_once, 150)
+
+
+def test_a_catalogue_larger_than_the_memory_is_scored_one_by_one(monkeypatch):
+    monkeypatch.setattr(ranking, "SCORE_BYTES", 10)
+    model = FixedScores(np.zeros((4, 1001), np.float32))
+    rank_all(model, [[1], [2], [3]])
+    assert model.seen == [[1], [2], [3]]
+
+
+@MODELS
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_not_finite_is_an_error_with_the_session(model_of, wrong):
+    model = model_of(np.random.default_rng(1).random((91, 51), np.float32))
+    model.table[37, 36] = wrong
+    with pytest.raises(UserError, match="gives session 37 a score that is not finite"):
+        rank_all(model, [[1]] * 90)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, 1e30])
+def test_vectors_that_are_not_finite_are_an_error(wrong):
+    model = by_vectors(np.random.default_rng(1).random((5, 51), np.float32))
+    model.vectors[50, 1] = wrong
+    model.table *= 1e10
+    with pytest.raises(UserError, match="not finite"):
+        rank_all(model, [[1]] * 4)
+
+
+@MODELS
+def test_no_session(model_of):
+    model = model_of(np.zeros((4, 21), np.float32))
+    none = random_sessions(3, 20, seed=1).take(np.array([], np.int64))
+    found = ranker(model, np.arange(21)).rank(none, Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)), np.empty((0, 7)))
+    assert [array.tolist() for array in found] == [[], [], []]
+
+
+def test_a_model_of_vectors_is_ranked_by_them():
+    assert isinstance(ranker(by_vectors(np.zeros((2, 3), np.float32)), np.zeros(3)), VectorRanker)

@@ -1,0 +1,221 @@
+"""Ranks in the catalogue and among drawn candidates (docs/protocol.md, ranking candidates).
+
+The rank of a track is the number of candidates whose score is at least its own: it counts itself, and ties count against it.
+To count is cheaper than to sort, and needs no more memory than one block of scores.
+
+A model that scores by vectors is ranked in blocks of tracks, the most played first, so that with a cut-off a session leaves
+the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in float32, whose
+last bits depend on the shapes; they only screen.  A score nearer to the threshold than the rounding error can be is computed
+again in float64, always in the same order of additions.  So ranks are those of float64 arithmetic, equal vectors tie, and
+nothing depends on blocks, batches or threads.
+"""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from skipwise.columns import PADDING
+from skipwise.errors import UserError
+from skipwise.models.base import Recommender, VectorRecommender
+from skipwise.sequences import Ragged, Sequences
+
+# Scores of a batch against the whole catalogue stay below this many bytes, where a model gives all scores at once.
+SCORE_BYTES = 128 * 2**20
+SESSIONS = 512
+# Tracks of a block: its scores with a batch of sessions stay near the cores.
+BLOCK = 8_192
+# Scores computed in float64 at once.
+EXACT = 65_536
+# True values of a mask that are added up eight at a time, a byte each: at most 255 of them fit.
+LANES = 8 * 128
+
+
+class Ranker(ABC):
+    """Ranks for one model.  A rank past ``cutoff`` is 0, which no rank is; ``cutoff`` None means that every rank counts."""
+
+    @abstractmethod
+    def rank(
+        self, contexts: Sequences, items: Ragged, candidates: np.ndarray | None = None, *, cutoff: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rank the tracks ``items`` (S rows, I values, none empty) of each session.
+
+        Returns (I,) their ranks in the catalogue, (S,) the rank of each row's first item among its ``candidates``, which are
+        (S, C), padded with 0, and (I,) whether an item scores at least as high as the first of its row.  Without candidates
+        the second is empty.  Raises UserError where a score is not finite, because a rank of it would mean nothing.
+        """
+
+
+def ranker(model: Recommender, popularity: np.ndarray) -> Ranker:
+    """The ranker of a model.  ``popularity`` (N + 1,) orders the catalogue; it changes the time that ranking takes, no rank."""
+    return VectorRanker(model, popularity) if isinstance(model, VectorRecommender) else ScoreRanker(model)
+
+
+class ScoreRanker(Ranker):
+    """Ranks for a model that gives the scores of the whole catalogue."""
+
+    def __init__(self, model: Recommender):
+        self.model = model
+        self.sessions = int(np.clip(SCORE_BYTES // (4 * (model.n_tracks + 1)), 1, SESSIONS))
+
+    def rank(self, contexts, items, candidates=None, *, cutoff=None):
+        ranks, among, outranks = [], [np.empty(0, np.int64)], []
+        for start in range(0, len(contexts), self.sessions):
+            rows = np.arange(start, min(start + self.sessions, len(contexts)))
+            wanted = items.take(rows)
+            row, item = torch.from_numpy(wanted.row_of_value()), torch.from_numpy(wanted.values.astype(np.int64))
+            scores = self.model.score(contexts.take(rows))
+            tracks = scores[:, 1:]
+            finite = torch.isfinite(tracks).all(1)
+            if not finite.all():
+                raise _diverged(contexts.session_id[rows[int((~finite).nonzero()[0])]])
+            own = scores[row, item]
+            first = own[torch.from_numpy(wanted.offsets[:-1])]
+            # One comparison of whole rows for each place in a row: few sessions have many items.
+            rank = torch.empty(len(item), dtype=torch.int64)
+            place = torch.arange(len(item)) - torch.from_numpy(wanted.offsets)[row]
+            for k in range(int(place.max()) + 1):
+                at = (place == k).nonzero()[:, 0]
+                rank[at] = _true(tracks[row[at]] >= own[at, None])
+            ranks.append(rank.numpy())
+            outranks.append((own >= first[row]).numpy())
+            if candidates is not None:
+                drawn = torch.from_numpy(candidates[rows].astype(np.int64))
+                of_drawn = scores.gather(1, drawn).masked_fill_(drawn == PADDING, -torch.inf)
+                among.append((of_drawn >= first[:, None]).sum(1).numpy())
+        return _cut(_joined(ranks, np.int64), cutoff), np.concatenate(among), _joined(outranks, bool)
+
+
+class VectorRanker(Ranker):
+    """Ranks for a model whose score is the product of two vectors."""
+
+    def __init__(self, model: VectorRecommender, popularity: np.ndarray):
+        self.model, self.vectors = model, model.vectors
+        self.order = torch.from_numpy(np.argsort(-popularity[1:], kind="stable") + 1)
+        # |float32 product − exact product| ≤ this · |query| · |vector|, whatever the order of additions, with what is lost when
+        # the threshold becomes float32.
+        self.rounding = 1.01 * (self.vectors.shape[1] + 4) * 2.0**-24
+
+    @torch.inference_mode()
+    def rank(self, contexts, items, candidates=None, *, cutoff=None):
+        queries = self._queries(contexts)
+        row, item = torch.from_numpy(items.row_of_value()), torch.from_numpy(items.values.astype(np.int64))
+        own = self._exact(queries, row, item)
+        first = own[torch.from_numpy(items.offsets[:-1])]
+        ranks = self._count(queries, row, own, cutoff)
+        among = np.empty(0, np.int64) if candidates is None else self._among(queries, first, candidates)
+        return _cut(ranks.numpy(), cutoff), among, (own >= first[row]).numpy()
+
+    def _queries(self, contexts: Sequences) -> Tensor:
+        """(S, D) queries, finite and small enough that no product of theirs overflows."""
+        parts = [
+            self.model.queries(contexts.take(np.arange(start, min(start + SESSIONS, len(contexts)))))
+            for start in range(0, len(contexts), SESSIONS)
+        ]
+        queries = torch.cat([torch.empty(0, self.vectors.shape[1]), *parts])
+        largest = torch.stack([block.norm(dim=1).max() for block in self.vectors.split(BLOCK)]).max()
+        fine = torch.isfinite(queries.norm(dim=1) * largest)
+        if not fine.all():
+            raise _diverged(contexts.session_id[int((~fine).nonzero()[0])])
+        return queries
+
+    def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:
+        """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the same bits in any company."""
+        parts = [
+            (queries[rows].double() * self.vectors[tracks].double()).sum(1)
+            for rows, tracks in zip(row.split(EXACT), item.split(EXACT), strict=True)
+        ]
+        return torch.cat([torch.empty(0, dtype=torch.float64), *parts])
+
+    def _count(self, queries: Tensor, row: Tensor, threshold: Tensor, cutoff: int | None) -> Tensor:
+        """(P,) number of tracks that score at least ``threshold`` (P,) with the query ``row`` (P,), which ascends.
+
+        Some number past ``cutoff`` where it is past it.
+        """
+        counts = torch.zeros(len(row), dtype=torch.int64)
+        length = queries.norm(dim=1).double()
+        pairs = torch.arange(len(row))
+        for tracks in self.order.split(BLOCK):
+            if not len(pairs):
+                break
+            block = self.vectors.index_select(0, tracks)
+            reach = self.rounding * float(block.norm(dim=1).max())
+            sessions, place = row[pairs].unique_consecutive(return_inverse=True)
+            for start in range(0, len(sessions), SESSIONS):
+                part = sessions[start : start + SESSIONS]
+                here = slice(*torch.searchsorted(place, torch.tensor([start, start + len(part)])).tolist())
+                at, of = pairs[here], place[here] - start
+                margin = reach * length[row[at]] + 2.0**-22 * threshold[at].abs()
+                near = threshold[at]
+                sure, doubtful = _screen(queries.index_select(0, part) @ block.T, of, near - margin, near + margin)
+                pair, track = at[doubtful[0]], tracks[doubtful[1]]
+                above = self._exact(queries, row[pair], track) >= threshold[pair]
+                counts[at] += sure
+                counts.index_add_(0, pair, above.to(torch.int64))
+            if cutoff is not None:
+                pairs = pairs[counts[pairs] <= cutoff]
+        return counts
+
+    def _among(self, queries: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
+        """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
+        found = []
+        length = queries.norm(dim=1).double()
+        size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
+        for start in range(0, len(queries), size):
+            rows = slice(start, start + size)
+            drawn = torch.from_numpy(candidates[rows].astype(np.int64))
+            vectors = functional.embedding(drawn, self.vectors)  # (B, C, D)
+            scores = (vectors @ queries[rows].unsqueeze(2)).squeeze(2).masked_fill_(drawn == PADDING, -torch.inf)
+            near = threshold[rows]
+            margin = self.rounding * length[rows] * vectors.norm(dim=2).amax(1) + 2.0**-22 * near.abs()
+            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near - margin, near + margin)
+            above = self._exact(queries[rows], row, drawn[row, column]) >= near[row]
+            found.append(sure.index_add_(0, row, above.to(torch.int64)).numpy())
+        return _joined(found, np.int64)
+
+
+def _screen(scores: Tensor, row: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Compare rows of ``scores`` (R, T) with thresholds: pair p is of row ``row[p]``.  Rows ascend, each has a pair.
+
+    Returns (P,) the number of scores from ``high`` (P,) on, and the pairs and columns of those from ``low`` on but below.
+    """
+    leads = torch.ones(len(row), dtype=torch.bool)
+    torch.ne(row[1:], row[:-1], out=leads[1:])
+    sure = torch.empty(len(row), dtype=torch.int64)
+    pairs, columns = [], []
+    # The first pair of every row is compared in place, the others with a copy of their rows.
+    others = (~leads).nonzero()[:, 0]
+    for at, of_pair in ((leads.nonzero()[:, 0], scores), (others, scores.index_select(0, row[others]))):
+        above = of_pair >= high[at].float()[:, None]
+        maybe = of_pair >= low[at].float()[:, None]
+        sure[at] = _true(above)
+        unclear = (_true(maybe) > sure[at]).nonzero()[:, 0]
+        pair, column = (maybe[unclear] & ~above[unclear]).nonzero(as_tuple=True)
+        pairs.append(at[unclear[pair]])
+        columns.append(column)
+    return sure, (torch.cat(pairs), torch.cat(columns))
+
+
+def _true(mask: Tensor) -> Tensor:
+    """(R,) number of true values in each row of a mask (R, T), many times faster than ``mask.sum(1)``."""
+    padded = functional.pad(mask, (0, -mask.shape[1] % LANES)).contiguous()
+    # A word holds eight values, a byte each.  The bytes of 128 words add up without a carry into the next byte.
+    words = padded.view(torch.int64).view(len(mask), padded.shape[1] // LANES, LANES // 8)
+    return words.sum(2).view(torch.uint8).sum(1, dtype=torch.int64)
+
+
+def _cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
+    return ranks if cutoff is None else np.where(ranks <= cutoff, ranks, 0)
+
+
+def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+    return np.concatenate([np.empty(0, dtype), *parts])
+
+
+def _diverged(session: int) -> UserError:
+    return UserError(
+        f"the model gives session {session} a score that is not finite: its training diverged; "
+        "lower neural.learning_rate and run again"
+    )
