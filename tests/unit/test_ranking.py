@@ -120,9 +120,11 @@ def float64_scores(model: Vectors, sessions: int) -> np.ndarray:
     return np.stack([(model.table[i + 1].double() * model.vectors[1:].double()).sum(1).numpy() for i in range(sessions)])
 
 
+@pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("cutoff", [None, 1, 50, 1000])
 @pytest.mark.parametrize(("n_tracks", "dimension"), [(3000, 128), (2500, 7), (5, 4)])
-def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff):
+def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff, bfloat16):
+    monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
     sessions = 60
     model = hard_case(sessions, n_tracks, dimension, seed=n_tracks)
     rng = np.random.default_rng(1)

@@ -20,3 +20,9 @@ def use_threads(threads: int) -> None:
     if mallopt:
         mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def fast_bfloat16() -> bool:
+    """Whether the processor multiplies matrices in bfloat16 by itself; elsewhere it is slower than float32."""
+    supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(supported and supported())

@@ -4,13 +4,14 @@ The rank of a track is the number of candidates whose score is at least its own:
 To count is cheaper than to sort, and needs no more memory than one block of scores.
 
 A model that scores by vectors is ranked in blocks of tracks, the most played first, so that with a cut-off a session leaves
-the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in float32, whose
-last bits depend on the shapes; they only screen.  A score nearer to the threshold than the rounding error can be is computed
-again in float64, always in the same order of additions.  So ranks are those of float64 arithmetic, equal vectors tie, and
-nothing depends on blocks, batches or threads.
+the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in low precision,
+whose last bits depend on the shapes; they only screen.  A score nearer to the threshold than the error can be is computed again
+in float64, always in the same order of additions.  So ranks are those of float64 arithmetic, equal vectors tie, and nothing
+depends on blocks, batches or threads.
 """
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from skipwise.columns import PADDING
 from skipwise.errors import UserError
+from skipwise.machine import fast_bfloat16
 from skipwise.models.base import Recommender, VectorRecommender
 from skipwise.sequences import Ragged, Sequences
 
@@ -26,7 +28,7 @@ from skipwise.sequences import Ragged, Sequences
 SCORE_BYTES = 128 * 2**20
 SESSIONS = 512
 # Tracks of a block: its scores with a batch of sessions stay near the cores.
-BLOCK = 8_192
+BLOCK = 4_096
 # Scores computed in float64 at once.
 EXACT = 65_536
 # True values of a mask that are added up eight at a time, a byte each: at most 255 of them fit.
@@ -94,9 +96,6 @@ class VectorRanker(Ranker):
     def __init__(self, model: VectorRecommender, popularity: np.ndarray):
         self.model, self.vectors = model, model.vectors
         self.order = torch.from_numpy(np.argsort(-popularity[1:], kind="stable") + 1)
-        # |float32 product − exact product| ≤ this · |query| · |vector|, whatever the order of additions, with what is lost when
-        # the threshold becomes float32.
-        self.rounding = 1.01 * (self.vectors.shape[1] + 4) * 2.0**-24
 
     @torch.inference_mode()
     def rank(self, contexts, items, candidates=None, *, cutoff=None):
@@ -135,21 +134,23 @@ class VectorRanker(Ranker):
         Some number past ``cutoff`` where it is past it.
         """
         counts = torch.zeros(len(row), dtype=torch.int64)
-        length = queries.norm(dim=1).double()
+        # With a cut-off only targets of high rank are counted to the end, and few scores are near theirs; without one, most
+        # scores would be near a target in the middle.
+        screen = torch.bfloat16 if cutoff is not None and fast_bfloat16() else torch.float32
+        rounded, of_query = _rounded(queries, screen)
         pairs = torch.arange(len(row))
         for tracks in self.order.split(BLOCK):
             if not len(pairs):
                 break
-            block = self.vectors.index_select(0, tracks)
-            reach = self.rounding * float(block.norm(dim=1).max())
+            block, of_block = _rounded(self.vectors.index_select(0, tracks), screen)
+            error = of_query.error(of_block, self.vectors.shape[1])
             sessions, place = row[pairs].unique_consecutive(return_inverse=True)
             for start in range(0, len(sessions), SESSIONS):
                 part = sessions[start : start + SESSIONS]
                 here = slice(*torch.searchsorted(place, torch.tensor([start, start + len(part)])).tolist())
                 at, of = pairs[here], place[here] - start
-                margin = reach * length[row[at]] + 2.0**-22 * threshold[at].abs()
-                near = threshold[at]
-                sure, doubtful = _screen(queries.index_select(0, part) @ block.T, of, near - margin, near + margin)
+                scores = rounded.index_select(0, part) @ block.T
+                sure, doubtful = _screen(scores, of, threshold[at], error[row[at]])
                 pair, track = at[doubtful[0]], tracks[doubtful[1]]
                 above = self._exact(queries, row[pair], track) >= threshold[pair]
                 counts[at] += sure
@@ -161,7 +162,6 @@ class VectorRanker(Ranker):
     def _among(self, queries: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
         """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
         found = []
-        length = queries.norm(dim=1).double()
         size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
@@ -169,18 +169,44 @@ class VectorRanker(Ranker):
             vectors = functional.embedding(drawn, self.vectors)  # (B, C, D)
             scores = (vectors @ queries[rows].unsqueeze(2)).squeeze(2).masked_fill_(drawn == PADDING, -torch.inf)
             near = threshold[rows]
-            margin = self.rounding * length[rows] * vectors.norm(dim=2).amax(1) + 2.0**-22 * near.abs()
-            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near - margin, near + margin)
+            _, of_query = _rounded(queries[rows], torch.float32)
+            _, of_block = _rounded(vectors.flatten(0, 1), torch.float32)
+            error = of_query.error(of_block, queries.shape[1])
+            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near, error)
             above = self._exact(queries[rows], row, drawn[row, column]) >= near[row]
             found.append(sure.index_add_(0, row, above.to(torch.int64)).numpy())
         return _joined(found, np.int64)
 
 
-def _screen(scores: Tensor, row: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+class Lengths(NamedTuple):
+    """Of vectors that were rounded to a lower precision: their lengths and how much each lost, (R,) float64."""
+
+    length: Tensor
+    lost: Tensor
+
+    def error(self, others: "Lengths", dimension: int) -> Tensor:
+        """(R,) how far a product with one of ``others``, added up in float32 in any order, can be from the exact one."""
+        longest, most = others.length.max(), others.lost.max()
+        added_up = 1.01 * dimension * 2.0**-24 * self.length * longest
+        return added_up + self.lost * longest + (self.length + self.lost) * most
+
+
+def _rounded(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
+    """Vectors (R, D) float32 in another precision."""
+    rounded = vectors.to(precision)
+    length = rounded.float().norm(dim=1).double()
+    lost = (vectors - rounded.float()).norm(dim=1).double() if precision != vectors.dtype else torch.zeros_like(length)
+    return rounded, Lengths(1.001 * length, 1.001 * lost)
+
+
+def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Compare rows of ``scores`` (R, T) with thresholds: pair p is of row ``row[p]``.  Rows ascend, each has a pair.
 
-    Returns (P,) the number of scores from ``high`` (P,) on, and the pairs and columns of those from ``low`` on but below.
+    Before they were rounded to their precision, the scores were off by at most ``error`` (P,).  Rounding keeps order: what is
+    above the rounded ``threshold + error`` is above the threshold, and what is not is below the rounded ``threshold − error``.
+    Returns (P,) the number of scores that are surely above ``threshold`` (P,), and pairs and columns of the doubtful ones.
     """
+    high, low = ((threshold + sign * error).float().to(scores.dtype) for sign in (1, -1))
     leads = torch.ones(len(row), dtype=torch.bool)
     torch.ne(row[1:], row[:-1], out=leads[1:])
     sure = torch.empty(len(row), dtype=torch.int64)
@@ -188,8 +214,8 @@ def _screen(scores: Tensor, row: Tensor, low: Tensor, high: Tensor) -> tuple[Ten
     # The first pair of every row is compared in place, the others with a copy of their rows.
     others = (~leads).nonzero()[:, 0]
     for at, of_pair in ((leads.nonzero()[:, 0], scores), (others, scores.index_select(0, row[others]))):
-        above = of_pair >= high[at].float()[:, None]
-        maybe = of_pair >= low[at].float()[:, None]
+        above = of_pair > high[at, None]
+        maybe = of_pair >= low[at, None]
         sure[at] = _true(above)
         unclear = (_true(maybe) > sure[at]).nonzero()[:, 0]
         pair, column = (maybe[unclear] & ~above[unclear]).nonzero(as_tuple=True)
