@@ -96,9 +96,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     }
     split = {part: at(f"{part}.parquet") for part in ("train", "valid", "test")}
     model = {
-        "weights": at(f"{keys}/model.safetensors"),
-        "history": at(f"{keys}/history.parquet"),
-        "run": at(f"{keys}/run.json"),
+        "weights": at(f"models/{keys}/model.safetensors"),
+        "history": at(f"models/{keys}/history.parquet"),
+        "run": at(f"models/{keys}/run.json"),
     }
     stats = at("dataset=mssd-sim/stats.json")
     split_stats = at("dataset=mssd-sim/split.json")
@@ -158,14 +158,14 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "params": SimpleNamespace(shares=config["temporal_split"]),
         },
         "train_model": {
-            "input": Named(tracks=at("tracks.parquet"), **split),
+            "input": Named(tracks=at("tracks.parquet"), code=[__file__], **split),
             "output": Named(**model),
             "params": SimpleNamespace(settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}),
         },
         "rank_sessions": {
             "input": Named(**model, **split),
             "output": Named(at(f"{keys}/ranks.parquet")),
-            "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1}),
+            "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1, "rank_cutoff": 20}),
         },
         "measure_cosines": {"input": Named(**model, **split), "output": Named(at(f"{keys}/cosines.parquet"))},
         "compute_metrics": {
@@ -254,7 +254,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         run(rule, tmp_path, wildcards=wildcards, **given)
     scripts = {path.stem for path in SCRIPTS.glob("*.py")}
     assert scripts - calls.keys() == {"retrieve_raw"}  # which tests/workflow runs against a server
-    assert json.loads((tmp_path / keys / "run.json").read_text())["variant"] == "contrastive-item"
+    assert json.loads((tmp_path / "models" / keys / "run.json").read_text())["variant"] == "contrastive-item"
     assert read_artifact("ranks", at(f"{keys}/ranks.parquet")).num_rows > 100
     assert read_artifact("query_cosines", at("query_cosines.parquet"))["to"].to_pylist() == ["next-positive", "skips"]
     assert "SIMULATED" in (tmp_path / "hr_ndcg.html").read_text().upper()

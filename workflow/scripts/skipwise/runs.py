@@ -1,7 +1,9 @@
 """Training a model as the workflow does it, and the folder it leaves: weights, history and run.json."""
 
 import hashlib
+import json
 import platform
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,10 +12,12 @@ import pyarrow.parquet as pq
 from safetensors.torch import load_file, save_file
 
 from skipwise.artifacts import read_json, whole_file, write_artifact, write_json
+from skipwise.checkpoints import Checkpoint
 from skipwise.columns import ARTIFACTS
 from skipwise.log import logger
 from skipwise.models import find_model
 from skipwise.models.base import Recommender
+from skipwise.models.neural import NeuralRecommender
 from skipwise.sequences import Sequences
 
 WEIGHTS, HISTORY, RUN = "model.safetensors", "history.parquet", "run.json"
@@ -30,12 +34,23 @@ def train_model(
     settings: dict,
     seed: int,
     threads: int,
+    checkpoint: str | Path | None = None,
+    code: Iterable[str] = (),
 ) -> None:
-    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``."""
+    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``.
+
+    A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files ``code`` are the same too.
+    """
     folder = Path(folder)
     n_tracks = pq.read_metadata(tracks).num_rows
     recommender: Recommender = find_model(model)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
+    data = {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
+    versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
+    if checkpoint and isinstance(recommender, NeuralRecommender):
+        depends_on = [model, settings, seed, threads, data, versions, sorted(map(_sha256, code))]
+        fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+        recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
     history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
     with whole_file(folder / WEIGHTS) as partial:
         save_file(recommender.state(), partial)
@@ -52,13 +67,15 @@ def train_model(
             "epochs": len(history),
             "best_epoch": next((row["epoch"] for row in history if row["best"]), None),
             "seconds": sum(row["seconds"] for row in history),
-            "data": {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()},
-            "versions": {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")},
+            "data": data,
+            "versions": versions,
             "python": platform.python_version(),
             "machine": platform.machine(),
         },
         folder / RUN,
     )
+    if checkpoint:
+        Path(checkpoint).unlink(missing_ok=True)
 
 
 def load_model(folder: str | Path) -> Recommender:

@@ -3,6 +3,7 @@
 A step touches the rows of the batch's tracks and candidates only; nothing in it grows with the catalogue.
 """
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from skipwise import metrics
+from skipwise.checkpoints import Checkpoint, StopSignal
 from skipwise.columns import PADDING
-from skipwise.errors import UserError
+from skipwise.errors import StoppedError, UserError
 from skipwise.evaluation import validation_ranks
 from skipwise.log import logger
 from skipwise.losses import candidate_cross_entropy, skip_contrastive
@@ -103,60 +105,148 @@ class Batches:
         return Batch(self._tracks[at], self._skipped[at], self._next[at])
 
 
-def train_network(model: NeuralRecommender, train: Sequences, valid: Sequences, *, seed: int) -> list[dict]:
+def train_network(
+    model: NeuralRecommender, train: Sequences, valid: Sequences, *, seed: int, checkpoint: Checkpoint | None = None
+) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
     The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue; training stops when it has not
     risen for ``patience`` epochs, not before ``min_epochs``.  Raises UserError when the loss is no longer finite.
+
+    With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what is there: the weights are
+    those of a training without a break.  SIGTERM and SIGINT then save after the current step and raise StoppedError.
     """
-    settings = model.settings
-    rng = np.random.default_rng(seed)
-    batches = Batches(train, settings["batch_size"])
-    step = TrainStep(model, steps=settings["max_epochs"] * len(batches), rng=rng)
-    if len(valid) > settings["validation_sessions"]:
-        chosen = np.random.default_rng(0).choice(len(valid), settings["validation_sessions"], replace=False)
-        valid = valid.take(np.sort(chosen))
-    ranking = ranker(model, train.counts(model.n_tracks))
-    history: list[dict] = []
-    best_state, best = {}, 0
-    for epoch in range(1, settings["max_epochs"] + 1):
+    training = Training(model, train, valid, seed)
+    with StopSignal() if checkpoint else contextlib.nullcontext() as stop:
+        if checkpoint and (saved := checkpoint.load()):
+            training.restore(*saved)
+            logger.info("goes on from %s: epoch %d, batch %d", checkpoint.path, training.epoch, training.done)
+        while not training.is_over:
+            for _ in training.steps():
+                if stop and stop.received:
+                    checkpoint.save(*training.snapshot())
+                    where = f"stopped by {stop.received.name} in epoch {training.epoch}"
+                    raise StoppedError(stop.received, f"{where}; the next run goes on from {checkpoint.path}")
+            training.evaluate()
+            if checkpoint and not training.is_over:
+                checkpoint.save(*training.snapshot())
+    return training.finish()
+
+
+class Training:
+    """The state of a training between two steps: epochs count from 1, ``done`` batches of the current one are behind it."""
+
+    def __init__(self, model: NeuralRecommender, train: Sequences, valid: Sequences, seed: int):
+        self.model, self.settings = model, model.settings
+        self.rng = np.random.default_rng(seed)
+        self.n_sessions = len(train)
+        self.batches = Batches(train, self.settings["batch_size"])
+        self.step = TrainStep(model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng)
+        if len(valid) > self.settings["validation_sessions"]:
+            chosen = np.random.default_rng(0).choice(len(valid), self.settings["validation_sessions"], replace=False)
+            valid = valid.take(np.sort(chosen))
+        self.valid, self.ranker = valid, ranker(model, train.counts(model.n_tracks))
+        self.history: list[dict] = []
+        self.best, self.best_state = 0, {}
+        self.epoch, self.done, self.seconds = 1, 0, 0.0
+        self.sums = torch.zeros(3, dtype=torch.float64)
+        self.order_drawn_from = self.rng.bit_generator.state
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch is behind it, by number or by patience."""
+        last = self.epoch - 1
+        # Bidirectional models in particular may stay where they started for some epochs before they begin to learn.
+        patient = last >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
+        return last >= self.settings["max_epochs"] or patient
+
+    def steps(self) -> Iterator[None]:
+        """Take the steps that are left of the epoch; yields after each."""
+        self.model.network.train()
+        now = self.rng.bit_generator.state
+        self.rng.bit_generator.state = self.order_drawn_from
+        order = self.batches.epoch(self.rng)
+        for _ in range(self.done):
+            next(order)
+        if self.done:
+            self.rng.bit_generator.state = now
         started = time.perf_counter()
-        model.network.train()
-        sums = torch.zeros(3, dtype=torch.float64)
-        for batch in batches.epoch(rng):
-            sums += step(batch)
-        step.rows.catch_up_all()
-        seconds = time.perf_counter() - started
-        loss, nll, nce = (sums / len(batches)).tolist()
+        for batch in order:
+            self.sums += self.step(batch)
+            self.done += 1
+            self.seconds += time.perf_counter() - started
+            yield
+            started = time.perf_counter()
+
+    def evaluate(self) -> None:
+        """End the epoch: a row of the history, and the state if it is the best."""
+        started = time.perf_counter()
+        self.step.rows.catch_up_all()
+        seconds = self.seconds + time.perf_counter() - started
+        loss, nll, nce = (self.sums / len(self.batches)).tolist()
         if not np.isfinite(loss):
             raise UserError(
-                f"the loss is not finite in epoch {epoch}: training diverged; lower neural.learning_rate "
-                f"(now {settings['learning_rate']}) and run again"
+                f"the loss is not finite in epoch {self.epoch}: training diverged; lower neural.learning_rate "
+                f"(now {self.settings['learning_rate']}) and run again"
             )
-        ranks = validation_ranks(ranking, valid, cutoff=10)
-        history.append(
+        ranks = validation_ranks(self.ranker, self.valid, cutoff=10)
+        self.history.append(
             {
-                "epoch": epoch,
+                "epoch": self.epoch,
                 "loss": loss,
                 "loss_nll": nll,
-                "loss_nce": nce if settings["query"] else None,
+                "loss_nce": nce if self.settings["query"] else None,
                 "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
                 "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
                 "seconds": seconds,
-                "sessions_per_second": len(train) / seconds,
+                "sessions_per_second": self.n_sessions / seconds,
                 "best": False,
             }
         )
-        if not best or history[-1]["valid_ndcg_10"] > history[best - 1]["valid_ndcg_10"]:
-            best = epoch
-            best_state = {name: tensor.clone() for name, tensor in model.state().items()}
-        _log_epoch(history[-1], best, settings["max_epochs"])
-        # Bidirectional models in particular may stay where they started for some epochs before they begin to learn.
-        if epoch >= settings["min_epochs"] and epoch - best >= settings["patience"]:
-            break
-    history[best - 1]["best"] = True
-    model.load_state(best_state)
-    return history
+        if not self.best or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]:
+            self.best = self.epoch
+            self.best_state = {name: tensor.clone() for name, tensor in self.model.state().items()}
+        _log_epoch(self.history[-1], self.best, self.settings["max_epochs"])
+        self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
+        self.sums.zero_()
+        self.order_drawn_from = self.rng.bit_generator.state
+
+    def finish(self) -> list[dict]:
+        """Leave the model at its best epoch; returns the history."""
+        self.history[self.best - 1]["best"] = True
+        self.model.load_state(self.best_state)
+        return self.history
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What changes in place during training, without the best state."""
+        of_adam = {
+            f"adam.{i}.{name}": tensor
+            for i, weight in enumerate(self.step.weights)
+            for name, tensor in self.step.adam.state[weight].items()
+        }
+        of_rows = {f"rows.{name}": getattr(self.step.rows, name) for name in ("mean", "square", "last")}
+        return (
+            {f"model.{name}": tensor for name, tensor in self.model.state().items()} | of_adam | of_rows | {"sums": self.sums}
+        )
+
+    def snapshot(self) -> tuple[dict[str, Tensor], dict]:
+        """Everything that :meth:`restore` needs, as tensors and as plain values."""
+        tensors = self._tensors() | {f"best.{name}": tensor for name, tensor in self.best_state.items()}
+        tensors["generator"] = self.model.generator.get_state()
+        values = {name: getattr(self, name) for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from")}
+        return tensors, values | {"rng": self.rng.bit_generator.state, "rows_step": self.step.rows.step}
+
+    def restore(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Go to the state of a snapshot of the same training."""
+        self.step.start_adam()
+        for name, tensor in self._tensors().items():
+            tensor.copy_(tensors[name])
+        self.best_state = {name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        self.model.generator.set_state(tensors["generator"])
+        for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from"):
+            setattr(self, name, values[name])
+        self.rng.bit_generator.state = values["rng"]
+        self.step.rows.step = values["rows_step"]
 
 
 class TrainStep:
@@ -168,6 +258,13 @@ class TrainStep:
         self.rows = RowAdam(model.table, lr=rate, steps=steps)
         self.weights = list(model.network.parameters())
         self.adam = torch.optim.Adam(self.weights, lr=rate, fused=True)
+
+    def start_adam(self) -> None:
+        """Give Adam's state its tensors, as its first step does."""
+        for weight in self.weights:
+            weight.grad = torch.zeros_like(weight)
+        self.adam.step()
+        self.adam.zero_grad()
 
     def __call__(self, batch: Batch) -> Tensor:
         """Returns loss, L_NLL and L_NCE (3,)."""

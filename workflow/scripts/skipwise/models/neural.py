@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.checkpoints import Checkpoint
 from skipwise.machine import use_threads
 from skipwise.models.base import VectorRecommender
 from skipwise.sequences import Sequences
@@ -90,6 +91,7 @@ class NeuralRecommender(VectorRecommender):
 
     def __init__(self, n_tracks: int, settings: dict):
         super().__init__(n_tracks, settings)
+        self.checkpoint: Checkpoint | None = None  # where a training saves itself
         self.generator = torch.Generator()
         self.network: Network | None = None
         self.table: Tensor | None = None
@@ -111,7 +113,7 @@ class NeuralRecommender(VectorRecommender):
 
         use_threads(threads)
         self.initialise(seed)
-        return train_network(self, train, valid, seed=seed)
+        return train_network(self, train, valid, seed=seed, checkpoint=self.checkpoint)
 
     @property
     def vectors(self) -> Tensor:

@@ -1,0 +1,248 @@
+"""A training that is stopped anywhere and goes on has the weights of one that was not."""
+
+import json
+import os
+import signal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from examples import random_sessions, settings_of
+from safetensors import safe_open
+from skipwise import training
+from skipwise.artifacts import write_artifact
+from skipwise.checkpoints import Checkpoint, StopSignal
+from skipwise.errors import StoppedError
+from skipwise.models import find_model
+from skipwise.runs import train_model
+from skipwise.training import TrainStep
+
+N_TRACKS = 50
+EPOCHS = 4
+BATCHES = 3  # 40 sessions, 16 at once
+
+
+def fitted(model="sasrec", checkpoint=None, seed=1, valid_seed=2, **changes):
+    """State and history after a training; ``seconds`` are left out of the history."""
+    settings = settings_of(model, "contrastive-hidden") | {
+        "dimension": 16, "sampled_candidates": 10, "batch_size": 16, "min_epochs": 1, "max_epochs": EPOCHS, "patience": 9,
+        "learning_rate": 0.02,
+    } | changes  # fmt: skip
+    recommender = find_model(model)(N_TRACKS, settings)
+    recommender.checkpoint = checkpoint
+    train, valid = random_sessions(40, N_TRACKS, seed=1), random_sessions(20, N_TRACKS, seed=valid_seed)
+    history = recommender.fit(train, valid, seed=seed, threads=1)
+    return recommender.state(), [
+        {name: value for name, value in row.items() if name not in ("seconds", "sessions_per_second")} for row in history
+    ]
+
+
+def assert_same(found, expected):
+    assert found[1] == expected[1]
+    assert found[0].keys() == expected[0].keys()
+    for name, tensor in expected[0].items():
+        assert torch.equal(found[0][name], tensor), name
+
+
+def send_after(monkeypatch, steps: int, number: int = signal.SIGTERM) -> list[int]:
+    """Send this process a signal in the middle of a step, once; the list has an item for every step."""
+    taken: list[int] = []
+    step = TrainStep.__call__
+
+    def counted(self, batch):
+        taken.append(1)
+        if len(taken) == steps:
+            os.kill(os.getpid(), number)
+        return step(self, batch)
+
+    monkeypatch.setattr(TrainStep, "__call__", counted)
+    return taken
+
+
+@pytest.mark.parametrize("model", ["sasrec", "bert4rec", "gru4rec", "caser"])
+@pytest.mark.parametrize("stop", [1, BATCHES - 1, BATCHES, BATCHES + 1, BATCHES * EPOCHS - 1])
+def test_a_stopped_training_goes_on_to_the_same_weights(monkeypatch, tmp_path, model, stop):
+    expected = fitted(model)
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+    with monkeypatch.context() as patch:
+        send_after(patch, stop)
+        with pytest.raises(StoppedError, match=f"stopped by SIGTERM in epoch {(stop - 1) // BATCHES + 1}; .*c.safetensors"):
+            fitted(model, checkpoint)
+    taken = send_after(monkeypatch, 10**9)
+    assert_same(fitted(model, checkpoint), expected)
+    assert len(taken) == BATCHES * EPOCHS - stop
+
+
+def test_a_training_may_be_stopped_after_every_step(monkeypatch, tmp_path):
+    expected, found = fitted(), None
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+    stops = 0
+    while found is None:
+        with monkeypatch.context() as patch:
+            send_after(patch, 1, signal.SIGINT)
+            try:
+                found = fitted(checkpoint=checkpoint)
+            except StoppedError:
+                stops += 1
+        assert stops <= BATCHES * EPOCHS
+    assert stops == BATCHES * EPOCHS
+    assert_same(found, expected)
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(monkeypatch, tmp_path):
+    """Nothing can be saved on SIGKILL; what the last epoch left is there."""
+    expected = fitted()
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+
+    class Killed(BaseException):
+        pass
+
+    with monkeypatch.context() as patch:
+        steps = []
+        step = TrainStep.__call__
+
+        def dies(self, batch):
+            steps.append(1)
+            if len(steps) == 2 * BATCHES + 2:
+                raise Killed
+            return step(self, batch)
+
+        patch.setattr(TrainStep, "__call__", dies)
+        with pytest.raises(Killed):
+            fitted(checkpoint=checkpoint)
+    taken = send_after(monkeypatch, 10**9)
+    assert_same(fitted(checkpoint=checkpoint), expected)
+    assert len(taken) == 2 * BATCHES
+
+
+def test_patience_is_remembered(monkeypatch, tmp_path):
+    """The best epoch, and what the model was there, may lie before the break."""
+    changes = {"learning_rate": 0.3, "patience": 2, "max_epochs": 30}
+    expected = fitted(**changes)
+    best = next(row["epoch"] for row in expected[1] if row["best"])
+    assert best < len(expected[1]) < 30
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+    with monkeypatch.context() as patch:
+        send_after(patch, best * BATCHES + 1)
+        with pytest.raises(StoppedError):
+            fitted(checkpoint=checkpoint, **changes)
+    assert_same(fitted(checkpoint=checkpoint, **changes), expected)
+
+
+@pytest.mark.parametrize("broken", ["other", "cut", "no safetensors", "empty", "no header"])
+def test_a_checkpoint_that_does_not_fit_is_not_used(monkeypatch, tmp_path, caplog, broken):
+    path = tmp_path / "c.safetensors"
+    with monkeypatch.context() as patch:
+        send_after(patch, BATCHES + 1)
+        with pytest.raises(StoppedError):
+            fitted(checkpoint=Checkpoint(path, "same"))
+    if broken == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif broken == "no safetensors":
+        path.write_bytes(b"\xff" * 500)
+    elif broken == "empty":
+        path.write_bytes(b"")
+    elif broken == "no header":
+        header = json.dumps({"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+        path.write_bytes(len(header).to_bytes(8, "little") + header + b"\0" * 4)
+    taken = send_after(monkeypatch, 10**9)
+    with caplog.at_level("INFO", logger="skipwise"):
+        found = fitted(checkpoint=Checkpoint(path, "another" if broken == "other" else "same"))
+    assert len(taken) == BATCHES * EPOCHS
+    assert_same(found, fitted())
+    [line] = [record.message for record in caplog.records if "starts over" in record.message]
+    assert str(path) in line
+    assert "\n" not in line
+
+
+def test_the_file_is_there_whole_after_every_epoch_and_nothing_beside_it(monkeypatch, tmp_path):
+    path = tmp_path / "new" / "c.safetensors"
+    saved = []
+    save = Checkpoint.save
+
+    def spy(self, tensors, values):
+        save(self, tensors, values)
+        saved.append((values["epoch"], values["done"], [file.name for file in path.parent.iterdir()]))
+
+    monkeypatch.setattr(Checkpoint, "save", spy)
+    fitted(checkpoint=Checkpoint(path, "same"))
+    assert saved == [(epoch, 0, ["c.safetensors"]) for epoch in range(2, EPOCHS + 1)]
+    with safe_open(path, "pt") as file:
+        assert {name.split(".")[0] for name in file.keys()} >= {"model", "adam", "rows", "best", "generator"}  # noqa: SIM118
+
+
+def test_signals_are_as_before_afterwards(monkeypatch, tmp_path):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with StopSignal() as stop:
+        assert stop.received is None
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.received == signal.SIGINT
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    monkeypatch.setattr(training, "validation_ranks", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fitted(checkpoint=Checkpoint(tmp_path / "c", "same"))
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+def test_no_checkpoint_no_file_and_the_signal_ends_the_process(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    send_after(monkeypatch, 2, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fitted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(folder, code, *, seed=1, threads=1, **changes):
+    """Train as the workflow does, on the data of ``folder``."""
+    settings = settings_of("sasrec", "contrastive-hidden") | {
+        "dimension": 16, "sampled_candidates": 10, "batch_size": 16, "min_epochs": 1, "max_epochs": EPOCHS, "patience": 9,
+    } | changes  # fmt: skip
+    train_model(
+        *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+        folder / "run",
+        model="sasrec",
+        variant="contrastive-hidden",
+        settings=settings,
+        seed=seed,
+        threads=threads,
+        checkpoint=folder / "checkpoints" / "c.safetensors",
+        code=[str(code)],
+    )
+
+
+def write_data(folder, seed: int) -> None:
+    for part, sessions in (
+        ("train", random_sessions(40, N_TRACKS, seed=seed)),
+        ("valid", random_sessions(20, N_TRACKS, seed=2)),
+    ):
+        columns = {name: getattr(sessions, name) for name in ("session_id", "target")}
+        for name in ("tracks", "skipped", "unseen_skips"):
+            ragged = getattr(sessions, name)
+            columns[name] = pa.ListArray.from_arrays(pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values))
+        write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
+    ids = range(1, N_TRACKS + 1)
+    pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")
+
+
+@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "code"])
+def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_path, change):
+    code = tmp_path / "code.py"
+    code.write_text("1")
+    write_data(tmp_path, seed=1)
+    with monkeypatch.context() as patch:
+        send_after(patch, BATCHES + 1)
+        with pytest.raises(StoppedError):
+            run(tmp_path, code)
+    [left] = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path]
+    assert left == tmp_path / "checkpoints" / "c.safetensors"
+    if change == "data":
+        write_data(tmp_path, seed=5)
+    elif change == "code":
+        code.write_text("2")
+    changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(change, {})
+    taken = send_after(monkeypatch, 10**9)
+    run(tmp_path, code, **changes)
+    assert len(taken) == BATCHES * EPOCHS - (BATCHES + 1 if change is None else 0)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.parquet", "model.safetensors", "run.json"]
+    assert not (tmp_path / "checkpoints" / "c.safetensors").exists()
