@@ -1,0 +1,80 @@
+"""Jobs that are stopped or killed, and a second call of Snakemake."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import TINY
+
+RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+WEIGHTS = f"results/models/{RUN}/model.safetensors"
+CHECKPOINTS = "results/checkpoints"
+# Long enough to be stopped in the middle.
+LONG = "neural: {min_epochs: 40, max_epochs: 40}\n"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The weights of the run that is stopped in the tests, and its raw data, which need not be made again."""
+    from conftest import Project
+
+    project = Project(tmp_path_factory.mktemp("undisturbed"))
+    project.made(WEIGHTS, configs=(TINY, project.overlay("long.yaml", LONG)))
+    return (project / WEIGHTS).read_bytes()
+
+
+def jobs_of(project) -> list[int]:
+    """Processes that run a script of this project's training rule."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                with open(f"/proc/{entry.name}/cmdline", "rb") as file:
+                    command = file.read().decode().split("\0")
+                inside = os.readlink(f"/proc/{entry.name}/cwd") == str(project.folder)
+            except OSError:
+                continue
+            if inside and any("train_model.py" in part for part in command) and "-c" not in command:
+                found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undisturbed, number):
+    configs = TINY, project.overlay("long.yaml", LONG)
+    command = [sys.executable, "-m", "snakemake", WEIGHTS, "--cores", "1", "--configfile", *configs]
+    with subprocess.Popen(
+        command,
+        cwd=project.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"NO_COLOR": "1"},
+    ) as running:
+        deadline = time.monotonic() + 120
+        while not list((project / CHECKPOINTS).glob("*.safetensors")):
+            assert running.poll() is None, running.stdout.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        [job] = jobs_of(project)
+        sent = time.monotonic()
+        os.kill(job, number)
+        printed = running.communicate(timeout=60)[0]
+    assert time.monotonic() - sent < 30
+    assert running.returncode != 0
+    assert not (project / WEIGHTS).exists()
+    if number != signal.SIGKILL:
+        assert f"stopped by {number.name} in epoch" in printed
+        assert "Traceback" not in printed
+    [kept] = (project / CHECKPOINTS).iterdir()
+    assert kept.name == f"{RUN.replace('/', ',')}.safetensors"
+    project.made(WEIGHTS, configs=configs)
+    [log] = (project / "logs/train_model").rglob("*.log")
+    assert "goes on from" in log.read_text()
+    assert (project / WEIGHTS).read_bytes() == undisturbed
+    assert list((project / CHECKPOINTS).iterdir()) == []
+    partial = [path for path in (project / "results").rglob("*") if "partial" in path.name]
+    assert partial == []
