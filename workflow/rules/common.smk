@@ -84,6 +84,25 @@ def checksums(wildcards):
     }
 
 
+def by_attempt(value, unit=""):
+    """A resource that grows with every attempt: a job that was too large or too long fits in the next one."""
+    return lambda wildcards, attempt: f"{attempt * value}{unit}" if unit else attempt * value
+
+
+def memory_of_catalogue(wildcards, input, attempt):
+    """Memory of a job that holds a model: 1.5 GB for libraries, sessions and a batch, and six tables of its tracks.
+
+    A neural training holds four: the table, two moments of it and the best epoch's.
+    """
+    import pyarrow.parquet as pq
+
+    # Before the file is there this fails, and Snakemake asks again when the job is due.
+    n_tracks = pq.read_metadata(input.tracks).num_rows
+    chosen = settings(wildcards)
+    width = chosen.get("dimension", chosen.get("factors", 1) + 1)
+    return f"{attempt * round(1500 + 6 * 4 * n_tracks * width / 1e6)}MB"
+
+
 def registry_entry(*keys):
     """A params function: these keys of the data set's registry entry, those that are there."""
 

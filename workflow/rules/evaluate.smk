@@ -7,6 +7,7 @@ rule rank_sessions:
         weights=f"<results>/models/{RUN}/model.safetensors",
         run=f"<results>/models/{RUN}/run.json",
         train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
+        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
         test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
         code=code("evaluation.py", "ranking.py", "sampling.py"),
     output:
@@ -19,8 +20,8 @@ rule rank_sessions:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/rank", within=config)
     resources:
-        mem="4GB",
-        runtime=240,
+        mem=memory_of_catalogue,
+        runtime=by_attempt(240),
     params:
         candidates=lookup(dpath="candidates", within=config),
     message:
@@ -34,6 +35,7 @@ rule measure_cosines:
     input:
         weights=f"<results>/models/{RUN}/model.safetensors",
         run=f"<results>/models/{RUN}/run.json",
+        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
         test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
         code=code("cosines.py"),
     output:
@@ -48,8 +50,8 @@ rule measure_cosines:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/rank", within=config)
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=memory_of_catalogue,
+        runtime=by_attempt(60),
     message:
         "Cosines of {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:
@@ -71,8 +73,8 @@ rule compute_metrics:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     params:
         cutoffs=lookup(dpath="metrics", within=config),
     message:

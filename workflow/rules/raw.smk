@@ -18,8 +18,8 @@ rule simulate_raw:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime=30,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(30),
     params:
         form=registry_value("form"),
         simulation=registry_value("simulation"),
@@ -46,8 +46,8 @@ rule retrieve_raw:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="500MB",
-        runtime=240,
+        mem=by_attempt(500, "MB"),
+        runtime=by_attempt(240),
     params:
         urls=lambda wildcards: file_entry(wildcards)["urls"],
         checksums=checksums,
@@ -74,8 +74,8 @@ rule extract_events:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=240,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(240),
     params:
         entry=raw_entry,
         tolerance=lookup(dpath="raw/tolerance", within=config),

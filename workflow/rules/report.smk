@@ -17,8 +17,8 @@ rule make_hr_ndcg_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime=30,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(30),
     params:
         simulated=simulated(),
         cutoffs=lookup(dpath="metrics", within=config),
@@ -52,8 +52,8 @@ rule make_datasets_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     params:
         registry=lookup(dpath="registry", within=config),
     message:
@@ -79,8 +79,8 @@ rule make_murs23_context_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         simulated=simulated(),
         intervals=lookup(dpath="intervals", within=config),
@@ -108,8 +108,8 @@ rule make_recsys24_main_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         simulated=simulated(),
         intervals=lookup(dpath="intervals", within=config),
@@ -136,8 +136,8 @@ rule make_skip_downranking_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         simulated=simulated(),
         intervals=lookup(dpath="intervals", within=config),
@@ -165,8 +165,8 @@ rule make_by_skip_share_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         simulated=simulated(),
         intervals=lookup(dpath="intervals", within=config),
@@ -194,8 +194,8 @@ rule make_paper_comparison_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         forms=forms(),
     message:
@@ -220,8 +220,8 @@ rule make_findings_table:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="4GB",
-        runtime=60,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(60),
     params:
         simulated=simulated(),
         intervals=lookup(dpath="intervals", within=config),
@@ -248,8 +248,8 @@ rule plot_hit_rates:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     message:
         "Plotting hit rates"
     script:
@@ -271,8 +271,8 @@ rule plot_gain_by_skip_share:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     message:
         "Plotting gain by skip share"
     script:
@@ -294,8 +294,8 @@ rule plot_rank_distribution:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime=30,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(30),
     params:
         simulated=simulated(),
     message:
@@ -319,8 +319,8 @@ rule plot_learning_curves:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     params:
         simulated=simulated(),
     message:
@@ -344,8 +344,8 @@ rule plot_query_cosines:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="2GB",
-        runtime=30,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(30),
     params:
         queries=queries(),
         simulated=simulated(),

@@ -22,8 +22,8 @@ rule count_gaps:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=60,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(60),
     params:
         session_gap=registry_value("session_gap"),
         session_gaps=lookup(dpath="lfm_skip_rules/session_gaps", within=config),
@@ -48,8 +48,8 @@ rule measure_tracks:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=60,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(60),
     params:
         skip_rule=registry_value("skip_rule"),
         session_gap=registry_value("session_gap"),
@@ -92,8 +92,8 @@ rule label_sessions:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=60,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(60),
     params:
         skip_rule=registry_value("skip_rule"),
         session_gap=registry_value("session_gap"),
@@ -132,8 +132,8 @@ rule sample_sessions:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=60,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(60),
     params:
         skip_rule=registry_value("skip_rule"),
         session_gap=registry_value("session_gap"),
@@ -166,8 +166,8 @@ rule make_lfm_skip_rules_table:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="2GB",
-        runtime=60,
+        mem=by_attempt(2, "GB"),
+        runtime=by_attempt(60),
     params:
         rules=lookup(dpath="lfm_skip_rules/rules", within=config),
         registry=lookup(dpath="registry", within=config),
@@ -196,8 +196,8 @@ rule split_sessions:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)
     resources:
-        mem="4GB",
-        runtime=30,
+        mem=by_attempt(4, "GB"),
+        runtime=by_attempt(30),
     params:
         shares=lookup(dpath="temporal_split", within=config),
     message:

@@ -47,8 +47,8 @@ rule train_model:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/train", within=config)
     resources:
-        mem="4GB",
-        runtime=720,
+        mem=memory_of_catalogue,
+        runtime=by_attempt(720),
     params:
         settings=settings,
     message:

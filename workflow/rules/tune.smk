@@ -29,8 +29,8 @@ rule run_trial:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/train", within=config)
     resources:
-        mem="4GB",
-        runtime=720,
+        mem=memory_of_catalogue,
+        runtime=by_attempt(720),
     params:
         settings=settings,
         tuning=lookup(dpath="tuning", within=config),
@@ -58,8 +58,8 @@ rule collect_trials:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
-        mem="1GB",
-        runtime=10,
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
     params:
         simulated=simulated(),
         budget=config["tuning"]["trials"],
