@@ -96,8 +96,9 @@ def memory_of_catalogue(wildcards, input, attempt):
     """
     import pyarrow.parquet as pq
 
-    # Before the file is there this fails, and Snakemake asks again when the job is due.
-    n_tracks = pq.read_metadata(input.tracks).num_rows
+    # Where the file is not there yet, Snakemake knows this error of `open` and asks again when the job is due.
+    with open(input.tracks, "rb") as tracks:
+        n_tracks = pq.read_metadata(tracks).num_rows
     chosen = settings(wildcards)
     width = chosen.get("dimension", chosen.get("factors", 1) + 1)
     return f"{attempt * round(1500 + 6 * 4 * n_tracks * width / 1e6)}MB"
