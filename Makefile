@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 
-.PHONY: tables all test lint format docs bench bench-data lock clean
+.PHONY: tables all test test-cluster lint format docs bench bench-data lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg
@@ -15,6 +15,10 @@ all: .venv/.installed
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes minutes.
+test-cluster: .venv/.installed-test
+	$(BIN)/python -m pytest -m cluster
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -44,6 +48,7 @@ docs: .venv/.installed
 
 bench: .venv/.installed
 	$(BIN)/python tools/bench_training.py
+	$(BIN)/python tools/bench_ranking.py
 
 bench-data: .venv/.installed
 	$(BIN)/python tools/bench_data.py

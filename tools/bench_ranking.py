@@ -1,0 +1,106 @@
+"""Times the ranking of sessions against whole catalogues: part of `make bench`.  Run it on an idle machine.
+
+Queries and tracks are random vectors; of every second session the target is among its best 1,000 tracks, as after training, of
+the others it is drawn by popularity.  Random scores do not follow popularity, so a cut-off helps less here than it does on data.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
+
+from skipwise.machine import use_threads
+from skipwise.models.base import VectorRecommender
+from skipwise.ranking import ranker
+from skipwise.sequences import Ragged, Sequences
+
+DIMENSION = 128
+AT_ONCE = 256
+
+
+class Vectors(VectorRecommender):
+    """A model with given vectors; the query of a session is the row of its id."""
+
+    vectors = None
+
+    def __init__(self, sessions: Tensor, vectors: Tensor):
+        super().__init__(len(vectors) - 1, {})
+        self.sessions, self.vectors = sessions, vectors
+
+    def queries(self, contexts: Sequences) -> Tensor:
+        return self.sessions[contexts.session_id]
+
+    fit = state = load_state = None
+
+
+def case(n_tracks: int, n_sessions: int) -> tuple[Vectors, Sequences, np.ndarray]:
+    """A model, sessions with a target each, and the popularity of the tracks."""
+    generator, rng = torch.Generator().manual_seed(1), np.random.default_rng(1)
+    popularity = n_tracks / np.arange(1.0, n_tracks + 2)
+    vectors = torch.randn(n_tracks + 1, DIMENSION, generator=generator) * DIMENSION**-0.5
+    vectors[:, 0] += torch.from_numpy(0.05 * np.log(popularity)).float()
+    queries = torch.randn(n_sessions, DIMENSION, generator=generator)
+    queries[:, 0].abs_()
+    target = (n_tracks ** rng.random(n_sessions)).astype(np.int32)
+    best = torch.cat([(part @ vectors.T)[:, 1:].topk(1000).indices + 1 for part in queries[::2].split(AT_ONCE)]).numpy()
+    target[::2] = best[np.arange(len(best)), (1000 ** rng.random(len(best))).astype(int)]
+    ends = np.arange(n_sessions + 1)
+    one, nothing = np.ones(n_sessions, np.int32), Ragged(np.empty(0, np.int32), np.zeros(n_sessions + 1, np.int64))
+    contexts = Sequences(ends[:-1], Ragged(one, ends), Ragged(one == 0, ends), target, nothing)
+    return Vectors(queries, vectors), contexts, popularity
+
+
+def top_1000(model: Vectors, contexts: Sequences) -> None:
+    """What most libraries do: all scores of a batch, and the best tracks of each session."""
+    for part in model.queries(contexts).split(AT_ONCE):
+        (part @ model.vectors.T).topk(1000)
+
+
+def all_at_once(model: Vectors, contexts: Sequences) -> None:
+    """All scores of a batch, compared with the target's."""
+    target = torch.from_numpy(contexts.target.astype(np.int64))
+    for part, wanted in zip(model.queries(contexts).split(AT_ONCE), target.split(AT_ONCE), strict=True):
+        scores = part @ model.vectors.T
+        (scores >= scores.gather(1, wanted[:, None])).sum(1)
+
+
+def main() -> None:
+    """Print the table of docs/performance.md."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sessions", type=int, default=2048)
+    parser.add_argument("--tracks", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    given = parser.parse_args()
+    use_threads(given.threads)
+    print(f"torch {torch.__version__}, {given.threads} thread(s), {given.sessions} sessions\n")
+    print(
+        "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 | ranks to 10 |\n|---|---|---|---|---|---|"
+    )
+    for n_tracks in given.tracks:
+        model, contexts, popularity = case(n_tracks, given.sessions)
+        ranking = ranker(model, popularity)
+        targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
+        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
+        ways += [lambda cutoff=cutoff: ranking.rank(contexts, targets, cutoff=cutoff) for cutoff in (None, 1000, 10)]  # noqa: B023
+        times: list[list[float]] = [[] for _ in ways]
+        # In turn, so that a machine that slows down slows all of them down.
+        for _ in range(3):
+            for way, taken in zip(ways, times, strict=True):
+                started = time.perf_counter()
+                way()
+                taken.append(time.perf_counter() - started)
+        print(
+            f"| {n_tracks:,} | " + " | ".join(f"{given.sessions / statistics.median(taken):,.0f}" for taken in times) + " |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
