@@ -1,7 +1,7 @@
 """Times the ranking of sessions against whole catalogues: part of `make bench`.  Run it on an idle machine.
 
 Queries and tracks are random vectors; of every second session the target is among its best 1,000 tracks, as after training,
-of the others it is drawn by popularity.  Random scores do not follow popularity, so a cut-off helps less here than it does on data.
+of the others it is drawn by popularity.  Random scores do not follow popularity, so a cut-off helps less here than on data.
 """
 
 import argparse
