@@ -81,7 +81,8 @@ def main() -> None:
     use_threads(given.threads)
     print(f"torch {torch.__version__}, {given.threads} thread(s), {given.sessions} sessions\n")
     print(
-        "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 | ranks to 10 |\n|---|---|---|---|---|---|"
+        "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 | ranks to 10 |\n"
+        "|---|---|---|---|---|---|"
     )
     for n_tracks in given.tracks:
         model, contexts, popularity = case(n_tracks, given.sessions)

@@ -6,7 +6,7 @@ set -euo pipefail
 
 HOME_OF_IT=/var/lib/skipwise-slurm
 CONF=/etc/slurm/slurm.conf
-MARK="# made by skipwise, tests/workflow/slurm.sh"
+MARK="# made by skipwise for its tests"
 MUNGE=$HOME_OF_IT/munge/socket
 SQL=$HOME_OF_IT/sql/socket
 export SLURM_CONF=$CONF
