@@ -1,5 +1,6 @@
 """Small sessions and settings that several tests use."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import yaml
 from skipwise.config import run_settings
 from skipwise.models.base import Recommender
 from skipwise.sequences import Ragged, Sequences
+from skipwise.sessions import count_gaps, label_sessions, measure_tracks, sample_sessions
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[1]
@@ -111,3 +113,63 @@ class FixedScores(Recommender):
         raise NotImplementedError
 
     state = load_state = None
+
+
+def label_and_sample_sessions(
+    events: list[str],
+    sources: list[str],
+    *,
+    out_sessions: str,
+    out_tracks: str,
+    out_keys: str,
+    out_stats: str,
+    dataset: str,
+    skip_rule: dict,
+    session_gap: float | None,
+    sessions: dict,
+    threads: int = 1,
+    memory: int | None = None,
+) -> None:
+    """The rules from ``events`` of a single part to the sample, in one call."""
+    rules = {"skip_rule": skip_rule, "session_gap": session_gap}
+    machine = {"threads": threads, "memory": memory}
+    with tempfile.TemporaryDirectory() as folder:
+        between = {name: str(Path(folder, name)) for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")}
+        lengths = None
+        if skip_rule["name"] == "length_margin":
+            lengths = between["lengths"]
+            count_gaps(
+                events,
+                out_gaps=between["gaps"],
+                out_gap_sessions=between["gap_sessions"],
+                dataset=dataset,
+                part=0,
+                session_gap=session_gap,
+                session_gaps=[],
+                **machine,
+            )
+            measure_tracks([between["gaps"]], out_lengths=lengths, **rules, **machine)
+        label_sessions(
+            events,
+            lengths,
+            out_labelled=between["labelled"],
+            out_counts=between["counts"],
+            dataset=dataset,
+            part=0,
+            sessions=sessions,
+            **rules,
+            **machine,
+        )
+        sample_sessions(
+            [between["labelled"]],
+            [between["counts"]],
+            sources,
+            out_sessions=out_sessions,
+            out_tracks=out_tracks,
+            out_keys=out_keys,
+            out_stats=out_stats,
+            dataset=dataset,
+            sessions=sessions,
+            **rules,
+            **machine,
+        )

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from examples import label_and_sample_sessions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skipwise.artifacts import read_artifact, read_json, write_artifact, write_json
@@ -19,7 +20,6 @@ from skipwise.sessions import (
     SPLITS,
     Steps,
     draw_sample,
-    label_and_sample_sessions,
     label_plays,
     split_sessions,
 )

@@ -4,7 +4,6 @@ Every step is a DuckDB statement in an ``.sql`` file beside this module, which r
 takes named parameters.  docs/protocol.md, sessions, derived skips, split.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -278,66 +277,6 @@ def _enough(share: float, found: int, requested: int) -> str:
     """A share that lets enough sessions through, with a margin of a fifth."""
     needed = share * requested / max(found, 1) * 1.2
     return f"{needed:.2g}" if needed < 1 else "null"
-
-
-def label_and_sample_sessions(
-    events: list[str],
-    sources: list[str],
-    *,
-    out_sessions: str,
-    out_tracks: str,
-    out_keys: str,
-    out_stats: str,
-    dataset: str,
-    skip_rule: dict,
-    session_gap: float | None,
-    sessions: dict,
-    threads: int = 1,
-    memory: int | None = None,
-) -> None:
-    """All steps from ``events`` of a single part to the sample, in one call: for a small data set outside the workflow."""
-    rules = {"skip_rule": skip_rule, "session_gap": session_gap}
-    machine = {"threads": threads, "memory": memory}
-    with tempfile.TemporaryDirectory() as folder:
-        between = {name: str(Path(folder, name)) for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")}
-        lengths = None
-        if skip_rule["name"] == "length_margin":
-            lengths = between["lengths"]
-            count_gaps(
-                events,
-                out_gaps=between["gaps"],
-                out_gap_sessions=between["gap_sessions"],
-                dataset=dataset,
-                part=0,
-                session_gap=session_gap,
-                session_gaps=[],
-                **machine,
-            )
-            measure_tracks([between["gaps"]], out_lengths=lengths, **rules, **machine)
-        label_sessions(
-            events,
-            lengths,
-            out_labelled=between["labelled"],
-            out_counts=between["counts"],
-            dataset=dataset,
-            part=0,
-            sessions=sessions,
-            **rules,
-            **machine,
-        )
-        sample_sessions(
-            [between["labelled"]],
-            [between["counts"]],
-            sources,
-            out_sessions=out_sessions,
-            out_tracks=out_tracks,
-            out_keys=out_keys,
-            out_stats=out_stats,
-            dataset=dataset,
-            sessions=sessions,
-            **rules,
-            **machine,
-        )
 
 
 def _spill(output: str) -> Path:
