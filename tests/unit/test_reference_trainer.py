@@ -1,0 +1,130 @@
+"""The trainer against a plain one: dense Adam over the whole table, autograd through it, padded batches in random order.
+
+What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks) must not show in the metrics.
+"""
+
+import numpy as np
+import pytest
+import torch
+from examples import label_and_sample_sessions, settings_of
+from skipwise import metrics, training
+from skipwise.datasets import extract_events
+from skipwise.datasets.simulate import simulate_raw
+from skipwise.evaluation import validation_ranks
+from skipwise.losses import candidate_cross_entropy, skip_contrastive
+from skipwise.models import find_model, neural
+from skipwise.ranking import ranker
+from skipwise.sampling import draw_distinct
+from skipwise.sequences import Sequences
+from skipwise.sessions import PARTS, split_sessions
+from torch.nn import functional
+
+SEEDS = (1, 2, 3, 4, 5)
+CHANGES = {"dimension": 32, "heads": 4, "feed_forward": 64, "min_epochs": 12, "max_epochs": 12, "sampled_candidates": 200}
+
+
+class PlainBatches(training.Batches):
+    """Shuffled batches, all padded to the longest sequence."""
+
+    def epoch(self, rng):
+        order = rng.permutation(len(self._lengths))
+        for start in range(0, len(order), self._size):
+            rows = order[start : start + self._size]
+            at = np.arange(self._lengths.max())
+            at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
+            yield training.Batch(self._tracks[at], self._skipped[at], self._next[at])
+
+
+class PlainStep:
+    """A step as it stands in the papers: the gradient of the whole table, and one Adam for everything."""
+
+    def __init__(self, model, *, steps, rng):
+        self.model, self.rng = model, rng
+        self.parameters = [model.table.requires_grad_(), *model.network.parameters()]
+        self.adam = torch.optim.Adam(self.parameters, lr=model.settings["learning_rate"])
+        self.rows = self
+
+    def catch_up_all(self):
+        """Nothing lags behind."""
+
+    def __call__(self, batch):
+        model, settings = self.model, self.model.settings
+        masked = None if model.causal else batch.mask(settings["mask_share"], self.rng)
+        predicted, targets = (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        distinct, target = np.unique(targets, return_inverse=True)
+        drawn = draw_distinct(self.rng, model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
+        candidates = np.concatenate([distinct, drawn[drawn > 0]]).astype(np.int64)
+        tracks = torch.from_numpy(batch.tracks.astype(np.int64))
+        embedded = functional.embedding(tracks, model.table)
+        predictions = model.network(embedded, tracks > 0, None if masked is None else torch.from_numpy(masked))
+        loss = nll = candidate_cross_entropy(
+            predictions[torch.from_numpy(predicted)], model.table[torch.from_numpy(candidates)], torch.from_numpy(target)
+        )
+        nce = torch.zeros(())
+        if settings["query"]:
+            nce = skip_contrastive(
+                predictions if settings["query"] == "hidden" else embedded,
+                embedded,
+                *(torch.from_numpy(part) for part in (batch.next_listened, batch.queries, batch.skipped)),
+                settings["tau"],
+            )
+            loss = settings["alpha"] * nce + settings["beta"] * nll
+        self.adam.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, settings["gradient_clip"])
+        self.adam.step()
+        return torch.stack([loss, nll, nce]).detach()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Simulated listeners with skips that mean something: number of tracks, train, validation and test sessions."""
+    folder = tmp_path_factory.mktemp("simulated")
+    simulation = {"sessions": 2500, "tracks": 1000, "skip_share": 0.45, "skip_informativeness": 1.0, "logs": 1, "seed": 1}
+    simulate_raw(folder / "training_set_0.tar.gz", form="mssd", simulation=simulation)
+    extract_events(
+        folder / "training_set_0.tar.gz",
+        folder / "events.parquet",
+        folder / "source.json",
+        folder / "rejected.parquet",
+        entry={"form": "mssd"},
+    )
+    label_and_sample_sessions(
+        [str(folder / "events.parquet")],
+        [str(folder / "source.json")],
+        **{f"out_{name}": str(folder / name) for name in ("sessions", "tracks", "keys", "stats")},
+        dataset="simulated",
+        skip_rule={"name": "given"},
+        session_gap=None,
+        sessions={"n_sessions": 1500, "min_length": 6, "max_length": 20, "sampling_seed": 1, "skip_polarity": "right"},
+    )
+    parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
+    split_sessions(str(folder / "sessions"), outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={})
+    sequences = [Sequences.read(part, parts[part]) for part in ("train", "valid", "test")]
+    return max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences
+
+
+def scores(data, variant: str, seed: int) -> tuple[float, float]:
+    """HR@10 and NDCG@10 of the test sessions after a training with what stands in ``training`` now."""
+    n_tracks, train, valid, test = data
+    model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES)
+    model.fit(train, valid, seed=seed, threads=1)
+    ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
+    return float(metrics.hit_rate(ranks, 10).mean()), float(metrics.ndcg(ranks, 10).mean())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["orig", "contrastive-hidden"])
+def test_speed_costs_no_quality(monkeypatch, data, variant):
+    fast = np.array([scores(data, variant, seed) for seed in SEEDS])
+    monkeypatch.setattr(training, "TrainStep", PlainStep)
+    monkeypatch.setattr(training, "Batches", PlainBatches)
+    monkeypatch.setattr(neural.Dropout, "forward", lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training))
+    plain = np.array([scores(data, variant, seed) for seed in SEEDS])
+    print(
+        f"\n{variant}: HR@10, NDCG@10 fast {fast.mean(0)} ± {fast.std(0, ddof=1)}, plain {plain.mean(0)} ± {plain.std(0, ddof=1)}"
+    )
+    # Both have learned: popularity has an HR@10 of about 0.03 here.
+    assert min(fast[:, 0].mean(), plain[:, 0].mean()) > 0.06
+    noise = np.sqrt((fast.var(0, ddof=1) + plain.var(0, ddof=1)) / len(SEEDS))
+    assert (np.abs(fast.mean(0) - plain.mean(0)) < 3 * noise + 1e-9).all()
