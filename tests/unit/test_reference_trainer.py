@@ -121,9 +121,8 @@ def test_speed_costs_no_quality(monkeypatch, data, variant):
     monkeypatch.setattr(training, "Batches", PlainBatches)
     monkeypatch.setattr(neural.Dropout, "forward", lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training))
     plain = np.array([scores(data, variant, seed) for seed in SEEDS])
-    print(
-        f"\n{variant}: HR@10, NDCG@10 fast {fast.mean(0)} ± {fast.std(0, ddof=1)}, plain {plain.mean(0)} ± {plain.std(0, ddof=1)}"
-    )
+    for name, found in (("fast", fast), ("plain", plain)):
+        print(f"\n{variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
     # Both have learned: popularity has an HR@10 of about 0.03 here.
     assert min(fast[:, 0].mean(), plain[:, 0].mean()) > 0.06
     noise = np.sqrt((fast.var(0, ddof=1) + plain.var(0, ddof=1)) / len(SEEDS))
