@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from examples import random_sessions, settings_of
-from safetensors import safe_open
-from skipwise import training
+from safetensors import SafetensorError, safe_open
+from skipwise import checkpoints, training
 from skipwise.artifacts import write_artifact
 from skipwise.checkpoints import Checkpoint, StopSignal
 from skipwise.errors import StoppedError
@@ -170,6 +170,49 @@ def test_the_file_is_there_whole_after_every_epoch_and_nothing_beside_it(monkeyp
     assert saved == [(epoch, 0, ["c.safetensors"]) for epoch in range(2, EPOCHS + 1)]
     with safe_open(path, "pt") as file:
         assert {name.split(".")[0] for name in file.keys()} >= {"model", "adam", "rows", "best", "generator"}  # noqa: SIM118
+
+
+@pytest.mark.parametrize("stop", [None, BATCHES + 1])
+def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(monkeypatch, tmp_path, caplog, stop):
+    """A full disk: what was saved before stays."""
+    path = tmp_path / "c.safetensors"
+
+    def full(*_, **__):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    if stop:
+        send_after(monkeypatch, stop)
+        with pytest.raises(StoppedError, match="stopped by SIGTERM in epoch 2; nothing of it is kept"):
+            fitted(checkpoint=Checkpoint(path, "same"))
+    else:
+        assert_same(fitted(checkpoint=Checkpoint(path, "same")), fitted())
+    assert list(tmp_path.iterdir()) == []
+    lines = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(lines) == (2 if stop else EPOCHS - 1)
+    assert all("c.safetensors cannot be saved (I/O error: No space left on device" in line for line in lines)
+
+
+def test_a_signal_during_validation_stops_after_it(monkeypatch, tmp_path):
+    expected = fitted()
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+    with monkeypatch.context() as patch:
+        ranks = training.validation_ranks
+        patch.setattr(training, "validation_ranks", lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM) or ranks(*a, **k))
+        taken = send_after(patch, 10**9)
+        with pytest.raises(StoppedError, match="stopped by SIGTERM in epoch 2"):
+            fitted(checkpoint=checkpoint)
+        assert len(taken) == BATCHES
+    assert_same(fitted(checkpoint=checkpoint), expected)
+
+
+def test_what_a_killed_save_left_is_removed(tmp_path):
+    left = tmp_path / ".c.safetensors.123.partial"
+    other = tmp_path / ".d.safetensors.123.partial"
+    for path in (left, other):
+        path.touch()
+    assert Checkpoint(tmp_path / "c.safetensors", "same").load() is None
+    assert list(tmp_path.iterdir()) == [other]
 
 
 def test_signals_are_as_before_afterwards(monkeypatch, tmp_path):

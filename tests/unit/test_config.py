@@ -541,3 +541,9 @@ def test_a_rank_cutoff_below_the_metrics_is_named():
 @pytest.mark.parametrize("cutoff", [20, None])
 def test_a_rank_cutoff_that_the_metrics_do_not_reach(cutoff):
     check_config(changed("candidates", "rank_cutoff", value=cutoff), SCHEMA)
+
+
+def test_the_metrics_of_unseen_skips_count_too():
+    config = changed("metrics", value={"hr": [1, 5], "ndcg": [5], "map": [5]})
+    config["candidates"]["rank_cutoff"] = 9
+    assert "with 9 no rank is known at the cut-off 10" in mistake(config)

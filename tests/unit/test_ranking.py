@@ -1,5 +1,7 @@
 """Both rankers against a brute force: ties, cut-offs, blocks, batches, broken scores."""
 
+import resource
+
 import numpy as np
 import pytest
 import torch
@@ -147,6 +149,29 @@ def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, d
         assert rank_all(model, items, drawn, cutoff=cutoff, popularity=popularity)[:2] == (cut, among)
         assert max(map(len, model.seen)) <= at_once
         model.seen.clear()
+
+
+@pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
+@pytest.mark.parametrize("size", [1e-15, 1e-24, 1e-37, 1e-41])
+def test_vectors_whose_squares_are_too_small_for_float32(monkeypatch, size, bfloat16):
+    monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
+    rng = np.random.default_rng(1)
+    vectors = (rng.normal(size=(501, 64)) * size).astype(np.float32)
+    model = Vectors(rng.normal(size=(9, 64)).astype(np.float32), vectors)
+    scores = float64_scores(model, 8)
+    items = [[int(row.argmax()) + 1, 7, 300] for row in scores]
+    expected = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
+    assert rank_all(model, items, cutoff=501)[0] == expected
+    assert rank_all(model, items)[0] == expected
+
+
+def test_a_large_tie_needs_little_memory():
+    """Doubtful scores of a batch are bounded by its pairs, however many tracks of a session are ranked."""
+    model = Vectors(np.ones((201, 4), np.float32), np.ones((5_001, 4), np.float32))
+    items = [[*range(1, 21)]] * 200
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert rank_all(model, items)[0] == [[5_000] * 20] * 200
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 500  # MB; of all pairs at once it is 900
 
 
 def test_the_screen_alone_would_be_wrong():

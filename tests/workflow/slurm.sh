@@ -6,10 +6,13 @@ set -euo pipefail
 
 HOME_OF_IT=/var/lib/skipwise-slurm
 CONF=/etc/slurm/slurm.conf
+DBD_CONF=/etc/slurm/slurmdbd.conf
 MARK="# made by skipwise for its tests"
 MUNGE=$HOME_OF_IT/munge/socket
 SQL=$HOME_OF_IT/sql/socket
 export SLURM_CONF=$CONF
+# By which stop knows the daemons.
+export SKIPWISE_SLURM=$HOME_OF_IT
 
 fail() { echo "slurm.sh: $*" >&2; exit 1; }
 
@@ -28,17 +31,21 @@ background() {
 stop() {
     command -v scancel >/dev/null && [ -e $CONF ] && timeout 10 scancel --user="$(id -un)" 2>/dev/null || true
     for pid in $(tac $HOME_OF_IT/pids 2>/dev/null); do
+        # A number may be another process's since the machine was started anew.
+        tr '\0' ' ' 2>/dev/null <"/proc/$pid/environ" | grep -qF "SKIPWISE_SLURM=$HOME_OF_IT" || continue
         case "$(readlink "/proc/$pid/exe")" in
         */slurm* | */maria* | */munge*) kill "$pid"; timeout 20 tail --pid="$pid" -f /dev/null || kill -9 "$pid" ;;
         esac
     done
-    [ -e $CONF ] && head -n 1 $CONF | grep -qF "$MARK" && rm -f $CONF /etc/slurm/slurmdbd.conf
+    rm -f $CONF $DBD_CONF
     rm -rf $HOME_OF_IT
     return 0
 }
 
 [ "$(id -u)" = 0 ] || fail "must run as root"
-[ ! -e $CONF ] || head -n 1 $CONF | grep -qF "$MARK" || fail "$CONF is not ours: this machine has a Slurm of its own"
+for file in $CONF $DBD_CONF; do
+    [ ! -e $file ] || head -n 1 $file | grep -qF "$MARK" || fail "$file is not ours: this machine has a Slurm of its own"
+done
 
 case "${1:-}" in
 stop) stop; exit ;;
@@ -46,7 +53,9 @@ start) stop ;;
 *) fail "say start or stop" ;;
 esac
 
-if ! command -v slurmctld slurmd slurmdbd munged mariadbd >/dev/null; then
+missing=
+for program in slurmctld slurmd slurmdbd munged mariadbd; do command -v $program >/dev/null || missing=$program; done
+if [ -n "$missing" ]; then
     apt-get update -qq
     # Nothing may start by itself while it is installed.
     policy=/usr/sbin/policy-rc.d
@@ -76,7 +85,8 @@ patiently mariadb --no-defaults --socket=$SQL --execute "select 1"
 password=$(head -c 18 /dev/urandom | base64 | tr -d '+/')
 mariadb --no-defaults --socket=$SQL --execute "create database slurm_acct_db;
     create user 'slurm'@'127.0.0.1' identified by '$password'; grant all on slurm_acct_db.* to 'slurm'@'127.0.0.1'"
-(umask 077; cat >/etc/slurm/slurmdbd.conf <<END
+(umask 077; cat >$DBD_CONF <<END
+$MARK
 DbdHost=localhost
 DbdAddr=127.0.0.1
 DbdPort=27801
@@ -93,7 +103,7 @@ PidFile=$HOME_OF_IT/run/slurmdbd.pid
 LogFile=$HOME_OF_IT/log/slurmdbd
 END
 )
-chown slurm /etc/slurm/slurmdbd.conf
+chown slurm $DBD_CONF
 
 cat >$CONF <<END
 $MARK

@@ -25,9 +25,11 @@ ENVIRONMENT = os.environ | {"NO_COLOR": "1", "SLURM_CONF": "/etc/slurm/slurm.con
 def slurm():
     """Two nodes on this machine, from Debian's packages."""
     script = Path(__file__).with_name("slurm.sh")
-    subprocess.run([script, "start"], check=True, timeout=600)
-    yield
-    subprocess.run([script, "stop"], check=True, timeout=120)
+    try:
+        subprocess.run([script, "start"], check=True, timeout=600)
+        yield
+    finally:
+        subprocess.run([script, "stop"], check=True, timeout=120)
 
 
 def submit(project: Project, target: str, *configs: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:

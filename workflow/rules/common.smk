@@ -92,7 +92,8 @@ def by_attempt(value, unit=""):
 def memory_of_catalogue(wildcards, input, attempt):
     """Memory of a job that holds a model: 1.5 GB for libraries, sessions and a batch, and six tables of its tracks.
 
-    A neural training holds four: the table, two moments of it and the best epoch's.
+    A neural training holds five when an epoch is the best so far: the table, two moments of it, the best epoch's and the last
+    best one's.
     """
     import pyarrow.parquet as pq
 

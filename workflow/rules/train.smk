@@ -48,7 +48,8 @@ rule train_model:
     threads: lookup(dpath="threads/train", within=config)
     resources:
         mem=memory_of_catalogue,
-        runtime=by_attempt(720),
+        # The same at every attempt: the next one goes on where this one ended.
+        runtime=720,
     params:
         settings=settings,
     message:

@@ -24,13 +24,22 @@ class Checkpoint:
         self.path, self._fingerprint = Path(path), fingerprint
 
     def save(self, tensors: dict[str, Tensor], values: dict) -> None:
-        """Replace what was saved before; ``values`` must be what json can hold."""
+        """Replace what was saved before; ``values`` must be what json can hold.
+
+        Where that is not possible, on a full disk say, what was saved before stays, and the log has a warning: a training that
+        cannot be saved is still worth its end.
+        """
         header = {"fingerprint": self._fingerprint, "values": json.dumps(values)}
-        with whole_file(self.path) as partial:
-            save_file(tensors, partial, metadata=header)
+        try:
+            with whole_file(self.path) as partial:
+                save_file(tensors, partial, metadata=header)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s cannot be saved (%s): a stop now would lose what is not in it", self.path, error)
 
     def load(self) -> tuple[dict[str, Tensor], dict] | None:
         """Tensors and values; None, with a line in the log, where there is nothing to go on from."""
+        for left in self.path.parent.glob(f".{self.path.name}.*.partial"):
+            left.unlink(missing_ok=True)  # of a training that was killed while it saved
         if not self.path.exists():
             return None
         try:

@@ -42,7 +42,8 @@ def check_config(config: dict, schema: dict) -> None:
         if low >= high:
             raise UserError(f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}")
     cutoff, ks = config.get("candidates", {}).get("rank_cutoff"), [k for ks in config.get("metrics", {}).values() for k in ks]
-    if cutoff is not None and cutoff < max(ks, default=0):
+    ks.append(10)  # of the metrics of unseen skips
+    if cutoff is not None and cutoff < max(ks):
         raise UserError(
             f"configuration, candidates.rank_cutoff: with {cutoff} no rank is known at the cut-off {max(ks)} of the metrics; "
             "raise it, or set it to null"

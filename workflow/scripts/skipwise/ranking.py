@@ -1,13 +1,13 @@
 """Ranks in the catalogue and among drawn candidates (docs/protocol.md, ranking candidates).
 
 The rank of a track is the number of candidates whose score is at least its own: it counts itself, and ties count against it.
-To count is cheaper than to sort, and needs no more memory than one block of scores.
+To count is cheaper than to sort, and takes the memory of a block of scores or, for candidates, of vectors.
 
 A model that scores by vectors is ranked in blocks of tracks, the most played first, so that with a cut-off a session leaves
 the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in low precision,
 whose last bits depend on the shapes; they only screen.  A score nearer to the threshold than the error can be is computed again
-in float64, always in the same order of additions.  So ranks are those of float64 arithmetic, equal vectors tie, and nothing
-depends on blocks, batches or threads.
+in float64, always in the same order of additions.  So ranks are those of float64 arithmetic on the vectors, equal vectors tie,
+and neither blocks nor threads of the ranking change one.
 """
 
 from abc import ABC, abstractmethod
@@ -144,12 +144,9 @@ class VectorRanker(Ranker):
                 break
             block, of_block = _rounded(self.vectors.index_select(0, tracks), screen)
             error = of_query.error(of_block, self.vectors.shape[1])
-            sessions, place = row[pairs].unique_consecutive(return_inverse=True)
-            for start in range(0, len(sessions), SESSIONS):
-                part = sessions[start : start + SESSIONS]
-                here = slice(*torch.searchsorted(place, torch.tensor([start, start + len(part)])).tolist())
-                at, of = pairs[here], place[here] - start
-                scores = rounded.index_select(0, part) @ block.T
+            for at in pairs.split(SESSIONS):
+                sessions, of = row[at].unique_consecutive(return_inverse=True)
+                scores = rounded.index_select(0, sessions) @ block.T
                 sure, doubtful = _screen(scores, of, threshold[at], error[row[at]])
                 pair, track = at[doubtful[0]], tracks[doubtful[1]]
                 above = self._exact(queries, row[pair], track) >= threshold[pair]
@@ -187,16 +184,16 @@ class Lengths(NamedTuple):
     def error(self, others: "Lengths", dimension: int) -> Tensor:
         """(R,) how far a product with one of ``others``, added up in float32 in any order, can be from the exact one."""
         longest, most = others.length.max(), others.lost.max()
-        added_up = 1.01 * dimension * 2.0**-24 * self.length * longest
+        # The last term is for products that are too small for float32.
+        added_up = 1.01 * dimension * (2.0**-24 * self.length * longest + 2.0**-125)
         return added_up + self.lost * longest + (self.length + self.lost) * most
 
 
 def _rounded(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
     """Vectors (R, D) float32 in another precision."""
     rounded = vectors.to(precision)
-    length = rounded.float().norm(dim=1).double()
-    lost = (vectors - rounded.float()).norm(dim=1).double() if precision != vectors.dtype else torch.zeros_like(length)
-    return rounded, Lengths(1.001 * length, 1.001 * lost)
+    exact = rounded.double()
+    return rounded, Lengths(1.001 * exact.norm(dim=1), 1.001 * (vectors.double() - exact).norm(dim=1))
 
 
 def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from safetensors.torch import load_file, save_file
 
 from skipwise.artifacts import read_json, whole_file, write_artifact, write_json
@@ -48,7 +49,9 @@ def train_model(
     data = {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
     versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
     if checkpoint and isinstance(recommender, NeuralRecommender):
-        depends_on = [model, settings, seed, threads, data, versions, sorted(map(_sha256, code))]
+        processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
+        depends_on = [model, settings, seed, threads, data, versions, version("scipy"), platform.python_version(), processor]
+        depends_on.append(sorted(map(_sha256, code)))
         fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
     history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)

@@ -120,17 +120,24 @@ def train_network(
     with StopSignal() if checkpoint else contextlib.nullcontext() as stop:
         if checkpoint and (saved := checkpoint.load()):
             training.restore(*saved)
+            del saved  # a second table
             logger.info("goes on from %s: epoch %d, batch %d", checkpoint.path, training.epoch, training.done)
         while not training.is_over:
             for _ in training.steps():
                 if stop and stop.received:
                     checkpoint.save(*training.snapshot())
-                    where = f"stopped by {stop.received.name} in epoch {training.epoch}"
-                    raise StoppedError(stop.received, f"{where}; the next run goes on from {checkpoint.path}")
+                    raise _stopped(stop, training, checkpoint)
             training.evaluate()
             if checkpoint and not training.is_over:
                 checkpoint.save(*training.snapshot())
+                if stop.received:
+                    raise _stopped(stop, training, checkpoint)
     return training.finish()
+
+
+def _stopped(stop: StopSignal, training: "Training", checkpoint: Checkpoint) -> StoppedError:
+    kept = f"the next run goes on from {checkpoint.path}" if checkpoint.path.exists() else "nothing of it is kept"
+    return StoppedError(stop.received, f"stopped by {stop.received.name} in epoch {training.epoch}; {kept}")
 
 
 class Training:
@@ -241,7 +248,10 @@ class Training:
         self.step.start_adam()
         for name, tensor in self._tensors().items():
             tensor.copy_(tensors[name])
-        self.best_state = {name.removeprefix("best."): tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        # Copies: a tensor of the file would keep all of it in memory.
+        self.best_state = {
+            name.removeprefix("best."): tensor.clone() for name, tensor in tensors.items() if name.startswith("best.")
+        }
         self.model.generator.set_state(tensors["generator"])
         for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from"):
             setattr(self, name, values[name])

@@ -207,15 +207,14 @@ def fold_in(
     """
     likes, skips = items[preferred], items[rejected]  # (B, P, F + 1), (B, R, F + 1)
     is_like, is_skip = preferred > 0, rejected > 0
-    observed = torch.zeros(len(preferred), len(items), dtype=torch.bool)
-    observed.scatter_(1, preferred, True).scatter_(1, rejected, True)
+    observed = torch.cat([preferred, rejected], dim=1).unsqueeze(1)  # (B, 1, P + R)
     n_skips = is_skip.sum(1, keepdim=True)
     share = skip_pair_share * (n_skips > 0)  # (B, 1)
     size = learning_rate * is_like.sum(1, keepdim=True)
     sessions = torch.zeros(len(preferred), items.shape[1])
     sessions[:, -1] = 1
     for tracks in drawn.long():
-        unobserved = ~observed[:, tracks]  # (B, K)
+        unobserved = ~(observed == tracks.unsqueeze(1)).any(2)  # (B, K)
         stays = unobserved.float().mean(1, keepdim=True)
         weights = torch.cat(
             [(1 - share) * unobserved / len(tracks), share * stays * is_skip / n_skips.clamp(min=1)], dim=1
