@@ -22,13 +22,13 @@ PREDICTED = {1: 0, 2: 90, 3: 45}
 
 
 class Fixed:
-    """A model of which table and predictions are known."""
+    """A model of which table and queries are known."""
 
     table = torch.tensor(
         [[n * math.cos(math.radians(a)), n * math.sin(math.radians(a))] for a, n in zip(DEGREES, LENGTHS, strict=True)]
     )
 
-    def predictions(self, contexts):
+    def queries(self, contexts):
         angles = torch.deg2rad(torch.tensor([float(PREDICTED[i]) for i in contexts.session_id.tolist()]))
         return 3 * torch.stack([angles.cos(), angles.sin()], dim=1)
 
@@ -108,8 +108,8 @@ def test_batches_change_nothing(model, monkeypatch):
 def test_memory_does_not_grow_with_the_sessions(model, monkeypatch):
     """No batch is larger than BATCH, and none is empty."""
     seen = []
-    predictions = model.predictions
-    monkeypatch.setattr(model, "predictions", lambda contexts: seen.append(len(contexts)) or predictions(contexts))
+    queries = model.queries
+    monkeypatch.setattr(model, "queries", lambda contexts: seen.append(len(contexts)) or queries(contexts))
     monkeypatch.setattr(cosines, "BATCH", 16)
     n = session_cosines(model, random_sessions(60, 40, seed=2)).num_rows
     assert max(seen) == 16
