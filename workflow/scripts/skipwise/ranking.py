@@ -159,7 +159,8 @@ class VectorRanker(Ranker):
     def _among(self, queries: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
         """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
         found = []
-        size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
+        # The vectors of a batch in float32 and, for their lengths, three times in float64.
+        size = max(1, SCORE_BYTES // ((4 + 3 * 8) * candidates.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
             drawn = torch.from_numpy(candidates[rows].astype(np.int64))
