@@ -1,9 +1,11 @@
-"""Settings of the process that make training and ranking fast; none of them changes a number."""
+"""Settings of the process, and what the machine has."""
 
 import ctypes
 import sys
 
 import torch
+
+from skipwise.errors import UserError
 
 # Names of mallopt(3) for glibc.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -20,6 +22,16 @@ def use_threads(threads: int) -> None:
     if mallopt:
         mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def find_device(name: str) -> torch.device:
+    """The device ``cpu`` or ``cuda``.  Raises UserError where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "neural.device: torch finds no GPU here; set it to cpu, or install a torch that is built for the machine's GPU "
+            "(envs/requirements.in pins the CPU build)"
+        )
+    return torch.device(name)
 
 
 def fast_bfloat16() -> bool:

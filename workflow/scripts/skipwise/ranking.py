@@ -94,11 +94,12 @@ class VectorRanker(Ranker):
     """Ranks for a model whose score is the product of two vectors."""
 
     def __init__(self, model: VectorRecommender, popularity: np.ndarray):
-        self.model, self.vectors = model, model.vectors
+        self.model = model
         self.order = torch.from_numpy(np.argsort(-popularity[1:], kind="stable") + 1)
 
     @torch.inference_mode()
     def rank(self, contexts, items, candidates=None, *, cutoff=None):
+        self.vectors = self.model.vectors
         queries = self._queries(contexts)
         row, item = torch.from_numpy(items.row_of_value()), torch.from_numpy(items.values.astype(np.int64))
         own = self._exact(queries, row, item)

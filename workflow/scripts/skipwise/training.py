@@ -156,7 +156,7 @@ class Training:
         self.history: list[dict] = []
         self.best, self.best_state = 0, {}
         self.epoch, self.done, self.seconds = 1, 0, 0.0
-        self.sums = torch.zeros(3, dtype=torch.float64)
+        self.sums = torch.zeros(3, dtype=torch.float64, device=model.table.device)
         self.order_drawn_from = self.rng.bit_generator.state
 
     @property
@@ -212,7 +212,7 @@ class Training:
         )
         if not self.best or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]:
             self.best = self.epoch
-            self.best_state = {name: tensor.clone() for name, tensor in self.model.state().items()}
+            self.best_state = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state().items()}
         _log_epoch(self.history[-1], self.best, self.settings["max_epochs"])
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
@@ -268,6 +268,10 @@ class TrainStep:
         self.rows = RowAdam(model.table, lr=rate, steps=steps)
         self.weights = list(model.network.parameters())
         self.adam = torch.optim.Adam(self.weights, lr=rate, fused=True)
+        self.device = model.table.device
+        self.autocast = torch.autocast(
+            self.device.type, torch.bfloat16, enabled=model.settings.get("precision", "float32") == "bfloat16"
+        )
 
     def start_adam(self) -> None:
         """Give Adam's state its tensors, as its first step does."""
@@ -285,36 +289,41 @@ class TrainStep:
         drawn = draw_distinct(self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
         rows, where = np.unique(np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True)
-        tracks = torch.from_numpy(where[: batch.tracks.size].reshape(batch.tracks.shape))
-        rows, where = torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(where)
+        # From here on both are rows of the block.
+        tracks, candidates = where[: batch.tracks.size].reshape(batch.tracks.shape), where[batch.tracks.size :]
 
-        block = self.rows.read(rows).detach().requires_grad_()
-        embedded = functional.embedding(tracks, block)
-        predictions = self.model.network(
-            embedded, torch.from_numpy(batch.tracks > 0), None if masked is None else torch.from_numpy(masked)
-        )
-        nll = candidate_cross_entropy(
-            predictions[torch.from_numpy(predicted)],
-            functional.embedding(where[batch.tracks.size :], block),
-            torch.from_numpy(target),
-        )
-        loss, nce = nll, torch.zeros(())
-        if settings["query"]:
-            nce = skip_contrastive(
-                predictions if settings["query"] == "hidden" else embedded,
-                embedded,
-                torch.from_numpy(batch.next_listened),
-                torch.from_numpy(batch.queries),
-                torch.from_numpy(batch.skipped),
-                settings["tau"],
+        block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
+        with self.autocast:
+            embedded = functional.embedding(self._there(tracks), block)
+            predictions = self.model.network(
+                embedded, self._there(batch.tracks > 0), None if masked is None else self._there(masked)
             )
-            loss = settings["alpha"] * nce + settings["beta"] * nll
+            nll = candidate_cross_entropy(
+                predictions.flatten(0, 1).index_select(0, self._there(np.flatnonzero(predicted))),
+                functional.embedding(self._there(candidates), block),
+                self._there(target),
+            )
+            loss, nce = nll, torch.zeros((), device=self.device)
+            if settings["query"]:
+                nce = skip_contrastive(
+                    predictions if settings["query"] == "hidden" else embedded,
+                    embedded,
+                    self._there(batch.next_listened),
+                    self._there(batch.queries),
+                    self._there(batch.skipped),
+                    settings["tau"],
+                )
+                loss = settings["alpha"] * nce + settings["beta"] * nll
         loss.backward()
         torch.nn.utils.clip_grad_norm_([block, *self.weights], settings["gradient_clip"])
         self.rows.update(block.grad)
         self.adam.step()
         self.adam.zero_grad()
         return torch.stack([loss, nll, nce]).detach()
+
+    def _there(self, array: np.ndarray) -> Tensor:
+        """The array on the device of the model.  Nothing comes back in a step, so a GPU never waits for the host."""
+        return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
 def _log_epoch(row: dict, best: int, max_epochs: int) -> None:

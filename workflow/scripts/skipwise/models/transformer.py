@@ -31,15 +31,17 @@ class TransformerEncoder(nn.Module):
     def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
         length = embedded.shape[1]
         # A padded row must see something, or its softmax is 0 / 0: with causal it is the first position, else all.
-        hidden = ~real.unsqueeze(1) if not self.causal else torch.ones(length, length, dtype=torch.bool).triu(1).unsqueeze(0)
         if self.causal:
+            hidden = torch.ones(1, length, length, dtype=torch.bool, device=real.device).triu(1)
             positions = self.positions[:length]
         else:
-            back = real.sum(1, keepdim=True) - 1 - torch.arange(length)  # (B, L), negative at padding
+            hidden = ~real.unsqueeze(1)
+            back = real.sum(1, keepdim=True) - 1 - torch.arange(length, device=real.device)  # (B, L), negative at padding
             positions = functional.embedding(back.clamp(min=0), self.positions)
+        mask = torch.zeros(hidden.shape, device=real.device, dtype=embedded.dtype).masked_fill(hidden, -torch.inf)
         x = self.dropout(embedded + positions)
         for layer in self.layers:
-            x = layer(x, hidden)
+            x = layer(x, mask)
         return x
 
 
@@ -58,18 +60,23 @@ class TransformerLayer(nn.Module):
         self.feed_forward_norm = nn.LayerNorm(dimension)
         self.dropout = Dropout(settings["dropout"], generator)
 
-    def forward(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """``x`` (B, L, D); ``hidden`` (1 or B, 1 or L, L) is true where a position may not look."""
-        x = self.attention_norm(x + self.dropout(self._attend(x, hidden)))
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """``x`` (B, L, D); ``mask`` (1 or B, 1 or L, L) is −∞ where a position may not look, else 0."""
+        x = self.attention_norm(x + self.dropout(self._attend(x, mask)))
         inner = self.dropout(functional.relu(self.inner(x)))
         return self.feed_forward_norm(x + self.dropout(self.outer(inner)))
 
-    def _attend(self, x: Tensor, hidden: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         # A plain batched product: torch's fused attention is slower on a CPU for sequences this short.
         batch, length, dimension = x.shape
         width = dimension // self.heads
-        query, key, value = self.attention_in(x).view(batch, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)
-        weights = (query @ key.transpose(2, 3)) * width**-0.5  # (B, H, L, L)
-        weights = weights.masked_fill(hidden.unsqueeze(1), -torch.inf).softmax(-1)
-        attended = self.dropout(weights) @ value
+        query, key, value = (
+            part.reshape(batch * self.heads, length, width)
+            for part in self.attention_in(x).view(batch, length, 3, self.heads, width).permute(2, 0, 3, 1, 4)
+        )
+        # Scale and mask go with the product, where they cost no pass of their own, forward or backward.
+        if len(mask) > 1:
+            mask = mask.repeat_interleave(self.heads, 0)
+        weights = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=width**-0.5).softmax(-1)  # (B·H, L, L)
+        attended = (self.dropout(weights) @ value).view(batch, self.heads, length, width)
         return self.attention_out(attended.transpose(1, 2).reshape(batch, length, dimension))
