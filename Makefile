@@ -8,7 +8,7 @@ BIN := .venv/bin
 .PHONY: tables all test test-cluster lint format docs bench bench-data lock clean
 
 tables: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg
+	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
 
 all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
