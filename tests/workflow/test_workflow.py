@@ -165,6 +165,10 @@ class TestRun:
 class TestRerun:
     """What a change runs again, planned on a copy of the finished run."""
 
+    @pytest.fixture(autouse=True)
+    def _nothing_is_left_to_do_before(self, copy):
+        assert copy.planned() == []
+
     def trained(self, messages: list[str]) -> set[tuple[str, str]]:
         words = (message.split() for message in messages if message.startswith("Training"))
         return {(model, variant) for _, model, variant, *_ in words}
