@@ -1,4 +1,4 @@
-"""Known vulnerabilities of the locked versions: `make audit`.  Ends with status 1 where there are some or nobody could be asked."""
+"""Known vulnerabilities of the locked versions: `make audit`.  Status 1 where there are some, or nobody could be asked."""
 
 import json
 import subprocess
