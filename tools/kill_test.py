@@ -32,7 +32,11 @@ RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed
 KINDS = {
     "snakemake": ([""], ()),
     "training": ([f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"], ("train_model",)),
-    "duckdb": (["labelled", "sessions", "splits"], ("label_sessions", "sample_sessions", "split_sessions")),
+    # All that follows too: what is missing in the middle is not made again for a table that is there.
+    "duckdb": (
+        ["labelled", "sessions", "splits", "models", "ranks", "metrics", "tables"],
+        ("label_sessions", "sample_sessions", "split_sessions"),
+    ),
 }
 # These hold times of day or seconds.
 TIMED = ("history.parquet", "run.json")
@@ -181,6 +185,8 @@ def main() -> None:
                 happened = "FAILED"
                 print(error, flush=True)
             counts[happened] += 1
+            if counts["too late"] > 2 * options.moments + 5:
+                sys.exit(f"{kind}: hardly ever there to be killed: {dict(counts)}")
         seconds = ", ".join(f"{script or 'snakemake'} {life:.1f} s" for script, life in lives.items())
         print(f"{kind}: {dict(counts)} (undisturbed: {seconds})", flush=True)
     sys.exit(bool(failed))
