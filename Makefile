@@ -5,10 +5,10 @@ PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 
-.PHONY: tables all test test-cluster lint format docs bench bench-data lock clean
+.PHONY: tables all test test-cluster audit lint format docs bench bench-data lock clean
 
 tables: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg
+	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
 
 all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -19,6 +19,15 @@ test: lint
 # Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes minutes.
 test-cluster: .venv/.installed-test
 	$(BIN)/python -m pytest -m cluster
+
+# Asks a service for known vulnerabilities of the locked versions, so it needs the network.
+audit: .venv/audit/.installed
+	.venv/audit/bin/python tools/audit.py
+
+.venv/audit/.installed: envs/requirements-audit.txt | .venv/bin/python
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --requirement envs/requirements-audit.txt
+	touch $@
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .

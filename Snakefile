@@ -14,6 +14,7 @@
 #   results/cosines/dataset=…/split=…/model=…/variant=…/seed=…/        a test session: cosines of its query, neural models only
 #   results/metrics/dataset=…/split=…/model=…/variant=…/seed=…/        a metric
 #   results/tables, results/figures                                    what the papers print
+#   results/provenance.json                                            revision, versions, seeds, raw checksums, configuration
 #   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/        what `snakemake tune` tried, on validation data
 #
 # Keys stand in the path as key=value, so one DuckDB glob over a stage has them as columns.  Every column of every file is
@@ -55,6 +56,7 @@ rule all:
     input:
         expand("<results>/tables/{table}.csv", table=tables()),
         expand("<results>/figures/{figure}.svg", figure=FIGURES),
+        "<results>/provenance.json",
 
 
 report: "workflow/report/workflow.rst"

@@ -249,6 +249,11 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": figure("query_cosines"),
             "params": SimpleNamespace(simulated=["mssd-sim"], queries={"sasrec": {"contrastive-item": "item"}}),
         },
+        "record_provenance": {
+            "input": Named(runs=[model["run"]], stats=[stats]),
+            "output": Named(at("provenance.json")),
+            "params": SimpleNamespace(config=config),
+        },
     }
     for rule, given in calls.items():
         run(rule, tmp_path, wildcards=wildcards, **given)

@@ -83,3 +83,12 @@ def finished(tmp_path_factory) -> Project:
 def project(tmp_path) -> Project:
     """A fresh copy of the project without results."""
     return Project(tmp_path)
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Project:
+    """A copy of the finished run, in which everything may be changed."""
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
+    copy = object.__new__(Project)
+    copy.folder = tmp_path / "copy"
+    return copy

@@ -1,7 +1,7 @@
 """The workflow as a whole: style, plans, a run from empty folders, what a change runs again."""
 
+import hashlib
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import Project
 from examples import ROOT, default_config
 from skipwise import metrics
 from skipwise.artifacts import read_artifact, read_json
@@ -128,6 +127,18 @@ class TestRun:
         assert read_artifact("history", folder / "history.parquet").num_rows == run["epochs"] == 2
         assert load_model(folder).n_tracks == run["n_tracks"]
 
+    def test_it_says_where_the_numbers_come_from(self, finished):
+        found = read_json(finished / "results/provenance.json")
+        [environment] = found["trained"]
+        assert len(environment["runs"]) == 3 * (1 + 3 + 3)
+        assert environment["threads"] == 1
+        assert environment["git"] == {"revision": None, "dirty": None}  # this copy of the project is no checkout
+        assert found["seeds"]["training"] == {name: [1] for name in found["raw"]}
+        for name, sources in found["raw"].items():
+            for source in sources:
+                raw = finished / "resources/raw" / name / source["file"]
+                assert source["sha256"] == hashlib.sha256(raw.read_bytes()).hexdigest()
+
     def test_nothing_is_left_to_do(self, finished):
         assert finished.planned() == []
         assert "Nothing to be done" in finished.made(cores=2)
@@ -154,13 +165,9 @@ class TestRun:
 class TestRerun:
     """What a change runs again, planned on a copy of the finished run."""
 
-    @pytest.fixture
-    def copy(self, finished, tmp_path) -> Project:
-        shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-        copy = object.__new__(Project)
-        copy.folder = tmp_path / "copy"
+    @pytest.fixture(autouse=True)
+    def _nothing_is_left_to_do_before(self, copy):
         assert copy.planned() == []
-        return copy
 
     def trained(self, messages: list[str]) -> set[tuple[str, str]]:
         words = (message.split() for message in messages if message.startswith("Training"))
@@ -171,6 +178,15 @@ class TestRerun:
         planned = copy.planned(overlay)
         assert self.trained(planned) == {("sasrec", "contrastive-item"), ("sasrec", "contrastive-hidden")}
         assert not [message for message in planned if message.startswith(("Simulating", "Reading", "Labelling", "Splitting"))]
+
+    def test_another_revision_runs_nothing_again(self, copy):
+        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
+            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=copy.folder, check=True)
+        assert copy.planned() == []
+
+    def test_another_configuration_is_recorded_anew(self, copy):
+        planned = copy.planned(copy.overlay("tuning.yaml", "tuning: {trials: 3}\n"))
+        assert planned == ["Recording where the numbers come from"]
 
     def test_a_changed_loss_retrains_the_neural_models_only(self, copy):
         with (copy / "workflow/scripts/skipwise/losses.py").open("a", encoding="utf-8") as source:

@@ -12,6 +12,7 @@ from snakemake.utils import validate
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from skipwise import config as checked
+from skipwise import memory
 from skipwise.errors import UserError
 
 SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
@@ -90,19 +91,21 @@ def by_attempt(value, unit=""):
 
 
 def memory_of_catalogue(wildcards, input, attempt):
-    """Memory of a job that holds a model: 1.5 GB for libraries, sessions and a batch, and six tables of its tracks.
-
-    A neural training holds five when an epoch is the best so far: the table, two moments of it, the best epoch's and the last
-    best one's.
-    """
+    """Memory of a job that holds a model: what its training takes, and Snakemake's own."""
     import pyarrow.parquet as pq
 
-    # Where the file is not there yet, Snakemake knows this error of `open` and asks again when the job is due.
-    with open(input.tracks, "rb") as tracks:
-        n_tracks = pq.read_metadata(tracks).num_rows
-    chosen = settings(wildcards)
-    width = chosen.get("dimension", chosen.get("factors", 1) + 1)
-    return f"{attempt * round(1500 + 6 * 4 * n_tracks * width / 1e6)}MB"
+    def rows(path):
+        # Where the file is not there yet, Snakemake knows this error of `open` and asks again when the job is due.
+        with open(path, "rb") as file:
+            return pq.read_metadata(file).num_rows
+
+    family = config["model_registry"][wildcards.model]["family"]
+    # Sessions have vectors in a factorisation alone, whose jobs have the train sequences as input.
+    n_sessions = rows(input.train) if family == "factorization" else 0
+    taken = memory.training_memory(
+        family, settings(wildcards), n_tracks=rows(input.tracks), n_sessions=n_sessions
+    )
+    return f"{attempt * (taken + memory.SNAKEMAKE) // 10**6}MB"
 
 
 def registry_entry(*keys):

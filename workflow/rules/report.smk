@@ -353,3 +353,34 @@ rule plot_query_cosines:
         "Plotting query cosines"
     script:
         "../scripts/plot_query_cosines.py"
+
+
+# What changes without the configuration, the git revision say, is no input: it must make nothing run again.
+rule record_provenance:
+    """Where the numbers come from: configuration, raw checksums, seeds, and what every model was trained on."""
+    input:
+        runs=each_run(f"<results>/models/{RUN}/run.json"),
+        stats=expand(
+            "<results>/sessions/dataset={dataset}/stats.json",
+            dataset=config["datasets"],
+        ),
+        code=code("provenance.py"),
+    output:
+        "<results>/provenance.json",
+    log:
+        "<logs>/record_provenance.log",
+    benchmark:
+        "<benchmarks>/record_provenance.jsonl"
+    localrule: True
+    conda:
+        "../../envs/skipwise.yaml"
+    threads: 1
+    resources:
+        mem=by_attempt(1, "GB"),
+        runtime=by_attempt(10),
+    params:
+        config=config,
+    message:
+        "Recording where the numbers come from"
+    script:
+        "../scripts/record_provenance.py"

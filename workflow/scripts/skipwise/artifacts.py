@@ -1,6 +1,7 @@
 """Reading and writing artifacts: the only place that touches parquet and json files on the way of the data."""
 
 import contextlib
+import glob
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -17,14 +18,19 @@ from skipwise.errors import UserError
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
 
-    So a file appears whole or not at all, whatever kills the process in between.
+    So a file appears whole or not at all, whatever kills the process in between; what a killed one left is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        left.unlink(missing_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield partial
         os.replace(partial, path)
+    except Exception as error:
+        error.add_note(str(path))  # which the errors of some libraries do not name
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -117,7 +117,8 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
         found = {pattern: _matches(pattern) for pattern in entry["paths"]}
         absent = [pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)]
         if absent or not any(found.values()):
-            raise UserError(f"{name}: no file matches {', '.join(absent or found)}. {remedy}")
+            sought = " ".join(", ".join(absent or found).split())  # a pattern may hold anything, the message is one line
+            raise UserError(f"{name}: no file matches {sought}. {remedy}")
         files = list(dict.fromkeys(path for matches in found.values() for path in matches))
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
@@ -125,7 +126,7 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     for path in files:
         shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
         if shard in shards:
-            raise UserError(f"{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
+            raise UserError(f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
         shards[shard] = path
     return shards
 

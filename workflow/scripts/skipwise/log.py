@@ -6,17 +6,22 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from skipwise.errors import StoppedError, UserError
+from skipwise.errors import StoppedError, UserError, machine_fault
 
 logger = logging.getLogger("skipwise")
 
 
 @contextlib.contextmanager
 def rule_log(path: str, rule: str) -> Iterator[None]:
-    """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on a :class:`UserError`,
-    and with that of the signal when one stopped the work."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on a :class:`UserError`
+    or a fault of the machine, and with that of the signal when one stopped the work."""
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+    except OSError as error:
+        sys.exit(f"{rule}: ERROR: the log cannot be written: {machine_fault(error, rule) or error}")
+    # A log that cannot be written any more is no reason to stop, and no reason for a traceback a line.
+    to_file.handleError = lambda record: None
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
     to_terminal = logging.StreamHandler()
     to_terminal.setLevel(logging.WARNING)
@@ -32,10 +37,14 @@ def rule_log(path: str, rule: str) -> Iterator[None]:
     except StoppedError as stop:
         logger.warning("%s", stop)
         sys.exit(128 + stop.signal)
-    except Exception:
+    except Exception as error:
+        if fault := machine_fault(error, rule):
+            logger.error("%s", fault)
+            sys.exit(1)
         logger.exception("this is an error of skipwise; please report it with this log")
         raise
     finally:
         for handler in (to_file, to_terminal):
             logger.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):
+                handler.close()

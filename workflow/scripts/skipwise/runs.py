@@ -16,9 +16,11 @@ from skipwise.artifacts import read_json, whole_file, write_artifact, write_json
 from skipwise.checkpoints import Checkpoint
 from skipwise.columns import ARTIFACTS
 from skipwise.log import logger
+from skipwise.memory import check_memory
 from skipwise.models import find_model
 from skipwise.models.base import Recommender
 from skipwise.models.neural import NeuralRecommender
+from skipwise.provenance import environment
 from skipwise.sequences import Sequences
 
 WEIGHTS, HISTORY, RUN = "model.safetensors", "history.parquet", "run.json"
@@ -41,11 +43,13 @@ def train_model(
     """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``.
 
     A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files ``code`` are the same too.
+    Raises UserError where there is too little memory.
     """
     folder = Path(folder)
     n_tracks = pq.read_metadata(tracks).num_rows
     recommender: Recommender = find_model(model)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
+    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows)
     data = {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
     versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
     if checkpoint and isinstance(recommender, NeuralRecommender):
@@ -71,9 +75,7 @@ def train_model(
             "best_epoch": next((row["epoch"] for row in history if row["best"]), None),
             "seconds": sum(row["seconds"] for row in history),
             "data": data,
-            "versions": versions,
-            "python": platform.python_version(),
-            "machine": platform.machine(),
+            **environment(),
         },
         folder / RUN,
     )

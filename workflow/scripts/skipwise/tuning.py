@@ -14,6 +14,7 @@ from sklearn.model_selection import ParameterSampler
 from skipwise.artifacts import read_artifact, read_json, whole_file, write_artifact, write_json
 from skipwise.columns import ARTIFACTS
 from skipwise.log import logger
+from skipwise.memory import check_memory
 from skipwise.models import find_model
 from skipwise.sequences import Sequences
 from skipwise.tables import data_source, hive_keys, write_table
@@ -50,7 +51,9 @@ def run_trial(
     space = {name: tuning[name] for name in ("learning_rate", "alpha", "tau")}
     settings = trial_settings(settings, space, trial, tuning["seed"])
     logger.info("trial %d of %s: %s", trial, model, settings)
-    recommender = find_model(model)(pq.read_metadata(tracks).num_rows, settings)
+    n_tracks = pq.read_metadata(tracks).num_rows
+    recommender = find_model(model)(n_tracks, settings)
+    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows)
     history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
     write_artifact(pa.Table.from_pylist(history, schema=ARTIFACTS["history"].schema), "history", out_history)
     write_json({"settings": settings, "seed": seed}, out_trial)

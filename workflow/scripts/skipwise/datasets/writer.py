@@ -2,6 +2,7 @@
 
 import zlib
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
@@ -30,22 +31,25 @@ class EventsWriter:
     def __init__(self, path: str | Path, parts: int):
         self._parts = parts
         self._schema = ARTIFACTS["events"].schema
-        self._file = whole_file(path)
+        self._path = path
         self._waiting: dict[int, list[pa.Table]] = defaultdict(list)
         self._rows: dict[int, int] = defaultdict(int)
 
     def __enter__(self) -> "EventsWriter":
-        self._writer = pq.ParquetWriter(self._file.__enter__(), self._schema, compression="zstd")
+        with ExitStack() as stack:
+            partial = stack.enter_context(whole_file(self._path))
+            self._writer = stack.enter_context(pq.ParquetWriter(partial, self._schema, compression="zstd"))
+            stack.push(self._write_waiting)  # on a full disk say, what follows must know that this failed
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                for part in sorted(self._rows):
-                    self._write(part)
-        finally:
-            self._writer.close()
-            self._file.__exit__(kind, error, trace)
+        self._stack.__exit__(kind, error, trace)
+
+    def _write_waiting(self, kind: type | None, *_) -> None:
+        if kind is None:
+            for part in sorted(self._rows):
+                self._write(part)
 
     def write(self, plays: pl.DataFrame) -> None:
         """Add plays; a part is written when too many rows wait."""

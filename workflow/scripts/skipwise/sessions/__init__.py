@@ -4,6 +4,7 @@ Every step is a DuckDB statement in an ``.sql`` file beside this module, which r
 takes named parameters.  docs/protocol.md, sessions, derived skips, split.
 """
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ class Steps:
             # DuckDB counts its buffers alone, and what it gives out is beside them.
             settings["memory_limit"] = f"{memory * 6 // 10}MB"
         if spill:
+            shutil.rmtree(spill, ignore_errors=True)  # of a job that was killed
             settings["temp_directory"] = str(spill)
         self.connection = duckdb.connect(config=settings)
 

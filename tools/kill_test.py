@@ -1,0 +1,196 @@
+"""Kills Snakemake and its jobs with SIGKILL at random moments and checks that the next call ends as if nothing had happened.
+
+    python tools/kill_test.py --moments 20
+
+For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data is killed that many times.
+After each kill `snakemake --rerun-incomplete` must finish, every file must be there, with the bytes of an undisturbed run where
+it holds no times, and nothing else may be left under results/.  The last lines are the counts.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TARGET = "results/tables/hr_ndcg.csv"
+OVERLAY = """
+datasets: [mssd-sim]
+models: [popularity, sasrec]
+neural: {min_epochs: 30, max_epochs: 30}
+model_registry: {sasrec: {variants: {orig: null, contrastive-item: null}}}
+"""
+RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+# What is deleted before the run that is killed, and the scripts of which one is killed; none means Snakemake itself.
+KINDS = {
+    "snakemake": ([""], ()),
+    "training": ([f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"], ("train_model",)),
+    # All that follows too: what is missing in the middle is not made again for a table that is there.
+    "duckdb": (
+        ["labelled", "sessions", "splits", "models", "ranks", "metrics", "tables"],
+        ("label_sessions", "sample_sessions", "split_sessions"),
+    ),
+}
+# These hold times of day or seconds.
+TIMED = ("history.parquet", "run.json")
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    """Snakemake on the small run in ``folder``, with its output in a file."""
+    command = [sys.executable, "-m", "snakemake", TARGET, "--cores", "2", *arguments]
+    with (folder / "output.txt").open("w") as out:
+        return subprocess.Popen(
+            [*command, "--configfile", "tests/workflow/tiny.yaml", "small.yaml"], cwd=folder, stdout=out, stderr=out
+        )
+
+
+def finish(folder: Path, *arguments: str) -> None:
+    """Run Snakemake, which must succeed."""
+    if start(folder, *arguments).wait(timeout=300):
+        raise RuntimeError((folder / "output.txt").read_text())
+
+
+def processes(folder: Path, script: str | None = None) -> list[int]:
+    """Processes that work in ``folder``; with ``script`` those that run this rule's script."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode().split("\0")
+                inside = Path(os.readlink(entry / "cwd")) == folder
+            except OSError:
+                continue
+            if inside and (script is None or ("-c" not in command and any(f"{script}.py" in part for part in command))):
+                found.append(int(entry.name))
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Every file under results/, hidden ones too, with its bytes where two runs must have the same."""
+    results = folder / "results"
+    return {
+        str(path.relative_to(results)): None if path.name in TIMED else path.read_bytes()
+        for path in sorted(results.rglob("*"))
+        if path.is_file()
+    }
+
+
+def prepare(folder: Path) -> dict[str, bytes | None]:
+    """Make the undisturbed run in ``folder``, if it is not there."""
+    if not (folder / TARGET).exists():
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        for name in filter(None, listed.split("\0")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+        (folder / "small.yaml").write_text(OVERLAY)
+        finish(folder)
+    return contents(folder)
+
+
+def delete(folder: Path, kind: str) -> None:
+    for name in KINDS[kind][0]:
+        shutil.rmtree(folder / "results" / name)
+
+
+def watch(running: subprocess.Popen, folder: Path, script: str) -> int | None:
+    """Wait for the job that runs ``script``; None where Snakemake ended before it was seen."""
+    while running.poll() is None:
+        if found := processes(folder, script):
+            return found[0]
+        time.sleep(0.005)
+    return None
+
+
+def duration(undisturbed: Path, folder: Path, kind: str, script: str | None) -> float:
+    """Seconds that the process to be killed lives when nobody kills it."""
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    delete(folder, kind)
+    started, running = time.monotonic(), start(folder)
+    if script:
+        job = watch(running, folder, script)
+        started = time.monotonic()
+        while job and Path(f"/proc/{job}").exists():
+            time.sleep(0.005)
+    else:
+        running.wait()
+    took = time.monotonic() - started
+    running.wait()
+    shutil.rmtree(folder)
+    return took
+
+
+def trial(undisturbed: Path, expected: dict, folder: Path, kind: str, script: str | None, delay: float) -> str:
+    """Kill once, go on, compare; returns what happened."""
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    delete(folder, kind)
+    running = start(folder)
+    victim = watch(running, folder, script) if script else running.pid
+    time.sleep(delay)
+    was_there = victim is not None and running.poll() is None and Path(f"/proc/{victim}").exists()
+    if was_there:
+        os.kill(victim, signal.SIGKILL)
+    status = running.wait(timeout=300)
+    if not was_there:
+        shutil.rmtree(folder)
+        return "too late"
+    happened = "killed" if status else "killed when its work was done"
+    # Jobs of a killed Snakemake run on, and the next call comes while they do.
+    if kind == "snakemake" and any((folder / ".snakemake/locks").iterdir()):
+        finish(folder, "--unlock")
+    finish(folder, "--rerun-incomplete")
+    while processes(folder):
+        time.sleep(0.05)
+    found = contents(folder)
+    wrong = sorted(
+        name for name in found.keys() | expected.keys() if found.get(name, b"absent") != expected.get(name, b"absent")
+    )
+    if wrong:
+        raise RuntimeError(
+            f"{folder}: {kind} {script or ''} killed after {delay:.2f} s: not as undisturbed: {', '.join(wrong)}"
+        )
+    shutil.rmtree(folder)
+    return happened
+
+
+def main() -> None:
+    """Kill, and print the counts; status 1 where a run did not end as the undisturbed one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--moments", type=int, default=20, help="kills of each kind of process")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
+    parser.add_argument("--folder", type=Path, help="where to work; an undisturbed run that is there is used again")
+    options = parser.parse_args()
+    work = (options.folder or Path(tempfile.mkdtemp())).resolve()
+    undisturbed = work / "undisturbed"
+    expected = prepare(undisturbed)
+    moments, failed = random.Random(options.seed), []
+    for kind in options.kinds:
+        scripts = KINDS[kind][1] or (None,)
+        lives = {script: duration(undisturbed, work / f"{kind}-timed", kind, script) for script in scripts}
+        counts: Counter = Counter()
+        while counts.total() - counts["too late"] < options.moments:
+            script = moments.choice(scripts)
+            folder = work / f"{kind}-{options.seed}-{counts.total()}"
+            try:
+                happened = trial(undisturbed, expected, folder, kind, script, moments.uniform(0, lives[script]))
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                failed.append(str(error))
+                happened = "FAILED"
+                print(error, flush=True)
+            counts[happened] += 1
+            if counts["too late"] > 2 * options.moments + 5:
+                sys.exit(f"{kind}: hardly ever there to be killed: {dict(counts)}")
+        seconds = ", ".join(f"{script or 'snakemake'} {life:.1f} s" for script, life in lives.items())
+        print(f"{kind}: {dict(counts)} (undisturbed: {seconds})", flush=True)
+    sys.exit(bool(failed))
+
+
+if __name__ == "__main__":
+    main()
