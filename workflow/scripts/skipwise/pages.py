@@ -230,9 +230,9 @@ def _distinct(frame: pl.DataFrame, name: str) -> list:
 
 
 def _columns(frame: pl.DataFrame) -> list[str]:
-    """The columns of the page: a value and its limits stand in one, two limits without a value too; sessions and seeds last."""
+    """The columns of the page: a value and its limits stand in one, two limits alone too; what is behind a row last."""
     names = dict.fromkeys(re.sub("_(low|high)$", "", name) for name in frame.columns)
-    return sorted(names, key=lambda name: "seeds" in names and name in ("sessions", "seeds"))
+    return sorted(names, key=lambda name: "seeds" in names and name in ("source", "sessions", "seeds"))
 
 
 def _cell(name: str, row: dict, best: bool) -> _Cell:
