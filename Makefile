@@ -24,8 +24,10 @@ report: .venv/.installed
 test: lint
 	$(BIN)/python -m pytest
 
-# The report in a real browser; `apt-get install chromium chromium-driver` where there is none.
+# The report in a real browser, which has to be there.
 test-browser: .venv/.installed-test
+	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || \
+		{ echo "The browser tests need a browser and its driver: apt-get install chromium chromium-driver"; exit 1; }
 	$(BIN)/python -m pytest -m browser
 
 # Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes minutes.
