@@ -275,6 +275,8 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
                 groups.setdefault(tuple(row[key] for key in keys), []).append((at, row[name]))
         for group in groups.values():
             metric = frame["metric"][group[0][0]] if "metric" in frame.columns else name
+            if name == "relative_change" and metric.startswith("delta_"):
+                continue  # orig may be negative, and then the sign says nothing
             value = (min if _lower_is_better(metric) else max)(value for _, value in group)
             show = describe(name).show
             if len(group) > 1:
