@@ -4,8 +4,9 @@
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
+MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: tables all test test-cluster audit lint format docs bench bench-data lock clean
+.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
@@ -13,8 +14,21 @@ tables: .venv/.installed
 all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
 
+# The report of what was made last, with the same configuration; of the quick run where nothing was made yet.
+report: .venv/.installed
+	$(BIN)/snakemake --cores $(CORES) --configfile $(MADE_WITH)
+	$(BIN)/snakemake --configfile $(MADE_WITH) --report results/report.zip --report-stylesheet workflow/report/report.css
+	rm -rf results/report && $(BIN)/python -m zipfile --extract results/report.zip results
+	@echo "Open results/report/report.html, or pass on results/report.zip."
+
 test: lint
 	$(BIN)/python -m pytest
+
+# The report in a real browser, which has to be there.
+test-browser: .venv/.installed-test
+	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || \
+		{ echo "The browser tests need a browser and its driver: apt-get install chromium chromium-driver"; exit 1; }
+	$(BIN)/python -m pytest -m browser
 
 # Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes minutes.
 test-cluster: .venv/.installed-test

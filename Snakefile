@@ -60,3 +60,8 @@ rule all:
 
 
 report: "workflow/report/workflow.rst"
+
+
+# What was made last, and with which overlays, for `make report`.
+onsuccess:
+    keep_config()

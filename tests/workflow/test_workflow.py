@@ -143,6 +143,9 @@ class TestRun:
         assert finished.planned() == []
         assert "Nothing to be done" in finished.made(cores=2)
 
+    def test_the_configuration_is_kept_for_the_report(self, finished):
+        assert "Nothing to be done" in finished.made("--dry-run", configs=("results/config.yaml",))
+
     def test_no_half_written_file_is_left(self, finished):
         assert not [path for path in (finished / "results").rglob("*") if "partial" in path.name or path.name == ".duckdb"]
 

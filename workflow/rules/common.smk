@@ -1,5 +1,6 @@
 # The check of the configuration, and named functions for inputs and params.
 
+import json
 import os
 import sys
 from glob import glob
@@ -13,11 +14,13 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from skipwise import config as checked
 from skipwise import memory
+from skipwise.artifacts import whole_file
 from skipwise.errors import UserError
 
 SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
 RUN = "dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
 FORMATS = ("csv", "parquet", "html", "tex")
+PAGE = ("page.html.jinja", "pages.py")
 TABLES = (
     "findings",
     "hr_ndcg",
@@ -215,16 +218,30 @@ def forms():
     return {name: config["registry"][name]["form"] for name in config["datasets"]}
 
 
+def in_report(path, name, kind):
+    """A file that the report shows. Categories and labels are sorted by name, hence the numbers: findings come first."""
+    category = "1 Findings" if name == "findings" else {"table": "2 Tables", "figure": "3 Figures"}[kind]
+    return report(path, caption=f"../report/{name}.rst", category=category, labels={kind: name})
+
+
 def table(name):
     """The files of a table by format; the page is part of the report."""
     files = {suffix: f"<results>/tables/{name}.{suffix}" for suffix in FORMATS}
-    return files | {"html": report(files["html"], caption=f"../report/{name}.rst", category="Tables")}
+    return files | {"html": in_report(files["html"], name, "table")}
 
 
 def figure(name):
     """The files of a figure: what is drawn, and the numbers it draws."""
-    drawn = report(f"<results>/figures/{name}.svg", caption=f"../report/{name}.rst", category="Figures")
+    drawn = in_report(f"<results>/figures/{name}.svg", name, "figure")
     return {"svg": drawn, "parquet": f"<results>/figures/{name}.parquet"}
+
+
+def keep_config():
+    """Write the merged configuration of the run that has just ended to ``config.yaml`` in the results folder."""
+    # Through json, as yaml would not write Snakemake's own kinds of mapping.
+    plain = json.loads(json.dumps(config))
+    with whole_file(Path(workflow.pathvars.get("results"), "config.yaml")) as partial:
+        partial.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def queries():

@@ -6,7 +6,7 @@ rule make_hr_ndcg_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
         metrics=each_run(f"<results>/metrics/{RUN}/metrics.parquet"),
-        code=code("tables.py", "bootstrap.py", "metrics.py"),
+        code=code(*PAGE, "tables.py", "bootstrap.py", "metrics.py"),
     output:
         **table("hr_ndcg"),
     log:
@@ -41,7 +41,7 @@ rule make_datasets_table:
             dataset=config["datasets"],
             split=config["splits"],
         ),
-        code=code("tables.py"),
+        code=code(*PAGE, "tables.py"),
     output:
         **table("datasets"),
     log:
@@ -67,7 +67,13 @@ rule make_murs23_context_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
         code=code(
-            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+            "bootstrap.py",
+            "columns.py",
+            "comparison_tables.py",
+            "comparisons.py",
+            "metrics.py",
+            *PAGE,
+            "tables.py",
         ),
     output:
         **table("murs23_context"),
@@ -96,7 +102,13 @@ rule make_recsys24_main_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
         code=code(
-            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+            "bootstrap.py",
+            "columns.py",
+            "comparison_tables.py",
+            "comparisons.py",
+            "metrics.py",
+            *PAGE,
+            "tables.py",
         ),
     output:
         **table("recsys24_main"),
@@ -124,7 +136,13 @@ rule make_skip_downranking_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet", neural_models()),
         code=code(
-            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+            "bootstrap.py",
+            "columns.py",
+            "comparison_tables.py",
+            "comparisons.py",
+            "metrics.py",
+            *PAGE,
+            "tables.py",
         ),
     output:
         **table("skip_downranking"),
@@ -153,7 +171,13 @@ rule make_by_skip_share_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet", neural_models()),
         code=code(
-            "bootstrap.py", "columns.py", "comparison_tables.py", "comparisons.py", "metrics.py", "tables.py"
+            "bootstrap.py",
+            "columns.py",
+            "comparison_tables.py",
+            "comparisons.py",
+            "metrics.py",
+            *PAGE,
+            "tables.py",
         ),
     output:
         **table("by_skip_share"),
@@ -183,7 +207,7 @@ rule make_paper_comparison_table:
         recsys24="<results>/tables/recsys24_main.parquet",
         skip_downranking="<results>/tables/skip_downranking.parquet",
         papers="resources/paper_results.csv",
-        code=code("columns.py", "comparison_tables.py", "tables.py"),
+        code=code("columns.py", "comparison_tables.py", *PAGE, "tables.py"),
     output:
         **table("paper_comparison"),
     log:
@@ -209,7 +233,9 @@ rule make_findings_table:
     input:
         ranks=each_run(f"<results>/ranks/{RUN}/ranks.parquet"),
         papers="resources/paper_results.csv",
-        code=code("bootstrap.py", "columns.py", "comparisons.py", "findings.py", "metrics.py", "tables.py"),
+        code=code(
+            "bootstrap.py", "columns.py", "comparisons.py", "findings.py", "metrics.py", *PAGE, "tables.py"
+        ),
     output:
         **table("findings"),
     log:

@@ -152,6 +152,7 @@ rule make_lfm_skip_rules_table:
         gap_sessions=parts_of(derived(), "<results>/gaps/dataset={dataset}/part={part}/gap_sessions.parquet"),
         code=code(
             "skip_rules.py",
+            *PAGE,
             "tables.py",
             "sessions/measure_tracks.sql",
             "sessions/compare_skip_rules.sql",

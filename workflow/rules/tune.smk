@@ -46,7 +46,7 @@ rule collect_trials:
     input:
         trials=each_trial(f"<results>/tuning/{TRIAL}/trial.json"),
         histories=each_trial(f"<results>/tuning/{TRIAL}/history.parquet"),
-        code=code("columns.py", "tables.py", "tuning.py"),
+        code=code("columns.py", *PAGE, "tables.py", "tuning.py"),
     output:
         **table("tuning"),
         overlays=expand(BEST, dataset=config["datasets"], split=config["splits"]),

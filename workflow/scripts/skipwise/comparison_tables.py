@@ -159,4 +159,4 @@ def _rows(keys: dict, measures: list[Measure], ours, orig, resampling: Resamplin
 
 def _write(rows: list[dict], name: str, outputs: dict[str, str], title: str, note: str, intervals: dict) -> None:
     note = note.format(level=intervals["level"])
-    write_table(with_holm(rows), ARTIFACTS[name], outputs, title=title, note=note)
+    write_table(with_holm(rows), ARTIFACTS[name], outputs, title=title, note=note, level=intervals["level"])

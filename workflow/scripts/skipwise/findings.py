@@ -98,6 +98,7 @@ def make_findings_table(
         "the full catalogue; p_holm: Holm over this table. single_seed_low and single_seed_high: the least and greatest "
         "estimate of a seed, of differences. A claim holds in a row where the interval and every seed lie on its side of 0 and "
         f"p_holm < {1 - intervals['level']:.2g}. papers_print: what the papers print for it, quoted, on their data.",
+        level=intervals["level"],
     )
 
 

@@ -112,7 +112,7 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
         axis.set_title(_title(panel))
         axis.set_xlabel("share of skips in the context, by quartile")
         axis.grid(axis="y", **GRID)
-    axes[0][0].set_ylabel("HR@10, difference to orig")
+    axes[0][0].set_ylabel("HR@10, variant − orig (above 0: better)")
     _finish(plot, outputs)
 
 
@@ -169,7 +169,7 @@ def plot_learning_curves(histories: list[str], outputs: dict[str, str], *, simul
             )
         axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(**GRID)
-    _label(axes, "epoch (marked: the best)", "validation NDCG@10")
+    _label(axes, "epoch (marked: the best)", "validation NDCG@10, higher: better")
     _finish(plot, outputs)
 
 

@@ -12,8 +12,8 @@ from skipwise import metrics
 from skipwise.artifacts import read_artifact, read_json, whole_file, write_artifact
 from skipwise.bootstrap import mean_interval
 from skipwise.columns import ARTIFACTS, Artifact, hr_ndcg_table
+from skipwise.pages import SIMULATED, write_page
 
-SIMULATED = "Simulated data: the listeners are made up by this workflow. The figures say nothing about real listeners."
 _KEY = re.compile(r"(\w+)=([^/]+)")
 
 
@@ -84,6 +84,7 @@ def make_hr_ndcg_table(
         title="Hit rate, NDCG and MAP by model and variant",
         note=f"Mean over seeds; {intervals['level']:.0%} bootstrap interval over sessions in _low and _high. "
         "full: ranked in the whole catalogue; sampled: among sampled candidates, which flatters every model.",
+        level=intervals["level"],
     )
 
 
@@ -133,10 +134,13 @@ def _rule_words(entry: dict) -> list[str]:
     return words + ([f"({entry['skipped_when']})"] if "skipped_when" in entry else [])
 
 
-def write_table(rows: list[dict], schema: Artifact, outputs: dict[str, str], *, title: str, note: str) -> None:
+def write_table(
+    rows: list[dict], schema: Artifact, outputs: dict[str, str], *, title: str, note: str, level: float | None = None
+) -> None:
     """Write rows as ``outputs["csv"]``, ``["parquet"]``, ``["html"]`` and ``["tex"]``; a key that a row lacks is null.
 
-    Numbers have six decimals in csv and four in html and tex.  Where a row is of simulated data the pages say so.
+    Numbers have six decimals in csv and four in html and tex.  Where a row is of simulated data the pages say so.  ``level`` is
+    that of the intervals in ``_low`` and ``_high``.
     """
     table = pa.Table.from_pylist(rows, schema=schema.schema)
     write_artifact(table, schema, outputs["parquet"])
@@ -150,8 +154,7 @@ def write_table(rows: list[dict], schema: Artifact, outputs: dict[str, str], *, 
         .tab_source_note(md(note))
         .sub_missing(missing_text="–")
     )
-    with whole_file(outputs["html"]) as partial:
-        partial.write_text(page.as_raw_html(make_page=True), encoding="utf-8")
+    write_page(frame, outputs["html"], title=title, note=note, level=level)
     with whole_file(outputs["tex"]) as partial:
         partial.write_text(page.as_latex(), encoding="utf-8")
 
