@@ -6,7 +6,7 @@ CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data lock clean
+.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
@@ -75,6 +75,17 @@ bench: .venv/.installed
 
 bench-data: .venv/.installed
 	$(BIN)/python tools/bench_data.py
+
+# Peers are measured in environments of their own, about 1.5 GB each; the whole takes about a quarter of an hour.
+PEERS := replay rectools recbole cornac
+
+bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
+	$(BIN)/python tools/bench_peers.py
+
+.venv-peers/%/.installed: envs/peers/%.txt
+	$(PYTHON) -m venv .venv-peers/$*
+	.venv-peers/$*/bin/python -m pip install --quiet --requirement $<
+	touch $@
 
 # Locks what envs/*.in ask for. The local build tag of torch is cut off: an index serves the version without it.
 lock:

@@ -1,0 +1,191 @@
+"""Times training and ranking of skipwise and its peers on the same data: `make bench-peers`.  Run it on an idle machine.
+
+Each peer runs in an environment of its own, `.venv-peers/<peer>`, by a script of its own in tools/peers, which says what of
+the peer it drives.  All on two threads.  Columns: `as shipped`, and `same settings`, which are torch's float32 matrix products
+by oneDNN (`torch.set_float32_matmul_precision("medium")`) and glibc's large allocations kept.  Ratios are ours / peer at the
+same settings; for SASRec, ours is `SASRec orig`.
+
+torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so training does not use it; RePlay
+without it (`--settings math` of its script) was no faster in training and slower in ranking, so it is left on.
+"""
+
+import argparse
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from bench_training import sessions
+
+ROOT = Path(__file__).parents[1]
+SESSIONS = 16_384
+CONTEXTS = 1_024
+LENGTH = 20
+SETTINGS = ("shipped", "same")
+FIGURES = ("step_ms", "sessions_per_s", "targets_per_s", "ranked_per_s", "ranked_to_1000_per_s")
+OURS = {"SASRec": "SASRec orig", "GRU4Rec": "GRU4Rec orig"}
+
+# Peer: its script, its models and of which kind each is.
+PEERS = {
+    "skipwise": (
+        "skipwise_models.py",
+        {"SASRec orig": "SASRec", "SASRec contrastive-hidden": "SASRec", "GRU4Rec orig": "GRU4Rec"},
+    ),
+    "replay": ("replay_sasrec.py", {"1,000 shared negatives": "SASRec"}),
+    "rectools": ("rectools_sasrec.py", {"sampled-1000": "SASRec", "sampled-1": "SASRec"}),
+    "recbole": ("recbole_models.py", {"SASRec": "SASRec", "GRU4Rec": "GRU4Rec"}),
+    "cornac": ("cornac_gru4rec.py", {"shipped": "GRU4Rec", "sampled-1000": "GRU4Rec"}),
+}
+
+
+class MissingError(Exception):
+    """A peer cannot run here; the message says what to do."""
+
+
+def python_of(peer: str, root: Path = ROOT) -> Path:
+    """The interpreter of a peer's environment.  Raises MissingError where there is none."""
+    if peer == "skipwise":
+        return Path(sys.executable)
+    python = root / ".venv-peers" / peer / "bin" / "python"
+    if not python.exists():
+        raise MissingError(f"{peer}: no environment {python.parents[1]}; make it with `make .venv-peers/{peer}/.installed`")
+    return python
+
+
+def write_data(folder: Path, n_tracks: int, n_sessions: int = SESSIONS, n_contexts: int = CONTEXTS) -> None:
+    """The files that tools/peers/measure.py describes."""
+    rng = np.random.default_rng(1)
+    for name, n in (("sessions", n_sessions), ("contexts", n_contexts)):
+        made = sessions(n, n_tracks, rng)
+        _write(folder / f"{name}.parquet", made.tracks.offsets, made.tracks.values, made.skipped.values)
+    tracks = rng.permutation(np.arange(1, n_tracks + 1, dtype=np.int32))
+    ends = np.append(np.arange(0, n_tracks, LENGTH), n_tracks)
+    _write(folder / "catalogue.parquet", ends, tracks, np.zeros(n_tracks, bool))
+
+
+def _write(path: Path, offsets: np.ndarray, tracks: np.ndarray, skipped: np.ndarray) -> None:
+    ids = np.arange(len(offsets) - 1, dtype=np.int32)
+    # Tracks as int64: RePlay hands the column to torch as it is.
+    lists = (pa.ListArray.from_arrays(offsets.astype(np.int32), values) for values in (tracks.astype(np.int64), skipped))
+    pq.write_table(pa.table(dict(zip(("session_id", "tracks", "skipped"), (ids, *lists), strict=True))), path)
+
+
+def measure(peer: str, model: str, settings: str, folder: Path, n_tracks: int, seconds: float) -> dict:
+    """The answer of a peer's script.  Raises MissingError where it gives none."""
+    script = ROOT / "tools" / "peers" / PEERS[peer][0]
+    arguments = ["--data", folder, "--tracks", n_tracks, "--model", model, "--settings", settings, "--seconds", seconds]
+    done = subprocess.run([str(a) for a in (python_of(peer), script, *arguments)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip() or f"killed by signal {-done.returncode}: too little memory?").splitlines()[-1]
+        raise MissingError(f"{peer}, {model}, {n_tracks:,} tracks, {settings}: {last}")
+    return json.loads(done.stdout.splitlines()[-1]) | {"peer": peer}
+
+
+def joined(answers: list[dict]) -> list[dict]:
+    """One row for each catalogue, peer and model, with figures as shipped and at the same settings; of two answers the later.
+
+    ``answers`` may come in any order; one without its other settings is left out.
+    """
+    latest = {(one["tracks"], one["peer"], one["model"], one["settings"]): one for one in answers}
+    rows = []
+    for tracks in sorted({one["tracks"] for one in answers}):
+        for peer, (_, models) in PEERS.items():
+            for model, kind in models.items():
+                shipped, same = (latest.get((tracks, peer, model, settings)) for settings in SETTINGS)
+                if shipped and same:
+                    row = {"tracks": tracks, "peer": peer, "model": model, "kind": kind, "version": shipped["version"]}
+                    memory = {name: max(shipped[name], same[name]) for name in ("train_gib", "peak_gib")}
+                    rows.append(row | memory | {name: (shipped[name], same[name]) for name in FIGURES if name in shipped})
+    return rows
+
+
+def ratio(rows: list[dict], row: dict, figure: str, of_peer: str | None = None) -> float | None:
+    """Ours over a peer's at the same settings; None for our own rows and where ours was not measured."""
+    ours = [one for one in rows if (one["peer"], one["model"], one["tracks"]) == ("skipwise", OURS[row["kind"]], row["tracks"])]
+    if row["peer"] == "skipwise" or not ours:
+        return None
+    return ours[0][figure][1] / row[of_peer or figure][1]
+
+
+def number(value: float | None) -> str:
+    """A figure for the table, with a decimal where it is small."""
+    return "–" if value is None else f"{value:,.{int(value < 10)}f}"
+
+
+def tables(rows: list[dict]) -> str:
+    """Markdown tables of training and of ranking."""
+    lines = [
+        "Training. s/s: sessions a second, as shipped → same settings; t/s: targets a second.",
+        "",
+        "| tracks | peer | version | model | step, ms | s/s | t/s | peak GiB | ours / peer, s/s | ours / peer, t/s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    pair = " → ".join
+    for row in rows:
+        cells = [f"{row['tracks']:,}", row["peer"], row["version"], row["model"]]
+        cells += [pair(number(v) for v in row[figure]) for figure in ("step_ms", "sessions_per_s", "targets_per_s")]
+        cells += [number(row["train_gib"])]
+        cells += [number(ratio(rows, row, figure)) for figure in ("sessions_per_s", "targets_per_s")]
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += [
+        "",
+        "Ranking of the whole catalogue, sessions a second: the best 10 tracks from the peers, exact ranks from ours.",
+        "",
+        "| tracks | peer | model | as shipped | same settings | peak GiB | ours / peer, all ranks | ours / peer, to 1,000 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        figures = ["ranked_per_s"] + ["ranked_to_1000_per_s"] * ("ranked_to_1000_per_s" in row)
+        for figure in figures:
+            name = row["model"]
+            if row["peer"] == "skipwise":
+                name += ", all ranks" if figure == "ranked_per_s" else ", ranks to 1,000"
+            cells = [f"{row['tracks']:,}", row["peer"], name, *map(number, row[figure]), number(row["peak_gib"])]
+            cells += [number(ratio(rows, row, ours, "ranked_per_s")) for ours in ("ranked_per_s", "ranked_to_1000_per_s")]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tracks", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--seconds", type=float, default=1.5, help="of each of the three windows of steps")
+    parser.add_argument("--answers", type=Path, help="file of answers, one JSON a line: those in it are kept, new ones added")
+    given = parser.parse_args()
+    try:
+        for peer in given.peers:
+            python_of(peer)
+    except MissingError as error:
+        sys.exit(str(error))
+    kept = given.answers.read_text().splitlines() if given.answers and given.answers.exists() else []
+    answers = [json.loads(line) for line in kept]
+    for n_tracks in given.tracks:
+        with tempfile.TemporaryDirectory() as folder:
+            write_data(Path(folder), n_tracks)
+            for peer in given.peers:
+                for model, settings in itertools.product(PEERS[peer][1], SETTINGS):
+                    try:
+                        found = measure(peer, model, settings, Path(folder), n_tracks, given.seconds)
+                    except MissingError as error:
+                        print(error, file=sys.stderr, flush=True)
+                        continue
+                    answers.append(found)
+                    print(json.dumps(found), file=sys.stderr, flush=True)
+                    if given.answers:
+                        with given.answers.open("a") as file:
+                            file.write(json.dumps(found) + "\n")
+    print(tables(joined(answers)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""RecTools' SASRecModel: its data preparation, loss, Lightning module and Trainer, as ``fit`` runs them.
+
+The Trainer is the one that RecTools builds, with a callback that reads the clock after each batch, so collating and the
+Trainer's own work count.  Batch 128, its default.  ``sampled-1000``: its sampled softmax with 1,000 negatives, of each
+position its own; ``sampled-1``: the same with its default of one negative; ``softmax``: its default loss, the whole catalogue.
+Ranking is ``recommend`` for many sessions less ``recommend`` for one, which leaves out the preparation of the catalogue.
+"""
+
+import statistics
+import time
+
+import pandas as pd
+from measure import DIMENSION, DROPOUT, HEADS, LAYERS, LENGTH, NEGATIVES, TOP, Clock, answer, case, lists, peak_gib
+from pytorch_lightning import Callback, Trainer
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import SASRecModel
+
+MODELS = {
+    "sampled-1000": {"loss": "sampled_softmax", "n_negatives": NEGATIVES},
+    "sampled-1": {"loss": "sampled_softmax"},
+    "softmax": {},
+}
+
+
+class Timer(Callback):
+    """Ticks after every batch and stops the Trainer when enough has been seen."""
+
+    def __init__(self, clock: Clock):
+        self.clock = clock
+
+    def __deepcopy__(self, memo):
+        # RecTools fits with a deep copy of the Trainer.
+        return self
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        trainer.should_stop = self.clock.tick(len(batch["y"]), int((batch["y"] != 0).sum()))
+
+
+def plays(sessions: list[list[int]]) -> pd.DataFrame:
+    """RecTools' interactions: one row a play."""
+    rows = pd.DataFrame({Columns.User: range(len(sessions)), Columns.Item: sessions}).explode(Columns.Item, ignore_index=True)
+    rows[Columns.Item] = rows[Columns.Item].astype("int64")
+    rows[Columns.Weight] = 1.0
+    rows[Columns.Datetime] = pd.Timestamp("2026-01-01") + pd.to_timedelta(rows.index, unit="s")
+    return rows
+
+
+def main() -> None:
+    given = case(__doc__)
+    train = Clock(given.seconds)
+
+    def trainer() -> Trainer:
+        return Trainer(
+            max_epochs=1000,
+            callbacks=[Timer(train)],
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+
+    model = SASRecModel(
+        n_blocks=LAYERS,
+        n_heads=HEADS,
+        n_factors=DIMENSION,
+        dropout_rate=DROPOUT,
+        session_max_len=LENGTH,
+        get_trainer_func=trainer,
+        **MODELS[given.model],
+    )
+    model.fit(Dataset.construct(plays(lists(given.data / "sessions.parquet") + lists(given.data / "catalogue.parquet"))))
+    sessions, targets = train.rates()
+    trained_gib = peak_gib()
+
+    contexts = lists(given.data / "contexts.parquet")
+    tested = Dataset.construct(plays(contexts))
+
+    def seconds(users: int) -> float:
+        started = time.perf_counter()
+        model.recommend(range(users), tested, k=TOP, filter_viewed=False)
+        return time.perf_counter() - started
+
+    users = min(len(contexts), 1 + int(256e6 // given.tracks), 1025)
+    ranked = statistics.median((users - 1) / (seconds(users) - seconds(1)) for _ in range(3))
+    answer(
+        given,
+        "rectools",
+        step_ms=train.step_ms,
+        sessions_per_s=sessions,
+        targets_per_s=targets,
+        ranked_per_s=ranked,
+        train_gib=trained_gib,
+        peak_gib=peak_gib(),
+    )
+
+
+if __name__ == "__main__":
+    main()
