@@ -346,7 +346,7 @@ class TestEvaluate:
         write_artifact(own, "ranks", tmp_path / "own.parquet")
         run_file(scores, tmp_path / "run.csv")
         theirs = tmp_path / "theirs.parquet"
-        status, _, _ = run("evaluate", tmp_path / "run.csv", "--test", path, "--score", "score", "--write", theirs)
+        status, _, _ = run("evaluate", tmp_path / "run.csv", "--test", path, "--write", theirs)
         assert status == 0
         status, out, _ = run("evaluate", tmp_path / "own.parquet", theirs)
         rows = [line.split()[-2:] for line in out.splitlines()[1:] if " full " in line]

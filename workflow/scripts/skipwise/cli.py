@@ -91,9 +91,7 @@ def evaluate(
     ] = None,
     session: Annotated[str, typer.Option(help="Run file: column of the session_id of the split.")] = "session",
     item: Annotated[str, typer.Option(help="Run file: column of the track.")] = "item",
-    score: Annotated[
-        str | None, typer.Option(help="Run file: column of the score, higher is better; ties count against the model.")
-    ] = None,
+    score: Annotated[str | None, typer.Option(help="Run file: column of the score, higher is better. [default: score]")] = None,
     rank: Annotated[str | None, typer.Option(help="Run file: column of the rank from 1, instead of --score.")] = None,
     track_keys: Annotated[
         bool, typer.Option("--track-keys", help="Run file: tracks are track keys, not the track ids of the split.")
@@ -119,7 +117,7 @@ def evaluate(
         raise UserError("--score, --rank, --track-keys and --write are for run files of other tools, which need --test too")
     if write and len(files) > 1:
         raise UserError("--write takes the ranks of one run file")
-    columns = {"session": session, "item": item, "score": score, "rank": rank}
+    columns = {"session": session, "item": item, "score": score or (None if rank else "score"), "rank": rank}
     found = {}
     for path in files:
         found[path] = ranks_of_run(path, test, **columns, track_keys=track_keys, tracks=tracks) if test else read_ranks(path)

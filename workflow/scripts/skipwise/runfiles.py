@@ -28,9 +28,7 @@ def read_ranks(path: str | Path) -> pa.Table:
     try:
         return read_artifact("ranks", path)
     except UserError as error:
-        raise UserError(
-            f"{path} is no ranks.parquet; a run file of another tool needs --test, and --score or --rank"
-        ) from error
+        raise UserError(f"{path} is no ranks.parquet; a run file of another tool needs --test") from error
 
 
 def measure(ranks: dict[Path, pa.Table], *, side_by_side: bool = False) -> pl.DataFrame:
