@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -223,6 +224,16 @@ class TestRecommend:
         *warnings, line = err.splitlines()
         assert len(warnings) == (change == {"--session": "unknown.csv"})  # that one names the tracks first
         assert all(part in line for part in expected), line
+
+    def test_weights_that_are_cut_short_are_one_line(self, run, results, tmp_path):
+        folder = tmp_path / "models/dataset=circle/split=paper/model=sasrec/variant=orig/seed=1"
+        shutil.copytree(model_folder(results, "sasrec"), folder)
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-100])
+        tracks = results / "sessions/dataset=circle/tracks.parquet"
+        session = session_file(tmp_path / "s.csv", [3, 4])
+        line = failure(run, "recommend", "--run", folder, "--session", session, "--tracks", tracks)
+        assert "model.safetensors cannot be read" in line
 
     @pytest.mark.slow
     def test_a_million_tracks_load_in_5_seconds_and_answer_in_1(self, tmp_path):
@@ -469,6 +480,14 @@ class TestLabel:
         assert stats["counts"]["skip_share_before_filter"] == pytest.approx(labels["skipped"].mean())
         assert 0.1 < labels["skipped"].mean() < 0.9
 
+    def test_lists_go_to_json_and_not_to_csv(self, run, tmp_path):
+        path = tmp_path / "log.parquet"
+        pl.DataFrame({"user": ["u"], "time": [100], "track": ["a"], "tags": [["x", "y"]]}).write_parquet(path)
+        assert json.loads(run("label", path, "--format", "json")[1])[0]["tags"] == ["x", "y"]
+        status, out, err = run("label", path)
+        assert (status, out) == (1, "")
+        assert "column 'tags' holds List(String) values" in err.splitlines()[-1]
+
     @pytest.mark.parametrize(
         ("options", "expected"),
         [
@@ -519,7 +538,7 @@ class TestInspect:
         return inspected(tmp_path, plays, {"name": "gap_below", "seconds": 290})[1]
 
     def test_the_counts_are_those_of_the_files(self, run, results):
-        status, out, err = run("inspect", "mine", "--results", results, "--format", "json")
+        status, out, err = run("inspect", "mine", "--results", results, "--json")
         assert (status, err) == (0, "")
         found = json.loads(out)
         plays = pl.read_parquet(results / "sessions/dataset=mine/sessions.parquet", hive_partitioning=False)

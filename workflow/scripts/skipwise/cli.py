@@ -130,16 +130,14 @@ def evaluate(
 def inspect(
     dataset: Annotated[str, typer.Argument(help="Name of a data set that the workflow has read.")],
     results: Annotated[Path, typer.Option(help="The folder that holds sessions/ and splits/.")] = Path("results"),
-    format: Annotated[Format, typer.Option("--format", help="table or json.")] = Format.table,
+    as_json: Annotated[bool, typer.Option("--json", help="Print json.")] = False,
 ) -> None:
     """What the filters left of a data set, and how long and how skipped its sessions are."""
     from skipwise.inspection import inspect_dataset
 
     found = inspect_dataset(dataset, results)
-    if format is Format.json:
+    if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
-    elif format is Format.csv:
-        raise UserError("inspect prints a table or json")
     else:
         _print_inspection(found)
 
@@ -196,6 +194,9 @@ def label(
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     """Rows to a file or the terminal."""
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    if format is Format.csv and nested:
+        raise UserError(f"column '{nested[0]}' holds {frame.schema[nested[0]]} values, which csv cannot; take --format json")
     if format is Format.csv:
         text = frame.write_csv()
     elif format is Format.json:

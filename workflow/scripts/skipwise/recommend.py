@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import torch
+from safetensors import SafetensorError
 
 from skipwise.artifacts import read_json
 from skipwise.catalogue import Catalogue, tracks_beside
@@ -16,7 +17,7 @@ from skipwise.datasets.rules import parse_rule, skip_labels
 from skipwise.errors import UserError
 from skipwise.log import logger
 from skipwise.models.base import Recommender
-from skipwise.runs import RUN, load_model
+from skipwise.runs import RUN, WEIGHTS, load_model
 from skipwise.sequences import Ragged, Sequences
 
 # Scores of a batch of sessions against the whole catalogue stay below this many bytes.
@@ -46,7 +47,10 @@ class TrainedModel:
                 f"{tracks} is not the file that the model in {folder} was trained with; name that one with --tracks"
             )
         self.catalogue = Catalogue(tracks)
-        self.model: Recommender = load_model(folder)
+        try:
+            self.model: Recommender = load_model(folder)
+        except SafetensorError as error:
+            raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); delete it and run snakemake again") from error
 
     def contexts(self, plays: pl.DataFrame) -> tuple[Sequences, list[str]]:
         """The sessions of ``plays`` (columns session, track, skipped; rows in order) as contexts, and their names.
