@@ -553,6 +553,7 @@ class TestInspect:
         status, out, _ = run("inspect", "mine", "--results", results)
         assert status == 0
         assert "900  plays read" in out
+        assert "n_sessions null" in out
         assert "skip_rule gap_below seconds=290" in out
         lengths = out[out.index("Plays of a session") : out.index("Skips of a session")].splitlines()[1:-1]
         bars = {line.split()[1].count("█"): int(line.split()[2]) for line in lengths}

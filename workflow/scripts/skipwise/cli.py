@@ -239,7 +239,10 @@ def _print_inspection(found: dict) -> None:
     from skipwise.config import rule_words
 
     rules = {name: rule_words(value) if name == "skip_rule" else value for name, value in found["rules"].items()}
-    typer.echo(f"{found['dataset']}: " + "; ".join(f"{name} {value}" for name, value in rules.items()) + "\n")
+    typer.echo(
+        f"{found['dataset']}: " + "; ".join(f"{name} {'null' if value is None else value}" for name, value in rules.items())
+    )
+    typer.echo()
     for what, count in found["steps"]:
         typer.echo(f"{count:>13,}  {what}")
     for why, count in found["left_out"].items():
