@@ -66,8 +66,10 @@ format: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements-test.txt
 	touch $@
 
-docs: .venv/.installed
+# The reference of the configuration, and all pages in site/; a link that leads nowhere is an error.
+docs: .venv/.installed-test
 	$(BIN)/python tools/document_config.py
+	$(BIN)/zensical build --strict --clean
 
 bench: .venv/.installed
 	$(BIN)/python tools/bench_training.py

@@ -1,5 +1,8 @@
 """Mini-batches: every sequence once an epoch, as it is, with hardly any padding."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 from examples import random_sessions, sequences, settings_of
@@ -67,3 +70,20 @@ def test_training_goes_on_for_the_fewest_epochs(min_epochs, expected):
     epochs = {"min_epochs": min_epochs, "max_epochs": 8, "patience": 2, "learning_rate": 1e-12}
     recommender = find_model("gru4rec")(20, settings_of("gru4rec", "orig") | epochs)
     assert len(recommender.fit(train, train, seed=1, threads=1)) == expected
+
+
+def test_the_log_has_a_line_an_epoch_with_the_time_left(caplog, monkeypatch):
+    """A clock that goes on by a second at every look: an epoch takes some, and the epochs to come as many each."""
+    ticks = itertools.count()
+    monkeypatch.setattr("skipwise.training.time.perf_counter", lambda: float(next(ticks)))
+    caplog.set_level("INFO", "skipwise")
+    train = random_sessions(30, 20, seed=1)
+    settings = settings_of("gru4rec", "contrastive-item") | {"min_epochs": 4, "max_epochs": 4}
+    find_model("gru4rec")(20, settings).fit(train, train, seed=1, threads=1)
+    line = r"epoch (\d) of at most 4: loss [\d.]+ \(nll [\d.]+ \+ nce [\d.]+\), "
+    line += r"validation NDCG@10 [\d.]+ .* sessions/s, at most (.*) left"
+    epochs, left = zip(*(re.fullmatch(line, message).groups() for message in caplog.messages), strict=True)
+    assert epochs == ("1", "2", "3", "4")
+    seconds = [int(minutes) * 60 + int(rest) for _, minutes, rest in (time.split(":") for time in left)]
+    assert seconds[2] > 0
+    assert seconds == [3 * seconds[2], 2 * seconds[2], seconds[2], 0]

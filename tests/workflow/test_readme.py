@@ -1,13 +1,9 @@
-"""The commands and examples of the README work as printed."""
+"""The first screen of the README, and its examples of a variant and of a model; test_pages.py runs the rest."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import polars as pl
-import pytest
 import yaml
 from examples import ROOT, default_config
 from skipwise.config import variants
@@ -19,24 +15,6 @@ YAML = [text for kind, text in BLOCKS if kind == "yaml"]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess:
-    """Run a printed command; the environment of the tests stands in for the one that make sets up."""
-    command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
-    return subprocess.run(command, shell=True, cwd=folder, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize("command", [block for block in BASH if "duckdb" in block])
-def test_the_files_can_be_looked_into(finished, command):
-    done = run(command, finished.folder)
-    assert done.returncode == 0, done.stderr
-    assert "mssd-sim" in done.stdout
-    assert "lfm2b-sim" in done.stdout
-
-
-def test_there_are_three_ways_to_look():
-    assert len([block for block in BASH if "duckdb" in block]) == 3
-
-
 def test_the_first_screen_has_the_two_commands_and_says_simulated():
     assert BASH[0].split("#")[0].strip() == "make tables"
     first_screen = README[: README.index("## ")]
@@ -44,25 +22,6 @@ def test_the_first_screen_has_the_two_commands_and_says_simulated():
     assert "simulated data" in first_screen
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert all(f"\n{target}:" in makefile for target in ("tables", "test"))
-
-
-def test_ones_own_data_takes_the_printed_overlay(project):
-    overlay = next(block for block in YAML if "form: events" in block)
-    assert len(overlay.strip().splitlines()) < 15
-    rng = np.random.default_rng(1)
-    n = 6000
-    pl.DataFrame(
-        {
-            "user": [f"u{i // 60}" for i in range(n)],
-            "track": [f"t{i}" for i in (80 * rng.random(n) ** 2).astype(int)],
-            "started_at": [1_600_000_000 + 200 * i for i in range(n)],
-            "seconds_played": rng.choice([12.5, 200.0], n, p=[0.3, 0.7]),
-        }
-    ).write_csv(project / "plays.csv")
-    mine = project.overlay("mine.yaml", overlay)
-    project.made(configs=("tests/workflow/tiny.yaml", mine), cores=2)
-    table = (project / "results/tables/hr_ndcg.csv").read_text(encoding="utf-8")
-    assert table.splitlines()[1].startswith("mine,real,paper,popularity,orig,full")
 
 
 def test_a_variant_takes_the_printed_line(project):

@@ -40,6 +40,7 @@ try:
         dataset: checked.raw_files(dataset, config["registry"][dataset], workflow.pathvars.get("resources"))
         for dataset in config["datasets"]
     }
+    checked.check_external_ranks(config, workflow.pathvars.get("results"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -189,6 +190,11 @@ def raw_file(wildcards):
 def settings(wildcards):
     """The merged settings of a run."""
     return checked.run_settings(config, wildcards.model, wildcards.variant)
+
+
+def own_models():
+    """The models of the configuration that the workflow trains and ranks; the others' ranks come from other tools."""
+    return [model for model in config["models"] if not checked.is_external(config, model)]
 
 
 def neural_models():

@@ -16,6 +16,8 @@ rule rank_sessions:
         f"<logs>/rank_sessions/{RUN}.log",
     benchmark:
         f"<benchmarks>/rank_sessions/{RUN}.jsonl"
+    wildcard_constraints:
+        model=regex_of(own_models()),
     conda:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/rank", within=config)

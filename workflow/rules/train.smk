@@ -24,7 +24,7 @@ MODEL_CODE = {
         "runs.py",
         *FAMILY_CODE[config["model_registry"][model]["family"]],
     )
-    for model in config["models"]
+    for model in own_models()
 }
 
 
@@ -43,6 +43,8 @@ rule train_model:
         f"<logs>/train_model/{RUN}.log",
     benchmark:
         f"<benchmarks>/train_model/{RUN}.jsonl"
+    wildcard_constraints:
+        model=regex_of(own_models()),
     conda:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/train", within=config)

@@ -33,7 +33,13 @@ def check_config(config: dict, schema: dict) -> None:
                     f"configuration, {key}: '{name}' is not in {registry}{_hint(name, config[registry])} Known: {known}"
                 )
     for model in config["models"]:
-        module_name(model)
+        if not is_external(config, model):
+            module_name(model)
+        elif variants(config, model) != ["orig"] or config["model_registry"][model].get("settings"):
+            raise UserError(
+                f"configuration, model_registry.{model}: the family external has the variant orig alone and no settings; "
+                "give every run of another tool a name of its own"
+            )
     lengths = config.get("sessions", {})
     if lengths.get("min_length", 0) > lengths.get("max_length", float("inf")):
         raise UserError("configuration, sessions: min_length is greater than max_length, so no session would be kept")
@@ -136,6 +142,11 @@ def _matches(pattern: str) -> list[str]:
     return [path for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern))) if Path(path).is_file()]
 
 
+def is_external(config: dict, model: str) -> bool:
+    """Whether the ranks of a model come from another tool."""
+    return config["model_registry"][model]["family"] == "external"
+
+
 def variants(config: dict, model: str) -> list[str]:
     """The variants of a model that are not left out with null."""
     return [name for name, settings in config["model_registry"][model]["variants"].items() if settings is not None]
@@ -166,7 +177,20 @@ def runs(config: dict) -> list[dict]:
     ]
 
 
+def check_external_ranks(config: dict, results: str) -> None:
+    """Raise UserError where the ranks of another tool's model are not there: no rule makes them, so Snakemake would go on with
+    the tables of the last run."""
+    for run in runs(config):
+        if is_external(config, run["model"]):
+            path = Path(results, "ranks", *(f"{key}={value}" for key, value in run.items()), "ranks.parquet")
+            if not path.is_file():
+                raise UserError(
+                    f"configuration, models: {run['model']} is of the family external, and its ranks are not in {path}; write "
+                    "them with `skipwise evaluate … --write`, and name the model in `models` then"
+                )
+
+
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
-    """The seeds of a model on a data set; a baseline has no randomness, so one is enough."""
+    """The seeds of a model on a data set; one for baselines, which have no randomness, and for the runs of other tools."""
     chosen = config.get("seeds_by_dataset", {}).get(dataset, config["seeds"])
-    return chosen[:1] if config["model_registry"][model]["family"] == "baseline" else chosen
+    return chosen[:1] if config["model_registry"][model]["family"] in ("baseline", "external") else chosen

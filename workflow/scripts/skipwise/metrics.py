@@ -7,6 +7,7 @@ import itertools
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from skipwise.artifacts import read_artifact, write_artifact
 
@@ -56,17 +57,22 @@ def check_bounds(values: dict[str, float], where: str) -> None:
             raise ValueError(f"{where} breaks {bound}: {chain}")
 
 
+def ranked_among(ranks: pa.Table) -> list[str]:
+    """The candidates that a ``ranks`` artifact has ranks among; a run of another tool has none that were sampled."""
+    return ["full", "sampled"] if pc.any(pc.greater(ranks["n_candidates"], 0)).as_py() else ["full"]
+
+
 def summarise(ranks: pa.Table, cutoffs: dict[str, list[int]]) -> pa.Table:
     """The rows of a ``metrics`` artifact from a ``ranks`` artifact.
 
     Subsets are ``all``, ``repeat`` and ``new``: whether the target stands in the context.  Metrics of the unseen skips
     (lower is better: ``hr_skipped``, ``ndcg_skipped``, ``mrr_skipped``) are means over skipped plays and exist for the full
-    catalogue; ``delta_hr`` and ``delta_ndcg`` are target minus skips.
+    catalogue; ``delta_hr`` and ``delta_ndcg`` are target minus skips.  Without sampled candidates there are no rows of them.
     """
     repeat = ranks["is_repeat"].to_numpy()
     subsets = {"all": np.ones(len(repeat), bool), "repeat": repeat, "new": ~repeat}
     rows = []
-    for candidates in ("full", "sampled"):
+    for candidates in ranked_among(ranks):
         rank = ranks[f"rank_{candidates}"].to_numpy().astype(np.float64)
         for subset, inside in subsets.items():
             for (metric, k), values in per_session(rank[inside], cutoffs).items():

@@ -50,7 +50,7 @@ def make_hr_ndcg_table(
     for (dataset, split, model, variant), seeds in groups.items():
         of_seed = [read_artifact("ranks", rank_file) for _, rank_file, _ in seeds]
         values = pl.read_parquet([path for *_, path in seeds], hive_partitioning=False).filter(pl.col("subset") == "all")
-        for candidates in ("full", "sampled"):
+        for candidates in metrics.ranked_among(of_seed[0]):
             row = {
                 "dataset": dataset,
                 "data": data_source(dataset, simulated),

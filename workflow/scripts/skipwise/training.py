@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 import torch
@@ -213,7 +214,7 @@ class Training:
         if not self.best or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]:
             self.best = self.epoch
             self.best_state = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state().items()}
-        _log_epoch(self.history[-1], self.best, self.settings["max_epochs"])
+        _log_epoch(self.history[-1], self.best, self.settings["max_epochs"], self.seconds + time.perf_counter() - started)
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
         self.order_drawn_from = self.rng.bit_generator.state
@@ -326,10 +327,12 @@ class TrainStep:
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
-def _log_epoch(row: dict, best: int, max_epochs: int) -> None:
+def _log_epoch(row: dict, best: int, max_epochs: int, seconds: float) -> None:
+    """``seconds`` is what the epoch took with its validation."""
     nce = "" if row["loss_nce"] is None else f" + nce {row['loss_nce']:.4f}"
     logger.info(
-        "epoch %d of at most %d: loss %.4f (nll %.4f%s), validation NDCG@10 %.4f (best in epoch %d), %.0f sessions/s",
+        "epoch %d of at most %d: loss %.4f (nll %.4f%s), validation NDCG@10 %.4f (best in epoch %d), %.0f sessions/s, "
+        "at most %s left",
         row["epoch"],
         max_epochs,
         row["loss"],
@@ -338,4 +341,5 @@ def _log_epoch(row: dict, best: int, max_epochs: int) -> None:
         row["valid_ndcg_10"],
         best,
         row["sessions_per_second"],
+        timedelta(seconds=round((max_epochs - row["epoch"]) * seconds)),
     )

@@ -28,7 +28,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     wanted = [group, columns["track"]]
     wanted += [columns["time"]] if "time" in columns else []
     wanted += [parse_rule(rule)[0]] if rule else []
-    frame = _read(path, list(dict.fromkeys(wanted)))
+    frame = read_columns(path, list(dict.fromkeys(wanted)))
     plays = frame.select(
         session_key=pl.col(group).cast(pl.String),
         position=(pl.int_range(pl.len()) + 1).cast(pl.Int32),
@@ -46,10 +46,10 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     yield plays
 
 
-def _read(path: Path, wanted: list[str]) -> pl.DataFrame:
+def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
     """The wanted columns: as they are in parquet, as text in delimited files."""
     if path.suffix != ".parquet":
-        return read_delimited(path, Layout(dict.fromkeys(wanted, pl.String), _separator(path)), str(path))
+        return read_delimited(path, Layout(dict.fromkeys(wanted, pl.String), separator(path)), str(path))
     try:
         check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
         frame = pl.read_parquet(path, columns=wanted)
@@ -61,5 +61,6 @@ def _read(path: Path, wanted: list[str]) -> pl.DataFrame:
     return frame
 
 
-def _separator(path: Path) -> str:
+def separator(path: Path) -> str:
+    """What stands between the cells of a delimited file, by its name."""
     return "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".tab")) else ","

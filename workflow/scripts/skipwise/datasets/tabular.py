@@ -41,6 +41,8 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw or raw.isspace():
         raise UserError(f"{name} is empty; get the file again")
+    if b"\0" in raw[:4096]:
+        raise UserError(f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in .parquet")
     first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
     cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
     if layout.header:

@@ -110,10 +110,14 @@ class NeuralRecommender(VectorRecommender):
     def initialise(self, seed: int) -> None:
         """Draw all weights from ``seed``.  The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0."""
         dimension = self.settings["dimension"]
-        self.generator.manual_seed(seed)
-        self.network = Network(self.build_encoder(self.generator), dimension, self.generator, masks=not self.causal)
+        self._build_network(seed)
         self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
         self.table[0] = 0
+
+    def _build_network(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
+        encoder = self.build_encoder(self.generator)
+        self.network = Network(encoder, self.settings["dimension"], self.generator, masks=not self.causal)
 
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
         from skipwise.training import train_network
@@ -150,7 +154,7 @@ class NeuralRecommender(VectorRecommender):
         return {"table": self.table, **weights}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
-        self.initialise(0)
+        self._build_network(0)  # and no table: to draw a large one takes longer than to map the file into memory
         prefix = "network."
         self.network.load_state_dict({name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)})
         self.table = state["table"]

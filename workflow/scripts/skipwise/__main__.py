@@ -1,0 +1,11 @@
+"""``python -m skipwise``: the command line."""
+
+import sys
+
+try:
+    from skipwise.cli import main
+except ModuleNotFoundError as error:
+    sys.exit(f"skipwise: the package '{error.name}' is not here; say `make tables` first, or install envs/requirements.txt")
+
+if __name__ == "__main__":
+    main()
