@@ -160,8 +160,8 @@ class VectorRanker(Ranker):
     def _among(self, queries: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
         """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
         found = []
-        # The vectors of a batch in float32 and, for their lengths, three times in float64.
-        size = max(1, SCORE_BYTES // ((4 + 3 * 8) * candidates.shape[1] * queries.shape[1]))
+        # The vectors of a batch in float32 and, where they are tiny, in float64 for their lengths.
+        size = max(1, SCORE_BYTES // ((4 + 8) * candidates.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
             drawn = torch.from_numpy(candidates[rows].astype(np.int64))
@@ -194,8 +194,20 @@ class Lengths(NamedTuple):
 def _rounded(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
     """Vectors (R, D) float32 in another precision."""
     rounded = vectors.to(precision)
-    exact = rounded.double()
-    return rounded, Lengths(1.001 * exact.norm(dim=1), 1.001 * (vectors.double() - exact).norm(dim=1))
+    if precision == vectors.dtype:
+        length = _length(vectors)
+        return rounded, Lengths(length, torch.zeros_like(length))
+    exact = rounded.to(vectors.dtype)
+    return rounded, Lengths(_length(exact), _length(vectors - exact))
+
+
+def _length(vectors: Tensor) -> Tensor:
+    """(R,) float64, at least the lengths of float32 vectors (R, D), and hardly more."""
+    length = vectors.norm(dim=1)
+    # Squares of numbers that are too small for float32 vanish.
+    if not (length > 2.0**-50).all():
+        length = vectors.double().norm(dim=1)
+    return 1.001 * length.double()
 
 
 def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
