@@ -264,3 +264,15 @@ def test_no_session(model_of):
 
 def test_a_model_of_vectors_is_ranked_by_them():
     assert isinstance(ranker(by_vectors(np.zeros((2, 3), np.float32)), np.zeros(3)), VectorRanker)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("positive", [True, False])
+def test_comparable_values_order_as_the_scores(precision, positive):
+    rng = np.random.default_rng(1)
+    special = [0.0, -0.0, 1e-40, -1e-40, np.inf, -np.inf, 1.0, -1.0, 3e38, -3e38]
+    scores = torch.tensor(np.concatenate([rng.normal(size=500), special]), dtype=precision)[None]
+    thresholds = scores[0, scores[0] > 0] if positive else scores[0]
+    values, high, low = ranking._comparable(scores, thresholds, thresholds)
+    np.testing.assert_array_equal(values > high, (scores > thresholds[:, None]).numpy())
+    np.testing.assert_array_equal(values >= low, (scores >= thresholds[:, None]).numpy())

@@ -218,21 +218,37 @@ def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tu
     Returns (P,) the number of scores that are surely above ``threshold`` (P,), and pairs and columns of the doubtful ones.
     """
     high, low = ((threshold + sign * error).float().to(scores.dtype) for sign in (1, -1))
+    # numpy compares several times as fast as torch.
+    values, high, low = _comparable(scores, high, low)
     leads = torch.ones(len(row), dtype=torch.bool)
     torch.ne(row[1:], row[:-1], out=leads[1:])
     sure = torch.empty(len(row), dtype=torch.int64)
     pairs, columns = [], []
     # The first pair of every row is compared in place, the others with a copy of their rows.
     others = (~leads).nonzero()[:, 0]
-    for at, of_pair in ((leads.nonzero()[:, 0], scores), (others, scores.index_select(0, row[others]))):
-        above = of_pair > high[at, None]
-        maybe = of_pair >= low[at, None]
+    for at, of_pair in ((leads.nonzero()[:, 0], values), (others, values[row[others].numpy()])):
+        above, maybe = torch.from_numpy(of_pair > high[at.numpy()]), torch.from_numpy(of_pair >= low[at.numpy()])
         sure[at] = _true(above)
         unclear = (_true(maybe) > sure[at]).nonzero()[:, 0]
         pair, column = (maybe[unclear] & ~above[unclear]).nonzero(as_tuple=True)
         pairs.append(at[unclear[pair]])
         columns.append(column)
     return sure, (torch.cat(pairs), torch.cat(columns))
+
+
+def _comparable(scores: Tensor, high: Tensor, low: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores (R, T), and thresholds as (P, 1), in a type of numpy such that ``> high`` and ``>= low`` say the same.
+
+    numpy has no bfloat16.  The bits of its positive numbers are integers in the same order, those of its negative ones are
+    negative integers in reverse order.
+    """
+    high, low = high[:, None], low[:, None]
+    if scores.dtype == torch.float32:
+        return scores.numpy(), high.numpy(), low.numpy()
+    # As integers 0 is above −0: with these signs neither zero is above ``high``, and both are at least ``low``.
+    high, low = high + 0.0, -(0.0 - low)
+    bits = [tensor.view(torch.int16).numpy() for tensor in (scores, high, low)]
+    return tuple(bits) if (low > 0).all() else tuple(each ^ ((each >> 15) & 0x7FFF) for each in bits)
 
 
 def _true(mask: Tensor) -> Tensor:
