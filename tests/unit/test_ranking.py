@@ -266,6 +266,17 @@ def test_a_model_of_vectors_is_ranked_by_them():
     assert isinstance(ranker(by_vectors(np.zeros((2, 3), np.float32)), np.zeros(3)), VectorRanker)
 
 
+@pytest.mark.parametrize("cutoff", [None, 10])
+@pytest.mark.parametrize("n_tracks", [1, 1024, 4096, 8192])
+def test_one_track_a_session_in_catalogues_of_whole_blocks(n_tracks, cutoff):
+    model = hard_case(5, n_tracks, 16, seed=1)
+    scores = float64_scores(model, 5)
+    items = [[session % n_tracks + 1] for session in range(5)]
+    ranks = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
+    expected = [[rank if cutoff is None or rank <= cutoff else 0 for rank in row] for row in ranks]
+    assert rank_all(model, items, cutoff=cutoff)[0] == expected
+
+
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("positive", [True, False])
 def test_comparable_values_order_as_the_scores(precision, positive):

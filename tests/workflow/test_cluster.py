@@ -18,6 +18,9 @@ ONE = "datasets: [mssd-sim]\n"
 # What a site sets, and times that fit a test.
 SITE = ["--default-resources", "slurm_account=lab", "slurm_partition=main", "mem_mb=500", "runtime=10"]
 SITE += ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
+WEIGHTS = "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1/model.safetensors"
+# Slurm without control groups looks at the memory of a job every two seconds; this training is long enough to be seen.
+SECONDS = "neural: {dimension: 32, min_epochs: 400, max_epochs: 400}\n" + ONE
 ENVIRONMENT = os.environ | {"NO_COLOR": "1", "SLURM_CONF": "/etc/slurm/slurm.conf"}
 
 
@@ -68,15 +71,44 @@ def test_the_tables_are_those_of_a_local_run(slurm, tmp_path):
 
 
 def test_a_training_past_its_time_limit_goes_on_in_the_next_attempt(slurm, tmp_path):
-    weights = "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1/model.safetensors"
     # Longer than the minute that the first attempt has.
     long = "neural: {dimension: 32, min_epochs: 2500, max_epochs: 2500}\n" + ONE
     here, there = (Project(tmp_path / name) for name in ("here", "there"))
-    here.made(weights, configs=(TINY, here.overlay("long.yaml", long)))
+    here.made(WEIGHTS, configs=(TINY, here.overlay("long.yaml", long)))
     options = ("--set-resources", "train_model:runtime=attempt")
-    done = submit(there, weights, TINY, there.overlay("long.yaml", long), options=options)
+    done = submit(there, WEIGHTS, TINY, there.overlay("long.yaml", long), options=options)
     assert done.returncode == 0, done.stdout
     assert "TIMEOUT" in done.stdout
     [log] = (there / "logs/train_model").rglob("*.log")
     assert "goes on from" in log.read_text()
-    assert (there / weights).read_bytes() == (here / weights).read_bytes()
+    assert (there / WEIGHTS).read_bytes() == (here / WEIGHTS).read_bytes()
+
+
+def states(since: float, rule: str) -> list[str]:
+    """The states of the jobs of a rule, in the order in which they were submitted."""
+    of_rule = [job for job in jobs(since) if job["Comment"].startswith(f"rule_{rule}_")]
+    return [job["State"] for job in sorted(of_rule, key=lambda job: int(job["JobID"]))]
+
+
+def test_a_training_that_exceeds_its_memory_gets_more(slurm, tmp_path):
+    project, started = Project(tmp_path), time.time()
+    options = ("--set-resources", "train_model:mem_mb=350*attempt")
+    done = submit(project, WEIGHTS, TINY, project.overlay("seconds.yaml", SECONDS), options=options)
+    assert done.returncode == 0, done.stdout
+    assert "exceeded memory limit" in done.stdout
+    first, *_, last = states(started, "train_model")
+    assert first != "COMPLETED"
+    assert last == "COMPLETED"
+    assert (project / WEIGHTS).exists()
+
+
+def test_a_training_that_exceeds_its_memory_at_every_attempt_ends_the_run(slurm, tmp_path):
+    project, started = Project(tmp_path), time.time()
+    options = ("--set-resources", "train_model:mem_mb=300")
+    done = submit(project, WEIGHTS, TINY, project.overlay("seconds.yaml", SECONDS), options=options)
+    assert done.returncode != 0
+    assert "exceeded memory limit" in done.stdout
+    assert len(states(started, "train_model")) == 3
+    assert "COMPLETED" not in states(started, "train_model")
+    assert not (project / WEIGHTS).exists()
+    assert (project / "results/splits/dataset=mssd-sim/split=paper/train.parquet").exists()

@@ -227,6 +227,8 @@ def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tu
     # The first pair of every row is compared in place, the others with a copy of their rows.
     others = (~leads).nonzero()[:, 0]
     for at, of_pair in ((leads.nonzero()[:, 0], values), (others, values[row[others].numpy()])):
+        if not len(at):
+            continue
         above, maybe = torch.from_numpy(of_pair > high[at.numpy()]), torch.from_numpy(of_pair >= low[at.numpy()])
         sure[at] = _true(above)
         unclear = (_true(maybe) > sure[at]).nonzero()[:, 0]
