@@ -1,4 +1,4 @@
-"""How far numbers differ between trainings on one and on two threads: the tolerance in docs/trust.md.
+"""How far numbers differ between trainings on one and on two threads.
 
     python tools/compare_threads.py results/splits/dataset=mssd-sim/split=paper results/sessions/dataset=mssd-sim/tracks.parquet
 
