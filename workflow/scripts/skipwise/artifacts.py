@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,12 @@ import pyarrow.parquet as pq
 
 from skipwise.columns import ARTIFACTS, Artifact
 from skipwise.errors import UserError
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

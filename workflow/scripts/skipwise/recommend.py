@@ -1,6 +1,5 @@
 """Recommendations of a trained model: tracks and skips of a session in, ranked tracks out."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 
-from skipwise.artifacts import read_json
+from skipwise.artifacts import read_json, sha256
 from skipwise.catalogue import Catalogue, tracks_beside
 from skipwise.datasets.events import read_columns
 from skipwise.datasets.rules import parse_rule, skip_labels
@@ -40,9 +39,7 @@ class TrainedModel:
             )
         tracks = Path(tracks) if tracks else tracks_beside(folder)
         run = read_json(folder / RUN)
-        with open(tracks, "rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
-        if found != run["data"]["tracks"]:
+        if sha256(tracks) != run["data"]["tracks"]:
             raise UserError(
                 f"{tracks} is not the file that the model in {folder} was trained with; name that one with --tracks"
             )

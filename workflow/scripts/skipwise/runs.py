@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 
-from skipwise.artifacts import read_json, whole_file, write_artifact, write_json
+from skipwise.artifacts import read_json, sha256, whole_file, write_artifact, write_json
 from skipwise.checkpoints import Checkpoint
 from skipwise.columns import ARTIFACTS
 from skipwise.log import logger
@@ -50,12 +50,12 @@ def train_model(
     recommender: Recommender = find_model(model)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
     check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows)
-    data = {name: _sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
+    data = {name: sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
     versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
     if checkpoint and isinstance(recommender, NeuralRecommender):
         processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
         depends_on = [model, settings, seed, threads, data, versions, version("scipy"), platform.python_version(), processor]
-        depends_on.append(sorted(map(_sha256, code)))
+        depends_on.append(sorted(map(sha256, code)))
         fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
     history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
@@ -90,8 +90,3 @@ def load_model(folder: str | Path) -> Recommender:
     model = find_model(run["model"])(run["n_tracks"], run["settings"])
     model.load_state(load_file(folder / WEIGHTS))
     return model
-
-
-def _sha256(path: str) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -4,14 +4,13 @@ A data set of the registry (``config/datasets.yaml``) names its form; everything
 """
 
 import datetime
-import hashlib
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 
-from skipwise.artifacts import write_artifact, write_json
+from skipwise.artifacts import sha256, write_artifact, write_json
 from skipwise.datasets.ledger import Ledger
 from skipwise.datasets.writer import EventsWriter
 from skipwise.errors import UserError
@@ -71,10 +70,8 @@ def extract_events(
             writer.write(plays)
             written += plays.height
     write_artifact(ledger.rejected().to_arrow(), "rejected", rejected)
-    with open(raw, "rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     counts = ledger.counts()
-    write_json({"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256, "plays": written, **counts}, source)
+    write_json({"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw), "plays": written, **counts}, source)
     logger.info("%s: %d rows, %d plays written, %d rows set apart", raw, counts["rows"], written, counts["rejected"])
     if counts["rejected"]:
         logger.warning("%s: %d of %d rows are set apart, see %s", raw, counts["rejected"], counts["rows"], rejected)
