@@ -1,6 +1,10 @@
 """Small sessions and settings that several tests use."""
 
+import os
+import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +117,19 @@ class FixedScores(Recommender):
         raise NotImplementedError
 
     state = load_state = None
+
+
+def movielens_ratings(folder: Path) -> Path:
+    """The ratings of MovieLens 100K, which may not be redistributed and are not part of the project.
+
+    They travel inside the package recbole, which pip downloads without its dependencies; SKIPWISE_ML100K may name a local copy.
+    """
+    if path := os.environ.get("SKIPWISE_ML100K"):
+        return Path(path)
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "recbole==1.2.1"]
+    subprocess.run(command, check=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        return Path(wheel.extract("recbole/dataset_example/ml-100k/ml-100k.inter", folder))
 
 
 def label_and_sample_sessions(

@@ -71,11 +71,34 @@ def all_at_once(model: Vectors, contexts: Sequences) -> None:
         (scores >= scores.gather(1, wanted[:, None])).sum(1)
 
 
+def agreement(model: Vectors, contexts: Sequences, ranks: np.ndarray, cutoff: int | None) -> tuple[int, int]:
+    """How many ``ranks`` are those of all scores by a product in float64, and how many differ by ties in it.
+
+    A tie is a score as near to the target's as two orders of adding up can differ.
+    """
+    vectors, equal, ties = model.vectors[1:].double(), 0, 0
+    lengths = vectors.norm(dim=1)
+    for at in range(len(ranks)):
+        query = model.sessions[contexts.session_id[at]].double()
+        scores = vectors @ query
+        above = scores - scores[contexts.target[at] - 1]
+        near = int(
+            (above.abs() <= 2 * DIMENSION * 2.0**-53 * query.norm() * (lengths + lengths[contexts.target[at] - 1])).sum()
+        )
+        rank = int((above >= 0).sum())
+        if cutoff is not None and rank > cutoff:
+            rank = 0
+        equal += int(rank == ranks[at])
+        ties += int(rank != ranks[at] and near > 1)
+    return equal, ties
+
+
 def main() -> None:
     """Print the table of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sessions", type=int, default=2048)
+    parser.add_argument("--checked", type=int, default=1000, help="sessions whose ranks are compared with a brute force's")
     parser.add_argument("--tracks", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     given = parser.parse_args()
     use_threads(given.threads)
@@ -101,6 +124,16 @@ def main() -> None:
             f"| {n_tracks:,} | " + " | ".join(f"{given.sessions / statistics.median(taken):,.0f}" for taken in times) + " |",
             flush=True,
         )
+        if given.checked:
+            some = contexts.take(np.arange(min(given.checked, len(contexts))))
+            targets = Ragged(some.target, np.arange(len(some) + 1))
+            for cutoff in (None, 1000):
+                equal, ties = agreement(model, some, ranking.rank(some, targets, cutoff=cutoff)[0], cutoff)
+                named = "all ranks" if cutoff is None else f"ranks to {cutoff:,}"
+                print(
+                    f"{n_tracks:,} tracks, {named}: {equal} of {len(some)} equal to float64, {ties} others by ties",
+                    file=sys.stderr,
+                )
 
 
 if __name__ == "__main__":

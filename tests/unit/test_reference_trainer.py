@@ -1,12 +1,13 @@
 """The trainer against a plain one: dense Adam over the whole table, autograd through it, padded batches in random order.
 
 What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks) must not show in the metrics.
+On simulated data (`-m slow`) and on the ratings of MovieLens 100K (`-m realdata`).
 """
 
 import numpy as np
 import pytest
 import torch
-from examples import label_and_sample_sessions, settings_of
+from examples import default_config, label_and_sample_sessions, movielens_ratings, settings_of
 from skipwise import metrics, training
 from skipwise.datasets import extract_events
 from skipwise.datasets.simulate import simulate_raw
@@ -19,8 +20,29 @@ from skipwise.sequences import Sequences
 from skipwise.sessions import PARTS, split_sessions
 from torch.nn import functional
 
-SEEDS = (1, 2, 3, 4, 5)
-CHANGES = {"dimension": 32, "heads": 4, "feed_forward": 64, "min_epochs": 12, "max_epochs": 12, "sampled_candidates": 200}
+SEEDS = {"simulated": range(1, 16), "ml100k": range(1, 6)}
+CHANGES = {
+    "simulated": {
+        "dimension": 32,
+        "heads": 4,
+        "feed_forward": 64,
+        "min_epochs": 12,
+        "max_epochs": 12,
+        "sampled_candidates": 200,
+    },
+    "ml100k": {
+        "dimension": 64,
+        "heads": 8,
+        "layers": 2,
+        "feed_forward": 128,
+        "dropout": 0.2,
+        "batch_size": 64,
+        "min_epochs": 25,
+        "max_epochs": 25,
+        "sampled_candidates": 1000,
+        "validation_sessions": 10_000,
+    },
+}
 
 
 class PlainBatches(training.Batches):
@@ -76,54 +98,55 @@ class PlainStep:
         return torch.stack([loss, nll, nce]).detach()
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Simulated listeners with skips that mean something: number of tracks, train, validation and test sessions."""
-    folder = tmp_path_factory.mktemp("simulated")
-    simulation = {"sessions": 2500, "tracks": 1000, "skip_share": 0.45, "skip_informativeness": 1.0, "logs": 1, "seed": 1}
-    simulate_raw(folder / "training_set_0.tar.gz", form="mssd", simulation=simulation)
-    extract_events(
-        folder / "training_set_0.tar.gz",
-        folder / "events.parquet",
-        folder / "source.json",
-        folder / "rejected.parquet",
-        entry={"form": "mssd"},
-    )
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param("simulated", marks=pytest.mark.slow), pytest.param("ml100k", marks=pytest.mark.realdata)],
+)
+def data(request, tmp_path_factory):
+    """Name, number of tracks, train, validation and test sessions.  Skips of the simulated listeners mean something."""
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "simulated":
+        raw, entry, n_sessions = folder / "training_set_0.tar.gz", {"form": "mssd", "session_gap": None}, 1500
+        simulation = {"sessions": 2500, "tracks": 1000, "skip_share": 0.45, "skip_informativeness": 1.0, "logs": 1, "seed": 1}
+        simulate_raw(raw, form="mssd", simulation=simulation)
+    else:
+        raw, entry, n_sessions = movielens_ratings(folder), default_config()["registry"]["ml100k"], None
+    extract_events(raw, folder / "events.parquet", folder / "source.json", folder / "rejected.parquet", entry=entry)
     label_and_sample_sessions(
         [str(folder / "events.parquet")],
         [str(folder / "source.json")],
         **{f"out_{name}": str(folder / name) for name in ("sessions", "tracks", "keys", "stats")},
-        dataset="simulated",
+        dataset=request.param,
         skip_rule={"name": "given"},
-        session_gap=None,
-        sessions={"n_sessions": 1500, "min_length": 6, "max_length": 20, "sampling_seed": 1, "skip_polarity": "right"},
+        session_gap=entry["session_gap"],
+        sessions={"n_sessions": n_sessions, "min_length": 6, "max_length": 20, "sampling_seed": 1, "skip_polarity": "right"},
     )
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     split_sessions(str(folder / "sessions"), outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={})
     sequences = [Sequences.read(part, parts[part]) for part in ("train", "valid", "test")]
-    return max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences
+    return request.param, max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences
 
 
 def scores(data, variant: str, seed: int) -> tuple[float, float]:
     """HR@10 and NDCG@10 of the test sessions after a training with what stands in ``training`` now."""
-    n_tracks, train, valid, test = data
-    model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES)
+    name, n_tracks, train, valid, test = data
+    model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES[name])
     model.fit(train, valid, seed=seed, threads=1)
     ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
     return float(metrics.hit_rate(ranks, 10).mean()), float(metrics.ndcg(ranks, 10).mean())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["orig", "contrastive-hidden"])
 def test_speed_costs_no_quality(monkeypatch, data, variant):
-    fast = np.array([scores(data, variant, seed) for seed in SEEDS])
+    seeds = SEEDS[data[0]]
+    fast = np.array([scores(data, variant, seed) for seed in seeds])
     monkeypatch.setattr(training, "TrainStep", PlainStep)
     monkeypatch.setattr(training, "Batches", PlainBatches)
     monkeypatch.setattr(neural.Dropout, "forward", lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training))
-    plain = np.array([scores(data, variant, seed) for seed in SEEDS])
+    plain = np.array([scores(data, variant, seed) for seed in seeds])
     for name, found in (("fast", fast), ("plain", plain)):
-        print(f"\n{variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
-    # Both have learned: popularity has an HR@10 of about 0.03 here.
+        print(f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
+    # Both have learned: popularity has an HR@10 of about 0.03 on each.
     assert min(fast[:, 0].mean(), plain[:, 0].mean()) > 0.06
-    noise = np.sqrt((fast.var(0, ddof=1) + plain.var(0, ddof=1)) / len(SEEDS))
+    noise = np.sqrt((fast.var(0, ddof=1) + plain.var(0, ddof=1)) / len(seeds))
     assert (np.abs(fast.mean(0) - plain.mean(0)) < 3 * noise + 1e-9).all()

@@ -1,18 +1,11 @@
-"""The real file of MovieLens 100K through the whole DAG; run with `pytest -m realdata`.
+"""The real file of MovieLens 100K through the whole DAG; run with `pytest -m realdata`."""
 
-The file may not be redistributed and is not part of the project.  It travels inside the package recbole, which pip downloads
-without its dependencies; SKIPWISE_ML100K may name a local copy instead.
-"""
-
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from examples import movielens_ratings
 from skipwise.artifacts import read_artifact, read_json
 from skipwise.bootstrap import mean_interval
 from skipwise.metrics import ndcg
@@ -22,13 +15,7 @@ pytestmark = pytest.mark.realdata
 
 @pytest.fixture(scope="module")
 def ratings(tmp_path_factory) -> Path:
-    if path := os.environ.get("SKIPWISE_ML100K"):
-        return Path(path)
-    folder = tmp_path_factory.mktemp("recbole")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "recbole==1.2.1"]
-    subprocess.run(command, check=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        return Path(wheel.extract("recbole/dataset_example/ml-100k/ml-100k.inter", folder))
+    return movielens_ratings(tmp_path_factory.mktemp("recbole"))
 
 
 def test_movielens_through_the_whole_dag(project, ratings):

@@ -2,6 +2,9 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 
@@ -22,6 +25,21 @@ def use_threads(threads: int) -> None:
     if mallopt:
         mallopt(_MMAP_THRESHOLD, 2**30)
         mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+
+
+@contextmanager
+def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
+    """A pool with a worker for each of torch's threads, and their number; meanwhile an operation of torch takes one thread.
+
+    Whole pieces of work side by side keep all cores busy, also in what is not torch's and in operations too small to share.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            yield pool, threads
+    finally:
+        torch.set_num_threads(threads)
 
 
 def find_device(name: str) -> torch.device:

@@ -20,19 +20,19 @@ from torch.nn import functional
 
 from skipwise.columns import PADDING
 from skipwise.errors import UserError
-from skipwise.machine import fast_bfloat16
+from skipwise.machine import fast_bfloat16, single_threads
 from skipwise.models.base import Recommender, VectorRecommender
 from skipwise.sequences import Ragged, Sequences
 
 # Scores of a batch against the whole catalogue stay below this many bytes, where a model gives all scores at once.
 SCORE_BYTES = 128 * 2**20
 SESSIONS = 512
-# Tracks of a block: its scores with a batch of sessions stay near the cores.
-BLOCK = 4_096
-# Scores computed in float64 at once.
-EXACT = 65_536
-# True values of a mask that are added up eight at a time, a byte each: at most 255 of them fit.
-LANES = 8 * 128
+# Tracks of a block: its scores with a batch of sessions stay near a core.
+BLOCK = 8_192
+# Scores computed one by one at once.
+EXACT = 16_384
+# Scores of a row whose comparisons are counted together, eight at a time and a byte each: at most 8 · 255.
+GROUP = 8 * 128
 
 
 class Ranker(ABC):
@@ -80,7 +80,8 @@ class ScoreRanker(Ranker):
             place = torch.arange(len(item)) - torch.from_numpy(wanted.offsets)[row]
             for k in range(int(place.max()) + 1):
                 at = (place == k).nonzero()[:, 0]
-                rank[at] = _true(tracks[row[at]] >= own[at, None])
+                above = (tracks[row[at]] >= own[at, None]).numpy()
+                rank[at] = torch.tensor([np.count_nonzero(of_row) for of_row in above])
             ranks.append(rank.numpy())
             outranks.append((own >= first[row]).numpy())
             if candidates is not None:
@@ -100,36 +101,48 @@ class VectorRanker(Ranker):
     @torch.inference_mode()
     def rank(self, contexts, items, candidates=None, *, cutoff=None):
         self.vectors = self.model.vectors
-        queries = self._queries(contexts)
+        queries, error = self._queries(contexts)
         row, item = torch.from_numpy(items.row_of_value()), torch.from_numpy(items.values.astype(np.int64))
         own = self._exact(queries, row, item)
         first = own[torch.from_numpy(items.offsets[:-1])]
-        ranks = self._count(queries, row, own, cutoff)
-        among = np.empty(0, np.int64) if candidates is None else self._among(queries, first, candidates)
+        ranks = self._count(queries, error, row, own, cutoff)
+        among = np.empty(0, np.int64) if candidates is None else self._among(queries, error, first, candidates)
         return _cut(ranks.numpy(), cutoff), among, (own >= first[row]).numpy()
 
-    def _queries(self, contexts: Sequences) -> Tensor:
-        """(S, D) queries, finite and small enough that no product of theirs overflows."""
+    def _queries(self, contexts: Sequences) -> tuple[Tensor, Tensor]:
+        """(S, D) queries, finite and small enough that no product of theirs overflows, and (S,) how far one can be off."""
         parts = [
             self.model.queries(contexts.take(np.arange(start, min(start + SESSIONS, len(contexts)))))
             for start in range(0, len(contexts), SESSIONS)
         ]
         queries = torch.cat([torch.empty(0, self.vectors.shape[1]), *parts])
-        largest = torch.stack([block.norm(dim=1).max() for block in self.vectors.split(BLOCK)]).max()
-        fine = torch.isfinite(queries.norm(dim=1) * largest)
+        largest = torch.stack([_length(block).max() for block in self.vectors.split(BLOCK)]).max()
+        size = _length(queries) * largest
+        fine = size < torch.finfo(torch.float32).max
         if not fine.all():
             raise _diverged(contexts.session_id[int((~fine).nonzero()[0])])
-        return queries
+        return queries, _added_up(size, queries.shape[1])
 
     def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:
         """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the same bits in any company."""
         parts = [
-            (queries[rows].double() * self.vectors[tracks].double()).sum(1)
+            (queries.index_select(0, rows).double() * self.vectors.index_select(0, tracks).double()).sum(1)
             for rows, tracks in zip(row.split(EXACT), item.split(EXACT), strict=True)
         ]
         return torch.cat([torch.empty(0, dtype=torch.float64), *parts])
 
-    def _count(self, queries: Tensor, row: Tensor, threshold: Tensor, cutoff: int | None) -> Tensor:
+    def _reaches(self, queries: Tensor, error: Tensor, row: Tensor, item: Tensor, threshold: Tensor) -> Tensor:
+        """(P,) whether the exact scores of pairs are at least ``threshold`` (P,); float32 decides all but the nearest."""
+        parts = [torch.empty(0, dtype=torch.bool)]
+        for rows, tracks, near in zip(row.split(EXACT), item.split(EXACT), threshold.split(EXACT), strict=True):
+            scores = (queries.index_select(0, rows) * self.vectors.index_select(0, tracks)).sum(1)
+            above = scores.double() - near
+            unclear = above.abs() <= error[rows]
+            above[unclear] = self._exact(queries, rows[unclear], tracks[unclear]) - near[unclear]
+            parts.append(above >= 0)
+        return torch.cat(parts)
+
+    def _count(self, queries: Tensor, error: Tensor, row: Tensor, threshold: Tensor, cutoff: int | None) -> Tensor:
         """(P,) number of tracks that score at least ``threshold`` (P,) with the query ``row`` (P,), which ascends.
 
         Some number past ``cutoff`` where it is past it.
@@ -140,40 +153,46 @@ class VectorRanker(Ranker):
         screen = torch.bfloat16 if cutoff is not None and fast_bfloat16() else torch.float32
         rounded, of_query = _rounded(queries, screen)
         pairs = torch.arange(len(row))
-        for tracks in self.order.split(BLOCK):
-            if not len(pairs):
-                break
+
+        @torch.inference_mode()  # a setting of the thread
+        def above(tracks: Tensor) -> Tensor:
+            """(P,) how many of ``tracks`` score at least the threshold; 0 for those that have left ``pairs``."""
             block, of_block = _rounded(self.vectors.index_select(0, tracks), screen)
-            error = of_query.error(of_block, self.vectors.shape[1])
+            off = of_query.error(of_block, self.vectors.shape[1])
+            found = torch.zeros_like(counts)
             for at in pairs.split(SESSIONS):
                 sessions, of = row[at].unique_consecutive(return_inverse=True)
                 scores = rounded.index_select(0, sessions) @ block.T
-                sure, doubtful = _screen(scores, of, threshold[at], error[row[at]])
-                pair, track = at[doubtful[0]], tracks[doubtful[1]]
-                above = self._exact(queries, row[pair], track) >= threshold[pair]
-                counts[at] += sure
-                counts.index_add_(0, pair, above.to(torch.int64))
-            if cutoff is not None:
-                pairs = pairs[counts[pairs] <= cutoff]
+                sure, (pair, column) = _screen(scores, of, threshold[at], off[row[at]])
+                pair = at[pair]
+                reached = self._reaches(queries, error, row[pair], tracks[column], threshold[pair])
+                found[at] = sure
+                found.index_add_(0, pair, reached.to(torch.int64))
+            return found
+
+        with single_threads() as (pool, threads):
+            blocks = self.order.split(min(BLOCK, -(-len(self.order) // threads)))
+            for start in range(0, len(blocks), threads):
+                counts += sum(pool.map(above, blocks[start : start + threads]))
+                if cutoff is not None:
+                    pairs = pairs[counts[pairs] <= cutoff]
+                if not len(pairs):
+                    break
         return counts
 
-    def _among(self, queries: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
+    def _among(self, queries: Tensor, error: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
         """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
         found = []
-        # The vectors of a batch in float32 and, where they are tiny, in float64 for their lengths.
-        size = max(1, SCORE_BYTES // ((4 + 8) * candidates.shape[1] * queries.shape[1]))
+        size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
             drawn = torch.from_numpy(candidates[rows].astype(np.int64))
             vectors = functional.embedding(drawn, self.vectors)  # (B, C, D)
             scores = (vectors @ queries[rows].unsqueeze(2)).squeeze(2).masked_fill_(drawn == PADDING, -torch.inf)
             near = threshold[rows]
-            _, of_query = _rounded(queries[rows], torch.float32)
-            _, of_block = _rounded(vectors.flatten(0, 1), torch.float32)
-            error = of_query.error(of_block, queries.shape[1])
-            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near, error)
-            above = self._exact(queries[rows], row, drawn[row, column]) >= near[row]
-            found.append(sure.index_add_(0, row, above.to(torch.int64)).numpy())
+            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near, error[rows])
+            reached = self._reaches(queries[rows], error[rows], row, drawn[row, column], near[row])
+            found.append(sure.index_add_(0, row, reached.to(torch.int64)).numpy())
         return _joined(found, np.int64)
 
 
@@ -186,9 +205,13 @@ class Lengths(NamedTuple):
     def error(self, others: "Lengths", dimension: int) -> Tensor:
         """(R,) how far a product with one of ``others``, added up in float32 in any order, can be from the exact one."""
         longest, most = others.length.max(), others.lost.max()
-        # The last term is for products that are too small for float32.
-        added_up = 1.01 * dimension * (2.0**-24 * self.length * longest + 2.0**-125)
-        return added_up + self.lost * longest + (self.length + self.lost) * most
+        return _added_up(self.length * longest, dimension) + self.lost * longest + (self.length + self.lost) * most
+
+
+def _added_up(size: Tensor, dimension: int) -> Tensor:
+    """How far products of float32 vectors are from the exact ones if added up in float32; ``size`` is of lengths' products."""
+    # The last term is for products that are too small for float32.
+    return 1.01 * dimension * (2.0**-24 * size + 2.0**-125)
 
 
 def _rounded(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
@@ -218,24 +241,38 @@ def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tu
     Returns (P,) the number of scores that are surely above ``threshold`` (P,), and pairs and columns of the doubtful ones.
     """
     high, low = ((threshold + sign * error).float().to(scores.dtype) for sign in (1, -1))
+    low = low.clamp(min=torch.finfo(low.dtype).min)  # above what stands for no score
+    if padding := -scores.shape[1] % GROUP:
+        scores = functional.pad(scores, (0, padding), value=-torch.inf)
     # numpy compares several times as fast as torch.
     values, high, low = _comparable(scores, high, low)
     leads = torch.ones(len(row), dtype=torch.bool)
     torch.ne(row[1:], row[:-1], out=leads[1:])
-    sure = torch.empty(len(row), dtype=torch.int64)
-    pairs, columns = [], []
+    sure = np.empty(len(row), np.int64)
+    pairs, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    in_row = scores.shape[1] // GROUP
     # The first pair of every row is compared in place, the others with a copy of their rows.
-    others = (~leads).nonzero()[:, 0]
-    for at, of_pair in ((leads.nonzero()[:, 0], values), (others, values[row[others].numpy()])):
+    others = (~leads).nonzero()[:, 0].numpy()
+    for at, of_pair in ((leads.nonzero()[:, 0].numpy(), values), (others, values[row[others].numpy()])):
         if not len(at):
             continue
-        above, maybe = torch.from_numpy(of_pair > high[at.numpy()]), torch.from_numpy(of_pair >= low[at.numpy()])
-        sure[at] = _true(above)
-        unclear = (_true(maybe) > sure[at]).nonzero()[:, 0]
-        pair, column = (maybe[unclear] & ~above[unclear]).nonzero(as_tuple=True)
-        pairs.append(at[unclear[pair]])
-        columns.append(column)
-    return sure, (torch.cat(pairs), torch.cat(columns))
+        groups = of_pair.reshape(-1, GROUP)
+        of = np.repeat(at, in_row)
+        maybe = (of_pair >= low[at]).reshape(-1, GROUP)
+        n_maybe = _true(maybe)
+        # Past the first blocks few groups have a score near the threshold, and those without are not looked at again.
+        some = np.flatnonzero(n_maybe)
+        n_above = np.zeros_like(n_maybe)
+        if 2 * len(some) < len(groups):
+            n_above[some] = _true(groups[some] > high[of[some]])
+        else:
+            n_above = _true((of_pair > high[at]).reshape(-1, GROUP))
+        sure[at] = n_above.reshape(len(at), in_row).sum(1)
+        unclear = np.flatnonzero(n_maybe > n_above)
+        group, column = divmod(np.flatnonzero(maybe[unclear] & (groups[unclear] <= high[of[unclear]])), GROUP)
+        pairs.append(of[unclear[group]])
+        columns.append(unclear[group] % in_row * GROUP + column)
+    return torch.from_numpy(sure), tuple(torch.from_numpy(np.concatenate(each)) for each in (pairs, columns))
 
 
 def _comparable(scores: Tensor, high: Tensor, low: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -253,12 +290,11 @@ def _comparable(scores: Tensor, high: Tensor, low: Tensor) -> tuple[np.ndarray, 
     return tuple(bits) if (low > 0).all() else tuple(each ^ ((each >> 15) & 0x7FFF) for each in bits)
 
 
-def _true(mask: Tensor) -> Tensor:
-    """(R,) number of true values in each row of a mask (R, T), many times faster than ``mask.sum(1)``."""
-    padded = functional.pad(mask, (0, -mask.shape[1] % LANES)).contiguous()
-    # A word holds eight values, a byte each.  The bytes of 128 words add up without a carry into the next byte.
-    words = padded.view(torch.int64).view(len(mask), padded.shape[1] // LANES, LANES // 8)
-    return words.sum(2).view(torch.uint8).sum(1, dtype=torch.int64)
+def _true(mask: np.ndarray) -> np.ndarray:
+    """(G,) number of true values in each row of a mask (G, GROUP), many times faster than ``mask.sum(1)``."""
+    # A word holds eight values, a byte each.  The bytes of the words add up without a carry into the next byte.
+    words = np.ascontiguousarray(mask).view(np.uint64).sum(1)
+    return words.view(np.uint8).reshape(-1, 8).sum(1, dtype=np.int64)
 
 
 def _cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
