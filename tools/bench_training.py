@@ -1,16 +1,22 @@
 """Times a training step and what was done to make it fast: `make bench`.  Run it on an idle machine."""
 
 import argparse
+import itertools
+import resource
 import statistics
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
+from skipwise.machine import use_threads
 from skipwise.models.neural import Dropout
 from skipwise.models.sasrec import SASRec
 from skipwise.sequences import Ragged, Sequences
@@ -59,33 +65,74 @@ def milliseconds(run, repeats: int = 5) -> float:
     return statistics.median(times)
 
 
-def step_time(n_tracks: int, query: str | None) -> float:
-    """Median milliseconds of a step at batch 64."""
+class Case(NamedTuple):
+    """What a step is timed on."""
+
+    tracks: int = 100_000
+    sessions: int = 64 * 40
+    dimension: int = 128
+
+
+class Measured(NamedTuple):
+    """Median milliseconds of a step of each variant, milliseconds to order an epoch, GiB that the process held at most."""
+
+    orig: float
+    contrastive: float
+    order: float
+    peak: float
+
+
+def measure(case: Case, threads: int) -> Measured:
+    """Time the steps of SASRec at batch 64: the first forty batches of an epoch, both variants in turn."""
+    use_threads(threads)
     rng = np.random.default_rng(1)
-    model = SASRec(n_tracks, SETTINGS | {"query": query})
-    model.initialise(1)
-    model.network.train()
-    batches = list(Batches(sessions(64 * 40, n_tracks, rng), 64).epoch(rng))
-    step = TrainStep(model, steps=10_000, rng=rng)
-
-    def epoch():
-        for batch in batches:
-            step(batch)
-
-    return milliseconds(epoch) / len(batches)
+    of_case = sessions(case.sessions, case.tracks, rng)
+    batches, steps, times = Batches(of_case, 64), {}, {None: [], "hidden": []}
+    for query in times:
+        model = SASRec(case.tracks, SETTINGS | {"dimension": case.dimension, "query": query})
+        model.initialise(1)
+        model.network.train()
+        steps[query] = TrainStep(model, steps=10_000, rng=rng)
+        if query is None:
+            for batch in itertools.islice(batches.epoch(rng), 3):
+                steps[query](batch)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    first = list(itertools.islice(batches.epoch(rng), 40))
+    for _ in range(5):
+        for query, taken in times.items():
+            started = time.perf_counter()
+            for batch in first:
+                steps[query](batch)
+            taken.append((time.perf_counter() - started) * 1e3 / len(first))
+    order = milliseconds(lambda: next(batches.epoch(rng)))
+    return Measured(*(statistics.median(taken[1:]) for taken in times.values()), order, peak)
 
 
 def main() -> None:
     """Print the tables of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    torch.set_num_threads(parser.parse_args().threads)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} thread(s)\n")
-    print("| tracks | step orig, ms | step contrastive-hidden, ms | sessions/s orig |\n|---|---|---|---|")
-    for n_tracks in (10_000, 100_000, 1_000_000):
-        plain, contrastive = step_time(n_tracks, None), step_time(n_tracks, "hidden")
-        print(f"| {n_tracks:,} | {plain:.1f} | {contrastive:.1f} | {64e3 / plain:,.0f} |")
+    threads = parser.parse_args().threads
+    print(f"torch {torch.__version__}, {threads} thread(s)\n")
+    print(
+        "| tracks | sessions | dimension | step orig, ms | step contrastive-hidden, ms | sessions/s orig | peak GiB | three "
+        "tables, GiB | order of an epoch, ms |\n|---|---|---|---|---|---|---|---|---|"
+    )
+    cases = [Case(tracks=n) for n in (10_000, 100_000, 1_000_000, 3_000_000)]
+    cases += [Case(sessions=n) for n in (25_600, 450_000)]
+    cases += [Case(dimension=n) for n in (32, 64, 256)]
+    for case in cases:
+        # A process each, for its peak of memory.
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            found = pool.submit(measure, case, threads).result()
+        tables = 3 * 4 * case.tracks * case.dimension / 2**30
+        print(
+            f"| {case.tracks:,} | {case.sessions:,} | {case.dimension} | {found.orig:.1f} | {found.contrastive:.1f} "
+            f"| {64e3 / found.orig:,.0f} | {found.peak:.2f} | {tables:.2f} | {found.order:.0f} |",
+            flush=True,
+        )
 
+    use_threads(threads)
     generator = torch.Generator().manual_seed(1)
     masked = torch.randn(64, 8, 20, 20, generator=generator)
     dropout = Dropout(0.2, generator).train()

@@ -142,7 +142,7 @@ def trial(undisturbed: Path, expected: dict, folder: Path, kind: str, script: st
         return "too late"
     happened = "killed" if status else "killed when its work was done"
     # Jobs of a killed Snakemake run on, and the next call comes while they do.
-    if kind == "snakemake" and any((folder / ".snakemake/locks").iterdir()):
+    if kind == "snakemake" and any((folder / ".snakemake").glob("locks/*")):
         finish(folder, "--unlock")
     finish(folder, "--rerun-incomplete")
     while processes(folder):

@@ -82,8 +82,8 @@ def test_ratios_are_at_the_same_settings(tool):
             answer("replay", "1,000 shared negatives", "shipped", 10.0),
             answer("replay", "1,000 shared negatives", "same", 20.0, ranked=4.0, train_gib=3.0),
             answer("rectools", "sampled-1", "same", 20.0),
-            answer("skipwise", "SASRec orig", "shipped", 300.0, ranked_to_1000_per_s=50.0),
-            answer("skipwise", "SASRec orig", "same", 400.0, ranked=20.0, ranked_to_1000_per_s=60.0),
+            answer("skipwise", "SASRec orig", "shipped", 300.0, ranked_to_1000_per_s=50.0, ranked_to_10_per_s=70.0),
+            answer("skipwise", "SASRec orig", "same", 400.0, ranked=20.0, ranked_to_1000_per_s=60.0, ranked_to_10_per_s=80.0),
         ]
     )
     ours, peer, gru = rows
@@ -97,8 +97,8 @@ def test_ratios_are_at_the_same_settings(tool):
     assert bench.ratio(rows, gru, "sessions_per_s") is None
     lines = bench.tables(rows).splitlines()
     assert "| 100 | replay | 1.0 | 1,000 shared negatives | 100 → 50 | 10 → 20 | 150 → 300 | 3.0 | 20 | 20 |" in lines
-    assert "| 100 | replay | 1,000 shared negatives | 10 | 4.0 | 2.0 | 5.0 | 15 |" in lines
-    assert "| 100 | skipwise | SASRec orig, ranks to 1,000 | 50 | 60 | 2.0 | – | – |" in lines
+    assert "| 100 | replay | 1,000 shared negatives | 10 | 4.0 | 2.0 | 5.0 | 15 | 20 |" in lines
+    assert "| 100 | skipwise | SASRec orig, ranks to 1,000 | 50 | 60 | 2.0 | – | – | – |" in lines
 
 
 def test_a_peer_without_an_environment_is_one_clear_line(tool, tmp_path):
