@@ -78,7 +78,7 @@ bench: .venv/.installed
 bench-data: .venv/.installed
 	$(BIN)/python tools/bench_data.py
 
-# Peers are measured in environments of their own, about 1.5 GB each; the whole takes about a quarter of an hour.
+# Peers are measured in environments of their own, about 1.5 GB each; the whole takes about twenty minutes.
 PEERS := replay rectools recbole cornac
 
 bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
