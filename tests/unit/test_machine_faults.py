@@ -2,6 +2,8 @@
 
 import errno
 import logging
+import os
+import platform
 import subprocess
 import sys
 
@@ -79,6 +81,13 @@ def test_the_file_is_named_that_could_not_be_written(tmp_path, capfd):
 def test_safetensors_says_it_in_words_of_its_own(tmp_path):
     error = raised(lambda: save_file({"a": torch.zeros(3)}, tmp_path / "no" / "such"))
     assert machine_fault(error, "x") is None
+
+
+def test_a_job_that_is_killed_leaves_a_log_that_is_not_empty(tmp_path):
+    log = tmp_path / "job.log"
+    with rule_log(str(log), "train_model"):
+        [line] = log.read_text().splitlines()
+    assert f"train_model starts on {platform.node()}, process {os.getpid()}" in line
 
 
 def test_a_log_on_a_full_disk_is_no_traceback_a_line(capfd, tmp_path):

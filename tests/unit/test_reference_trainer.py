@@ -1,7 +1,8 @@
 """The trainer against a plain one: dense Adam over the whole table, autograd through it, padded batches in random order.
 
-What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks) must not show in the metrics.
-On simulated data (`-m slow`) and on the ratings of MovieLens 100K (`-m realdata`).
+What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks, products in bfloat16 where
+the configuration asks for them) must not show in the metrics.  On simulated data (`-m slow`) and on the ratings of MovieLens
+100K (`-m realdata`).
 """
 
 import numpy as np
@@ -127,26 +128,43 @@ def data(request, tmp_path_factory):
     return request.param, max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences
 
 
-def scores(data, variant: str, seed: int) -> tuple[float, float]:
-    """HR@10 and NDCG@10 of the test sessions after a training with what stands in ``training`` now."""
+def scores(data, variant: str, **changes) -> np.ndarray:
+    """HR@10 and NDCG@10 of the test sessions, (seeds, 2), after trainings with what stands in ``training`` now."""
     name, n_tracks, train, valid, test = data
-    model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES[name])
-    model.fit(train, valid, seed=seed, threads=1)
-    ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
-    return float(metrics.hit_rate(ranks, 10).mean()), float(metrics.ndcg(ranks, 10).mean())
+    found = []
+    for seed in SEEDS[name]:
+        model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES[name] | changes)
+        model.fit(train, valid, seed=seed, threads=1)
+        ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
+        found.append((metrics.hit_rate(ranks, 10).mean(), metrics.ndcg(ranks, 10).mean()))
+    return np.array(found)
 
 
-@pytest.mark.parametrize("variant", ["orig", "contrastive-hidden"])
-def test_speed_costs_no_quality(monkeypatch, data, variant):
-    seeds = SEEDS[data[0]]
-    fast = np.array([scores(data, variant, seed) for seed in seeds])
+@pytest.fixture(scope="module", params=["orig", "contrastive-hidden"])
+def fast(request, data):
+    """A variant, and the scores of the trainer as it is."""
+    return request.param, scores(data, request.param)
+
+
+def assert_same_quality(data, variant: str, **trainers: np.ndarray) -> None:
+    """The means of two trainers differ by less than their seeds can tell."""
+    for name, found in trainers.items():
+        print(f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
+    # Both have learned: popularity has an HR@10 of about 0.03 on each data set.
+    assert min(found[:, 0].mean() for found in trainers.values()) > 0.06
+    one, other = trainers.values()
+    noise = np.sqrt((one.var(0, ddof=1) + other.var(0, ddof=1)) / len(one))
+    assert (np.abs(one.mean(0) - other.mean(0)) < 3 * noise + 1e-9).all()
+
+
+def test_bfloat16_costs_no_quality(data, fast):
+    variant, found = fast
+    assert_same_quality(data, variant, float32=found, bfloat16=scores(data, variant, precision="bfloat16"))
+
+
+def test_speed_costs_no_quality(monkeypatch, data, fast):
+    variant, found = fast
     monkeypatch.setattr(training, "TrainStep", PlainStep)
     monkeypatch.setattr(training, "Batches", PlainBatches)
     monkeypatch.setattr(neural.Dropout, "forward", lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training))
-    plain = np.array([scores(data, variant, seed) for seed in seeds])
-    for name, found in (("fast", fast), ("plain", plain)):
-        print(f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
-    # Both have learned: popularity has an HR@10 of about 0.03 on each.
-    assert min(fast[:, 0].mean(), plain[:, 0].mean()) > 0.06
-    noise = np.sqrt((fast.var(0, ddof=1) + plain.var(0, ddof=1)) / len(seeds))
-    assert (np.abs(fast.mean(0) - plain.mean(0)) < 3 * noise + 1e-9).all()
+    assert_same_quality(data, variant, fast=found, plain=scores(data, variant))

@@ -92,7 +92,7 @@ def states(since: float, rule: str) -> list[str]:
 
 def test_a_training_that_exceeds_its_memory_gets_more(slurm, tmp_path):
     project, started = Project(tmp_path), time.time()
-    options = ("--set-resources", "train_model:mem_mb=250*attempt")
+    options = ("--set-resources", "train_model:mem_mb=500*attempt")
     done = submit(project, WEIGHTS, TINY, project.overlay("seconds.yaml", SECONDS), options=options)
     assert done.returncode == 0, done.stdout
     assert "exceeded memory limit" in done.stdout
@@ -104,7 +104,7 @@ def test_a_training_that_exceeds_its_memory_gets_more(slurm, tmp_path):
 
 def test_a_training_that_exceeds_its_memory_at_every_attempt_ends_the_run(slurm, tmp_path):
     project, started = Project(tmp_path), time.time()
-    options = ("--set-resources", "train_model:mem_mb=300")
+    options = ("--set-resources", "train_model:mem_mb=500")
     done = submit(project, WEIGHTS, TINY, project.overlay("seconds.yaml", SECONDS), options=options)
     assert done.returncode != 0
     assert "exceeded memory limit" in done.stdout

@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,8 @@ def rule_log(path: str, rule: str) -> Iterator[None]:
     logger.setLevel(logging.INFO)
     logger.addHandler(to_file)
     logger.addHandler(to_terminal)
+    # Before anything that could get the job killed: Snakemake shows no log after an empty one, and the next is Slurm's.
+    logger.info("%s starts on %s, process %d", rule, platform.node(), os.getpid())
     try:
         yield
     except UserError as error:
