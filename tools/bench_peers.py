@@ -39,7 +39,13 @@ OURS = {"SASRec": "SASRec orig", "GRU4Rec": "GRU4Rec orig"}
 PEERS = {
     "skipwise": (
         "skipwise_models.py",
-        {"SASRec orig": "SASRec", "SASRec contrastive-hidden": "SASRec", "GRU4Rec orig": "GRU4Rec"},
+        {
+            "SASRec orig": "SASRec",
+            "SASRec contrastive-hidden": "SASRec",
+            "SASRec orig, bfloat16": "SASRec",
+            "GRU4Rec orig": "GRU4Rec",
+            "GRU4Rec orig, bfloat16": "GRU4Rec",
+        },
     ),
     "replay": ("replay_sasrec.py", {"1,000 shared negatives": "SASRec"}),
     "rectools": ("rectools_sasrec.py", {"sampled-1000": "SASRec", "sampled-1": "SASRec"}),

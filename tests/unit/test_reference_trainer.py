@@ -21,7 +21,7 @@ from skipwise.sequences import Sequences
 from skipwise.sessions import PARTS, split_sessions
 from torch.nn import functional
 
-SEEDS = {"simulated": range(1, 16), "ml100k": range(1, 6)}
+SEEDS = {"simulated": range(1, 16), "ml100k": range(1, 11)}
 CHANGES = {
     "simulated": {
         "dimension": 32,

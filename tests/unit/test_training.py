@@ -2,12 +2,14 @@
 
 import itertools
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from examples import random_sessions, sequences, settings_of
 from skipwise.models import find_model
-from skipwise.training import Batches
+from skipwise.training import Batches, TrainStep
 
 
 def rows(batches):
@@ -55,6 +57,36 @@ def test_a_batch_holds_hardly_any_padding_and_epochs_differ():
     assert lengths != sorted(lengths)
     assert sorted(rows(first)) == sorted(rows(second))
     assert list(rows(first)) != list(rows(second))
+
+
+def test_every_position_of_an_epoch_weighs_the_same():
+    epoch = list(Batches(random_sessions(4000, 50, seed=1), 64).epoch(np.random.default_rng(1)))
+    positions = np.array([batch.predicted.sum() for batch in epoch])
+    assert positions.max() > 2 * positions.min()
+    weights = np.array([batch.weight for batch in epoch])
+    assert weights / positions == pytest.approx(1 / positions.mean())
+
+
+def test_a_train_set_without_a_target_has_weights_too():
+    (batch,) = Batches(sequences([[5], [6]], [[False], [False]]), 4).epoch(np.random.default_rng(1))
+    assert batch.weight == 0
+
+
+@pytest.mark.parametrize("variant", ["orig", "contrastive-hidden"])
+def test_a_step_goes_by_the_weight_of_its_batch(variant):
+    (batch,) = Batches(random_sessions(20, 50, seed=1), 20).epoch(np.random.default_rng(1))
+    assert batch.weight == 1
+    losses, moments = [], []
+    for weight in (1.0, 0.5):
+        model = find_model("sasrec")(50, settings_of("sasrec", variant) | {"gradient_clip": 1e9})
+        model.initialise(1)
+        step = TrainStep(model, steps=1, rng=np.random.default_rng(1))
+        losses.append(step(replace(batch, weight=weight)))
+        moments.append((step.rows.mean, step.adam.state[model.network.head.weight]["exp_avg"]))
+    torch.testing.assert_close(losses[1], losses[0] / 2)
+    for whole, half in zip(*moments, strict=True):
+        assert whole.abs().max() > 0
+        torch.testing.assert_close(half, whole / 2)
 
 
 def test_the_order_depends_on_the_generator_alone():

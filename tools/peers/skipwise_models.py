@@ -27,9 +27,11 @@ from skipwise.sequences import Ragged, Sequences
 from skipwise.training import Batches, TrainStep
 
 MODELS = {
-    "SASRec orig": (SASRec, None),
-    "SASRec contrastive-hidden": (SASRec, "hidden"),
-    "GRU4Rec orig": (GRU4Rec, None),
+    "SASRec orig": (SASRec, None, "float32"),
+    "SASRec contrastive-hidden": (SASRec, "hidden", "float32"),
+    "SASRec orig, bfloat16": (SASRec, None, "bfloat16"),
+    "GRU4Rec orig": (GRU4Rec, None, "float32"),
+    "GRU4Rec orig, bfloat16": (GRU4Rec, None, "bfloat16"),
 }
 
 
@@ -56,9 +58,9 @@ def targets(model, contexts: Sequences, rng: np.random.Generator) -> Ragged:
 def main() -> None:
     given = case(__doc__)
     use_threads(THREADS)
-    kind, query = MODELS[given.model]
-    known = kind.SETTINGS | kind.OPTIONAL
-    model = kind(given.tracks, {name: value for name, value in (SETTINGS | {"query": query}).items() if name in known})
+    kind, query, precision = MODELS[given.model]
+    known, settings = kind.SETTINGS | kind.OPTIONAL, SETTINGS | {"query": query, "precision": precision}
+    model = kind(given.tracks, {name: value for name, value in settings.items() if name in known})
     model.initialise(1)
     model.network.train()
     train, rng = read(given.data / "sessions.parquet"), np.random.default_rng(1)

@@ -6,7 +6,7 @@ A step touches the rows of the batch's tracks and candidates only; nothing in it
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -45,6 +45,7 @@ class Batch:
     tracks: np.ndarray  # (B, L) int32, 0 is padding
     skipped: np.ndarray  # (B, L) bool, false at padding
     next_listened: np.ndarray  # (B, L) position of the next listened track, −1 where there is none
+    weight: float = 1.0  # its number of positions with a target, relative to the mean of all batches
 
     @property
     def predicted(self) -> np.ndarray:
@@ -75,7 +76,8 @@ class Batches:
     """The train sequences as shuffled mini-batches.
 
     Sequences are shuffled, then ordered by length within every ``SORTED`` batches' worth of them, so that a batch holds hardly
-    any padding.  The order of the batches is random again.
+    any padding.  The order of the batches is random again.  A batch of short sessions has few positions and weighs accordingly:
+    every position of the training counts the same, as in batches of random lengths.
     """
 
     SORTED = 16
@@ -87,6 +89,7 @@ class Batches:
         self._tracks = np.append(train.tracks.values, np.int32(PADDING))
         self._skipped = np.append(train.skipped.values, False)
         self._next = np.append(next_listened(train.skipped).values, -1)
+        self._mean_predicted = max((self._next >= 0).sum(), 1) / max(len(self), 1)
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._size)
@@ -103,7 +106,8 @@ class Batches:
     def _batch(self, rows: np.ndarray) -> Batch:
         at = np.arange(self._lengths[rows].max())
         at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
-        return Batch(self._tracks[at], self._skipped[at], self._next[at])
+        batch = Batch(self._tracks[at], self._skipped[at], self._next[at])
+        return replace(batch, weight=float(batch.predicted.sum() / self._mean_predicted))
 
 
 def train_network(
@@ -261,7 +265,10 @@ class Training:
 
 
 class TrainStep:
-    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL for ``orig``."""
+    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL for ``orig``.
+
+    Both are means over the batch, times its weight.
+    """
 
     def __init__(self, model: NeuralRecommender, *, steps: int, rng: np.random.Generator):
         self.model, self.rng = model, rng
@@ -315,6 +322,7 @@ class TrainStep:
                     settings["tau"],
                 )
                 loss = settings["alpha"] * nce + settings["beta"] * nll
+        loss, nll, nce = (batch.weight * term for term in (loss, nll, nce))
         loss.backward()
         torch.nn.utils.clip_grad_norm_([block, *self.weights], settings["gradient_clip"])
         self.rows.update(block.grad)
