@@ -1,9 +1,9 @@
-"""RowAdam against dense Adam, whose gradient is zero for the rows that a step does not touch."""
+"""RowAdam against dense Adam, whose gradient is zero for the rows that a step does not touch; DenseAdam against torch's."""
 
 import numpy as np
 import pytest
 import torch
-from skipwise.optim import RowAdam
+from skipwise.optim import DenseAdam, RowAdam
 
 STEPS, ROWS, WIDTH, RATE = 300, 60, 4, 0.005
 UNTOUCHED = slice(0, 3)
@@ -193,3 +193,22 @@ def test_a_waiting_row_drifts_too_far_by_a_bounded_factor(at, limit, gradient):
     assert 1 < factor < limit
     if gradient == 1e-12:
         assert factor > 1 + 0.99 * (limit - 1)  # the limit is reached, so it is the right one
+
+
+def test_dense_adam_is_that_of_torch_to_the_bit():
+    random = torch.Generator().manual_seed(1)
+    start = [torch.randn(shape, generator=random) for shape in ((40, 4), (4,), ())]
+    ours, theirs = ([torch.nn.Parameter(tensor.clone()) for tensor in start] for _ in range(2))
+    one, other = DenseAdam(ours, lr=RATE), torch.optim.Adam(theirs, lr=RATE, fused=True)
+    for step in range(50):
+        for mine, torchs in zip(ours, theirs, strict=True):
+            # One has no gradient now and then.
+            mine.grad = torch.randn(mine.shape, generator=random) if mine.ndim or step % 3 else None
+            torchs.grad = None if mine.grad is None else mine.grad.clone()
+        one.step()
+        other.step()
+        assert all(weight.grad is None for weight in ours)
+    assert all(map(torch.equal, ours, theirs))
+    assert all(
+        torch.equal(other.state[weight]["exp_avg_sq"], square) for weight, square in zip(theirs, one.square, strict=True)
+    )

@@ -1,9 +1,36 @@
-"""Adam for an embedding table of which a step touches few rows."""
+"""Adam for the weights of a network, and for an embedding table of which a step touches few rows."""
+
+from collections.abc import Iterable
+from itertools import accumulate
 
 import numpy as np
 import torch
-from scipy.signal import lfilter
 from torch import Tensor
+from torch.optim.adam import adam
+
+
+class DenseAdam:
+    """Adam of whole tensors: torch's fused kernel, bit by bit what ``torch.optim.Adam(weights, lr=lr, fused=True)`` does.
+
+    That class imports torch's compiler when it is made, which takes a second of every training.
+    """
+
+    def __init__(self, weights: Iterable[Tensor], *, lr: float):
+        self.weights, self.lr = list(weights), lr
+        self.mean = [torch.zeros_like(weight) for weight in self.weights]
+        self.square = [torch.zeros_like(weight) for weight in self.weights]
+        self.steps = [torch.zeros((), device=weight.device) for weight in self.weights]
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step of each weight that has a gradient, which is gone after it."""
+        moved = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
+        gradients = [self.weights[i].grad for i in moved]
+        weights, mean, square, steps = ([of[i] for i in moved] for of in (self.weights, self.mean, self.square, self.steps))
+        options = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "weight_decay": 0.0, "amsgrad": False, "maximize": False}
+        adam(weights, gradients, mean, square, [], steps, lr=self.lr, foreach=False, fused=True, **options)
+        for weight in self.weights:
+            weight.grad = None
 
 
 class RowAdam:
@@ -83,5 +110,5 @@ def _drift_to_infinity(steps: int, betas: tuple[float, float]) -> np.ndarray:
     beyond = int(np.ceil(np.log(1e-18) / np.log(ratio)))
     t = np.arange(1.0, steps + beyond + 1)
     bias = np.sqrt(1 - second**t) / (1 - first**t)
-    backwards, _ = lfilter([ratio], [1, -ratio], bias[::-1], zi=[ratio * ratio / (1 - ratio)])
-    return backwards[::-1][: steps + 1].copy()
+    backwards = accumulate(bias[::-1].tolist(), lambda after, a: ratio * (a + after), initial=ratio / (1 - ratio))
+    return np.array(list(backwards))[::-1][: steps + 1].copy()

@@ -54,7 +54,7 @@ def train_model(
     versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
     if checkpoint and isinstance(recommender, NeuralRecommender):
         processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
-        depends_on = [model, settings, seed, threads, data, versions, version("scipy"), platform.python_version(), processor]
+        depends_on = [model, settings, seed, threads, data, versions, platform.python_version(), processor]
         depends_on.append(sorted(map(sha256, code)))
         fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         recommender.checkpoint = Checkpoint(checkpoint, fingerprint)

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from scipy.sparse import csr_matrix
 
 from skipwise.artifacts import read_artifact
 from skipwise.columns import PADDING
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 
 @dataclass(frozen=True)
@@ -94,13 +97,15 @@ class Sequences:
         """(N + 1,) plays of each track."""
         return np.bincount(self.tracks.values, minlength=n_tracks + 1)
 
-    def matrix(self, n_tracks: int, plays: np.ndarray | slice = slice(None)) -> csr_matrix:
+    def matrix(self, n_tracks: int, plays: np.ndarray | slice = slice(None)) -> "csr_matrix":
         """(S, N + 1) play counts; ``plays`` (E,) may choose which plays count."""
+        from scipy.sparse import csr_matrix  # a quarter of a second that a neural model does without
+
         cells = (self.tracks.row_of_value()[plays], self.tracks.values[plays])
         ones = np.ones(len(cells[0]), np.float32)
         return csr_matrix((ones, cells), shape=(len(self), n_tracks + 1))
 
-    def listened_and_rejected(self, n_tracks: int) -> tuple[csr_matrix, csr_matrix]:
+    def listened_and_rejected(self, n_tracks: int) -> tuple["csr_matrix", "csr_matrix"]:
         """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never listened to in the session."""
         listened = self.matrix(n_tracks, ~self.skipped.values)
         skipped = self.matrix(n_tracks, self.skipped.values)

@@ -22,7 +22,7 @@ from skipwise.evaluation import validation_ranks
 from skipwise.log import logger
 from skipwise.losses import candidate_cross_entropy, skip_contrastive
 from skipwise.models.neural import NeuralRecommender
-from skipwise.optim import RowAdam
+from skipwise.optim import DenseAdam, RowAdam
 from skipwise.ranking import ranker
 from skipwise.sampling import draw_distinct
 from skipwise.sequences import Ragged, Sequences
@@ -233,8 +233,8 @@ class Training:
         """What changes in place during training, without the best state."""
         of_adam = {
             f"adam.{i}.{name}": tensor
-            for i, weight in enumerate(self.step.weights)
-            for name, tensor in self.step.adam.state[weight].items()
+            for name in ("mean", "square", "steps")
+            for i, tensor in enumerate(getattr(self.step.adam, name))
         }
         of_rows = {f"rows.{name}": getattr(self.step.rows, name) for name in ("mean", "square", "last")}
         return (
@@ -250,7 +250,6 @@ class Training:
 
     def restore(self, tensors: dict[str, Tensor], values: dict) -> None:
         """Go to the state of a snapshot of the same training."""
-        self.step.start_adam()
         for name, tensor in self._tensors().items():
             tensor.copy_(tensors[name])
         # Copies: a tensor of the file would keep all of it in memory.
@@ -274,19 +273,11 @@ class TrainStep:
         self.model, self.rng = model, rng
         rate = model.settings["learning_rate"]
         self.rows = RowAdam(model.table, lr=rate, steps=steps)
-        self.weights = list(model.network.parameters())
-        self.adam = torch.optim.Adam(self.weights, lr=rate, fused=True)
+        self.adam = DenseAdam(model.network.parameters(), lr=rate)
         self.device = model.table.device
         self.autocast = torch.autocast(
             self.device.type, torch.bfloat16, enabled=model.settings.get("precision", "float32") == "bfloat16"
         )
-
-    def start_adam(self) -> None:
-        """Give Adam's state its tensors, as its first step does."""
-        for weight in self.weights:
-            weight.grad = torch.zeros_like(weight)
-        self.adam.step()
-        self.adam.zero_grad()
 
     def __call__(self, batch: Batch) -> Tensor:
         """Returns loss, L_NLL and L_NCE (3,)."""
@@ -324,10 +315,9 @@ class TrainStep:
                 loss = settings["alpha"] * nce + settings["beta"] * nll
         loss, nll, nce = (batch.weight * term for term in (loss, nll, nce))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([block, *self.weights], settings["gradient_clip"])
+        torch.nn.utils.clip_grad_norm_([block, *self.adam.weights], settings["gradient_clip"])
         self.rows.update(block.grad)
         self.adam.step()
-        self.adam.zero_grad()
         return torch.stack([loss, nll, nce]).detach()
 
     def _there(self, array: np.ndarray) -> Tensor:

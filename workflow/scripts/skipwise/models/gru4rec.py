@@ -13,8 +13,9 @@ class Recurrence(nn.Module):
         super().__init__()
         dimension = settings["dimension"]
         self.dropout = Dropout(settings["dropout"], generator)
-        # Made without values and then filled: torch's own initialisation would draw from the global generator.
-        self.gru = nn.GRU(dimension, dimension, batch_first=True, device="meta").to_empty(device="cpu")
+        # As in `linear`: torch's own draw leaves the global generator as it was.
+        with torch.random.fork_rng(devices=[]):
+            self.gru = nn.GRU(dimension, dimension, batch_first=True)
         for weight in self.gru.parameters():
             nn.init.uniform_(weight, -(dimension**-0.5), dimension**-0.5, generator=generator)
 

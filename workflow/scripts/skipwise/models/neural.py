@@ -41,7 +41,9 @@ class Dropout(nn.Module):
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer with Xavier-uniform weights and zero bias from the given generator."""
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    # Drawn over below, with the global generator left alone.  (torch's own `skip_init` imports sympy, half a second.)
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     nn.init.zeros_(layer.bias)
     return layer
