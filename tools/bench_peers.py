@@ -3,7 +3,8 @@
 Each peer runs in an environment of its own, `.venv-peers/<peer>`, by a script of its own in tools/peers, which says what of
 the peer it drives.  All on two threads.  Columns: `as shipped`, and `same settings`, which are torch's float32 matrix products
 by oneDNN (`torch.set_float32_matmul_precision("medium")`) and glibc's large allocations kept.  Ratios are ours / peer at the
-same settings; for SASRec, ours is `SASRec orig`.
+same settings; for SASRec, ours is `SASRec orig`.  Where the processor multiplies bfloat16, "medium" rounds to it: the scores by
+which a peer ranks are then rounded too, our ranks are exact all the same.
 
 torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so training does not use it; RePlay
 without it (`--settings math` of its script) was no faster in training and slower in ranking, so it is left on.

@@ -195,6 +195,25 @@ def test_the_threads_change_no_rank():
     assert found[0] == found[1]
 
 
+def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch):
+    """On a processor with products in bfloat16, `medium` makes float32 products wrong by more than the screen allows for."""
+    during = []
+    screen = ranking._screen
+    monkeypatch.setattr(ranking, "_screen", lambda *a: during.append(torch.backends.mkldnn.matmul.fp32_precision) or screen(*a))
+    model = hard_case(60, 3000, 128, seed=3)
+    items = [[i * 40 + 1, 3] for i in range(60)]
+    candidates = np.array([[item, *range(2, 41)] for item, _ in items])
+    expected = rank_all(model, items, candidates)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        assert rank_all(model, items, candidates) == expected
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert set(during) == {"ieee"}
+
+
 def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch):
     """With a cut-off most of the catalogue is never multiplied with."""
     monkeypatch.setattr(ranking, "BLOCK", 100)

@@ -52,7 +52,8 @@ def case(description: str) -> argparse.Namespace:
     torch.manual_seed(1)
     torch.set_num_threads(THREADS)
     if given.settings != "shipped":
-        # oneDNN multiplies instead of MKL, and glibc keeps large blocks for the next step instead of giving them back.
+        # oneDNN multiplies instead of MKL, of factors that it rounds to bfloat16 where the processor multiplies these, and
+        # glibc keeps large blocks for the next step instead of giving them back.
         torch.set_float32_matmul_precision("medium")
         trim_threshold, mmap_threshold = -1, -3
         ctypes.CDLL(None).mallopt(mmap_threshold, 2**30)

@@ -42,6 +42,20 @@ def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
         torch.set_num_threads(threads)
 
 
+@contextmanager
+def float32_products() -> Iterator[None]:
+    """Meanwhile products of float32 matrices are of float32.
+
+    A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can then rounds to bfloat16 first.
+    """
+    products = torch.backends.mkldnn.matmul
+    before, products.fp32_precision = products.fp32_precision, "ieee"
+    try:
+        yield
+    finally:
+        products.fp32_precision = before
+
+
 def find_device(name: str) -> torch.device:
     """The device ``cpu`` or ``cuda``.  Raises UserError where there is none."""
     if name == "cuda" and not torch.cuda.is_available():

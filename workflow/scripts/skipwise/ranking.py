@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from skipwise.columns import PADDING
 from skipwise.errors import UserError
-from skipwise.machine import fast_bfloat16, single_threads
+from skipwise.machine import fast_bfloat16, float32_products, single_threads
 from skipwise.models.base import Recommender, VectorRecommender
 from skipwise.sequences import Ragged, Sequences
 
@@ -105,8 +105,9 @@ class VectorRanker(Ranker):
         row, item = torch.from_numpy(items.row_of_value()), torch.from_numpy(items.values.astype(np.int64))
         own = self._exact(queries, row, item)
         first = own[torch.from_numpy(items.offsets[:-1])]
-        ranks = self._count(queries, error, row, own, cutoff)
-        among = np.empty(0, np.int64) if candidates is None else self._among(queries, error, first, candidates)
+        with float32_products():
+            ranks = self._count(queries, error, row, own, cutoff)
+            among = np.empty(0, np.int64) if candidates is None else self._among(queries, error, first, candidates)
         return _cut(ranks.numpy(), cutoff), among, (own >= first[row]).numpy()
 
     def _queries(self, contexts: Sequences) -> tuple[Tensor, Tensor]:
