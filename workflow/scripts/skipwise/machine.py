@@ -44,7 +44,7 @@ def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 @contextmanager
 def float32_products() -> Iterator[None]:
-    """Meanwhile products of float32 matrices are of float32.
+    """Meanwhile the CPU multiplies float32 matrices as they are.
 
     A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can then rounds to bfloat16 first.
     """
