@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -122,13 +123,23 @@ def test_a_second_snakemake_in_the_folder(copy):
     command = [sys.executable, "-m", "snakemake", target, "--cores", "1", "--configfile", *configs]
     environment = os.environ | {"NO_COLOR": "1"}
     with subprocess.Popen(
-        command, cwd=copy.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        command,
+        cwd=copy.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        start_new_session=True,
     ) as first:
         while not list((copy / "results/checkpoints").glob("*.safetensors")):
             assert first.poll() is None, first.stdout.read()
             time.sleep(0.01)
-        second = copy.snakemake(target, configs=configs)
-        assert first.poll() is None, "the first had ended before the second was called"
+        # The first waits while the second is called; else it may end, and take its locks away, at that very moment.
+        os.killpg(first.pid, signal.SIGSTOP)
+        try:
+            second = copy.snakemake(target, configs=configs)
+        finally:
+            os.killpg(first.pid, signal.SIGCONT)
         printed = first.communicate(timeout=120)[0]
     assert first.returncode == 0, printed
     said(second, "Directory cannot be locked")
