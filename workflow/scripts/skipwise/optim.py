@@ -95,7 +95,11 @@ class RowAdam:
     def _write(self) -> None:
         rows, *held = self._held
         for whole, part in zip((self.table, self.mean, self.square), held, strict=True):
-            whole.index_copy_(0, rows, part)
+            if whole.device.type == "cpu":
+                # numpy's assignment takes two thirds of the time of `index_copy_`.
+                whole.numpy()[rows.numpy()] = part.numpy()
+            else:
+                whole.index_copy_(0, rows, part)
         self.last.index_fill_(0, rows, self.step)
 
 

@@ -33,10 +33,10 @@ class Dropout(nn.Module):
         if x.device.type != "cpu":
             generator = torch.Generator(x.device).manual_seed(seed)
             return x * torch.empty_like(x).bernoulli_(kept, generator=generator).div_(kept)
-        rng = np.random.Generator(np.random.SFC64(seed))
-        words = rng.integers(2**64 - 1, size=-(-x.numel() // 4), dtype=np.uint64, endpoint=True)
-        keep = words.view(np.uint16)[: x.numel()] >= np.uint16(self.dropped)
-        return x * torch.from_numpy(np.multiply(keep, np.float32(1 / kept))).view(x.shape)
+        words = np.random.SFC64(seed).random_raw(-(-x.numel() // 4))
+        mask = (words.view(np.uint16)[: x.numel()] >= np.uint16(self.dropped)).astype(np.float32)
+        mask *= np.float32(1 / kept)
+        return x * torch.from_numpy(mask).view(x.shape)
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
