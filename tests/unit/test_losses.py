@@ -28,12 +28,13 @@ def test_cross_entropy_by_hand():
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 2e-5)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
-def test_cross_entropy_and_its_gradient_are_those_of_torch(kind, tolerance, scale):
-    target = torch.randint(0, 50, (33,), generator=torch.Generator().manual_seed(3))
+@pytest.mark.parametrize("count", [1, 32, 50])  # candidates: fewer than fill a row of scores, as many, and more
+def test_cross_entropy_and_its_gradient_are_those_of_torch(kind, tolerance, scale, count):
+    target = torch.randint(0, count, (33,), generator=torch.Generator().manual_seed(3))
     results = []
     for loss in (candidate_cross_entropy, lambda p, c, t: functional.cross_entropy(p @ c.T, t)):
         predictions = (scale * normal(33, 8, seed=1, kind=kind)).requires_grad_()
-        candidates = normal(50, 8, seed=2, kind=kind).requires_grad_()
+        candidates = normal(count, 8, seed=2, kind=kind).requires_grad_()
         value = loss(predictions, candidates, target)
         (3 * value).backward()  # an outer gradient that is not 1
         results.append((value.detach(), predictions.grad, candidates.grad))
@@ -54,6 +55,22 @@ def test_cross_entropy_of_large_scores_is_finite():
     loss.backward()
     assert loss.item() == (0 + 2000) / 2
     assert predictions.grad.tolist() == [[0.0], [-1.0]]  # softmax puts all on the wrong one: −2 / 2
+
+
+def test_cross_entropy_ends_low_precision_at_the_scores():
+    """Of products in bfloat16 the loss is exact in float32, and so are the gradients but for their own rounding."""
+    target = torch.randint(0, 50, (33,), generator=torch.Generator().manual_seed(3))
+    predictions, candidates = normal(33, 8, seed=1).bfloat16().requires_grad_(), normal(50, 8, seed=2).float().requires_grad_()
+    loss = candidate_cross_entropy(predictions, candidates, target)
+    loss.backward()
+    scores = (predictions.detach() @ candidates.detach().bfloat16().T).float().requires_grad_()
+    expected = functional.cross_entropy(scores, target)
+    expected.backward()
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, expected)
+    assert (predictions.grad.dtype, candidates.grad.dtype) == (torch.bfloat16, torch.float32)
+    torch.testing.assert_close(predictions.grad.float(), scores.grad @ candidates.detach(), rtol=0.02, atol=1e-3)
+    torch.testing.assert_close(candidates.grad, scores.grad.T @ predictions.detach().float(), rtol=0.02, atol=1e-3)
 
 
 def test_cross_entropy_leaves_its_inputs_alone():

@@ -13,7 +13,7 @@ from skipwise import metrics, training
 from skipwise.datasets import extract_events
 from skipwise.datasets.simulate import simulate_raw
 from skipwise.evaluation import validation_ranks
-from skipwise.losses import candidate_cross_entropy, skip_contrastive
+from skipwise.losses import skip_contrastive
 from skipwise.models import find_model, neural
 from skipwise.ranking import ranker
 from skipwise.sampling import draw_distinct
@@ -80,9 +80,8 @@ class PlainStep:
         tracks = torch.from_numpy(batch.tracks.astype(np.int64))
         embedded = functional.embedding(tracks, model.table)
         predictions = model.network(embedded, tracks > 0, None if masked is None else torch.from_numpy(masked))
-        loss = nll = candidate_cross_entropy(
-            predictions[torch.from_numpy(predicted)], model.table[torch.from_numpy(candidates)], torch.from_numpy(target)
-        )
+        scores = predictions[torch.from_numpy(predicted)] @ model.table[torch.from_numpy(candidates)].T
+        loss = nll = functional.cross_entropy(scores, torch.from_numpy(target))
         nce = torch.zeros(())
         if settings["query"]:
             nce = skip_contrastive(
