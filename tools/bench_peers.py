@@ -8,11 +8,15 @@ which a peer ranks are then rounded too, our ranks are exact all the same.
 
 torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so training does not use it; RePlay
 without it (`--settings math` of its script) was no faster in training and slower in ranking, so it is left on.
+
+Where a machine is slow or fast for minutes, `--in-turn 3` tells more than one run: ratios of training only, each peer's run
+between two of ours.
 """
 
 import argparse
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -126,6 +130,45 @@ def ratio(rows: list[dict], row: dict, figure: str, of_peer: str | None = None) 
     return ours[0][figure][1] / row[of_peer or figure][1]
 
 
+def in_turn(n_tracks: int, peer: str, model: str, settings: str, *, rounds: int, seconds: float) -> list[float]:
+    """Ours over a peer's sessions a second of training, once a round: the peer between two runs of ours, which are averaged.
+
+    A machine that is shared is slow or fast for minutes; so it is for both.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder), n_tracks, n_contexts=64)
+
+        def rate(*which: str) -> float:
+            return measure(*which, settings, Path(folder), n_tracks, seconds)["sessions_per_s"]
+
+        of_ours = "skipwise", OURS[PEERS[peer][1][model]]
+        ratios, before = [], rate(*of_ours)
+        for _ in range(rounds):
+            theirs, after = rate(peer, model), rate(*of_ours)
+            ratios.append((before + after) / 2 / theirs)
+            before = after
+    return ratios
+
+
+def compare_in_turn(tracks: list[int], peers: list[str], rounds: int, seconds: float) -> None:
+    """Print a table of the ratios, a row for each catalogue and model of a peer."""
+    print("Training, sessions a second, ours / peer, in turn: the median (each round).\n")
+    print("| tracks | peer | model | as shipped | same settings |\n|---|---|---|---|---|")
+    for n_tracks in tracks:
+        for peer in peers:
+            for model in PEERS[peer][1] if peer != "skipwise" else ():
+                cells = []
+                for settings in SETTINGS:
+                    try:
+                        ratios = in_turn(n_tracks, peer, model, settings, rounds=rounds, seconds=seconds)
+                    except MissingError as error:
+                        print(error, file=sys.stderr, flush=True)
+                        cells.append("–")
+                        continue
+                    cells.append(f"{number(statistics.median(ratios))} ({', '.join(map(number, ratios))})")
+                print(f"| {n_tracks:,} | {peer} | {model} | {' | '.join(cells)} |", flush=True)
+
+
 def number(value: float | None) -> str:
     """A figure for the table, with a decimal where it is small."""
     return "–" if value is None else f"{value:,.{int(value < 10)}f}"
@@ -171,12 +214,16 @@ def main() -> None:
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--seconds", type=float, default=1.5, help="of each of the three windows of steps")
     parser.add_argument("--answers", type=Path, help="file of answers, one JSON a line: those in it are kept, new ones added")
+    parser.add_argument("--in-turn", type=int, metavar="ROUNDS", help="only ratios of training, each peer between runs of ours")
     given = parser.parse_args()
     try:
         for peer in given.peers:
             python_of(peer)
     except MissingError as error:
         sys.exit(str(error))
+    if given.in_turn:
+        compare_in_turn(given.tracks, given.peers, given.in_turn, given.seconds)
+        return
     kept = given.answers.read_text().splitlines() if given.answers and given.answers.exists() else []
     answers = [json.loads(line) for line in kept]
     for n_tracks in given.tracks:

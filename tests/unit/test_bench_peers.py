@@ -116,6 +116,31 @@ def test_a_script_that_fails_is_one_clear_line(tool, tmp_path):
         bench.measure("skipwise", "SASRec orig", "same", tmp_path, 100, 0.1)
 
 
+def test_a_peer_runs_between_two_runs_of_ours(tool, monkeypatch, capsys):
+    bench = tool("bench_peers")
+    ran = []
+
+    def measure(peer, model, settings, folder, n_tracks, seconds):
+        assert (folder / "sessions.parquet").exists()
+        if settings == "shipped" and peer == "cornac":
+            raise bench.MissingError(f"{peer}: too little memory?")
+        ran.append((peer, model))
+        # Ours gets slower, the peer stays as it is.
+        return {"sessions_per_s": 10.0 if peer == "cornac" else 100.0 - 10 * len(ran)}
+
+    monkeypatch.setattr(bench, "measure", measure)
+    ratios = bench.in_turn(100, "cornac", "shipped", "same", rounds=2, seconds=0.1)
+    assert ran == [("skipwise", "GRU4Rec orig"), *[("cornac", "shipped"), ("skipwise", "GRU4Rec orig")] * 2]
+    assert ratios == [(90 + 70) / 2 / 10, (70 + 50) / 2 / 10]
+    ran.clear()
+    bench.compare_in_turn([100], ["skipwise", "cornac"], 1, 0.1)
+    printed = capsys.readouterr()
+    assert printed.err.splitlines() == ["cornac: too little memory?"] * 2
+    first, second = printed.out.splitlines()[-2:]
+    assert first == "| 100 | cornac | shipped | – | 7.0 (7.0) |"
+    assert second.startswith("| 100 | cornac | sampled-1000 | – | ")
+
+
 def test_every_peer_has_a_script_and_exact_versions(tool):
     for peer, (script, models) in tool("bench_peers").PEERS.items():
         assert (ROOT / "tools" / "peers" / script).exists()
