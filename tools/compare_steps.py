@@ -19,6 +19,7 @@ from types import ModuleType
 
 import numpy as np
 
+MODELS = ["sasrec", "gru4rec"]  # those that `make bench` and `make bench-peers` have settings for
 WARM_UP = 10
 
 
@@ -62,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("before", type=Path, help="folder of a checkout")
     parser.add_argument("after", type=Path, help="folder of another")
-    parser.add_argument("--models", nargs="+", default=["sasrec", "gru4rec"])
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument("--query", choices=["item", "hidden"], help="of the contrastive term; without, the variant orig")
     parser.add_argument("--tracks", type=int, default=1_000_000)
     parser.add_argument("--batches", type=int, default=256)

@@ -136,6 +136,7 @@ def test_a_second_snakemake_in_the_folder(copy):
             time.sleep(0.01)
         # The first waits while the second is called; else it may end, and take its locks away, at that very moment.
         os.killpg(first.pid, signal.SIGSTOP)
+        assert first.poll() is None, "the first had ended before the second was called"
         try:
             second = copy.snakemake(target, configs=configs)
         finally:

@@ -17,8 +17,8 @@ def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Ten
 
 
 class _CandidateCrossEntropy(torch.autograd.Function):
-    """Product, softmax and mean in one: the softmax is the gradient of the scores but for the target, so that no pass over the
-    scores is needed backward but the two products.
+    """Product, softmax and mean in one: the softmax (P, C) is the gradient of the scores but for the target, so that no pass
+    over the scores is needed backward but the two products.
 
     The candidates are filled up to a multiple of 32, so that each row of scores starts at a multiple of 64 bytes: with rows at
     odd addresses the product takes up to twice as long.
