@@ -2,6 +2,7 @@
 
 Queries and tracks are random vectors; of every second session the target is among its best 1,000 tracks, as after training,
 of the others it is drawn by popularity.  Random scores do not follow popularity, so a cut-off helps less here than on data.
+`--device cuda` ranks on a GPU.
 """
 
 import argparse
@@ -40,7 +41,7 @@ class Vectors(VectorRecommender):
     fit = state = load_state = None
 
 
-def case(n_tracks: int, n_sessions: int) -> tuple[Vectors, Sequences, np.ndarray]:
+def case(n_tracks: int, n_sessions: int, device: str) -> tuple[Vectors, Sequences, np.ndarray]:
     """A model, sessions with a target each, and the popularity of the tracks."""
     generator, rng = torch.Generator().manual_seed(1), np.random.default_rng(1)
     popularity = n_tracks / np.arange(1.0, n_tracks + 2)
@@ -54,7 +55,7 @@ def case(n_tracks: int, n_sessions: int) -> tuple[Vectors, Sequences, np.ndarray
     ends = np.arange(n_sessions + 1)
     one, nothing = np.ones(n_sessions, np.int32), Ragged(np.empty(0, np.int32), np.zeros(n_sessions + 1, np.int64))
     contexts = Sequences(ends[:-1], Ragged(one, ends), Ragged(one == 0, ends), target, nothing)
-    return Vectors(queries, vectors), contexts, popularity
+    return Vectors(queries.to(device), vectors.to(device)), contexts, popularity
 
 
 def top_1000(model: Vectors, contexts: Sequences) -> None:
@@ -65,7 +66,7 @@ def top_1000(model: Vectors, contexts: Sequences) -> None:
 
 def all_at_once(model: Vectors, contexts: Sequences) -> None:
     """All scores of a batch, compared with the target's."""
-    target = torch.from_numpy(contexts.target.astype(np.int64))
+    target = torch.from_numpy(contexts.target.astype(np.int64)).to(model.vectors.device)
     for part, wanted in zip(model.queries(contexts).split(AT_ONCE), target.split(AT_ONCE), strict=True):
         scores = part @ model.vectors.T
         (scores >= scores.gather(1, wanted[:, None])).sum(1)
@@ -80,12 +81,13 @@ def brute_force(model: Vectors, contexts: Sequences, at_once: int = 16) -> tuple
     lengths = vectors.norm(dim=1, keepdim=True)
     for start in range(0, len(contexts), at_once):
         rows = slice(start, start + at_once)
-        queries, target = model.sessions[contexts.session_id[rows]].double(), torch.from_numpy(contexts.target[rows] - 1).long()
+        queries = model.sessions[contexts.session_id[rows]].double()
+        target = torch.from_numpy(contexts.target[rows] - 1).long().to(queries.device)
         above = vectors @ queries.T  # (N, B)
         above -= above.gather(0, target[None])
         nearest = 2 * DIMENSION * 2.0**-53 * queries.norm(dim=1) * (lengths + lengths[target, 0])
         found.append(torch.stack([(above >= 0).sum(0), (above.abs() <= nearest).sum(0)]))
-    rank, near = torch.cat(found, 1).numpy()
+    rank, near = torch.cat(found, 1).cpu().numpy()
     return rank, near > 1
 
 
@@ -93,18 +95,22 @@ def main() -> None:
     """Print the table of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--sessions", type=int, default=2048)
     parser.add_argument("--checked", type=int, default=1000, help="sessions whose ranks are compared with a brute force's")
     parser.add_argument("--tracks", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     given = parser.parse_args()
     use_threads(given.threads)
-    print(f"torch {torch.__version__}, {given.threads} thread(s), {given.sessions} sessions\n")
+    finish, where = lambda: None, f"{given.threads} thread(s)"
+    if given.device == "cuda":
+        finish, where = torch.cuda.synchronize, torch.cuda.get_device_name()
+    print(f"torch {torch.__version__}, {where}, {given.sessions} sessions\n")
     print(
         "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 | ranks to 10 |\n"
         "|---|---|---|---|---|---|"
     )
     for n_tracks in given.tracks:
-        model, contexts, popularity = case(n_tracks, given.sessions)
+        model, contexts, popularity = case(n_tracks, given.sessions, given.device)
         ranking = ranker(model, popularity)
         targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
         ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
@@ -115,6 +121,7 @@ def main() -> None:
             for way, taken in zip(ways, times, strict=True):
                 started = time.perf_counter()
                 way()
+                finish()
                 taken.append(time.perf_counter() - started)
         print(
             f"| {n_tracks:,} | " + " | ".join(f"{given.sessions / statistics.median(taken):,.0f}" for taken in times) + " |",

@@ -1,4 +1,7 @@
-"""Times a training step and what was done to make it fast: `make bench`.  Run it on an idle machine."""
+"""Times a training step and what was done to make it fast: `make bench`.  Run it on an idle machine.
+
+`--device cuda` times the steps on a GPU.
+"""
 
 import argparse
 import itertools
@@ -74,7 +77,10 @@ class Case(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Median milliseconds of a step of each variant, milliseconds to order an epoch, GiB that the process held at most."""
+    """Median milliseconds of a step of each variant, milliseconds to order an epoch, GiB that were held at most.
+
+    The memory is that of the process or, on a GPU, what torch has reserved there.
+    """
 
     orig: float
     contrastive: float
@@ -82,27 +88,35 @@ class Measured(NamedTuple):
     peak: float
 
 
-def measure(case: Case, threads: int) -> Measured:
+def peak_memory(device: str) -> float:
+    """GiB that this process has held at most."""
+    if device == "cuda":
+        return torch.cuda.max_memory_reserved() / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def measure(case: Case, threads: int, settings: dict) -> Measured:
     """Time the steps of SASRec at batch 64: the first forty batches of an epoch, both variants in turn."""
     use_threads(threads)
     rng = np.random.default_rng(1)
     of_case = sessions(case.sessions, case.tracks, rng)
     batches, steps, times = Batches(of_case, 64), {}, {None: [], "hidden": []}
     for query in times:
-        model = SASRec(case.tracks, SETTINGS | {"dimension": case.dimension, "query": query})
+        model = SASRec(case.tracks, SETTINGS | settings | {"dimension": case.dimension, "query": query})
         model.initialise(1)
         model.network.train()
         steps[query] = TrainStep(model, steps=10_000, rng=rng)
         if query is None:
             for batch in itertools.islice(batches.epoch(rng), 3):
                 steps[query](batch)
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            peak = peak_memory(settings["device"])
     first = list(itertools.islice(batches.epoch(rng), 40))
     for _ in range(5):
         for query, taken in times.items():
             started = time.perf_counter()
             for batch in first:
-                steps[query](batch)
+                done = steps[query](batch)
+            done.cpu()  # a GPU may be behind
             taken.append((time.perf_counter() - started) * 1e3 / len(first))
     order = milliseconds(lambda: next(batches.epoch(rng)))
     return Measured(*(statistics.median(taken[1:]) for taken in times.values()), order, peak)
@@ -112,8 +126,12 @@ def main() -> None:
     """Print the tables of docs/performance.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=1)
-    threads = parser.parse_args().threads
-    print(f"torch {torch.__version__}, {threads} thread(s)\n")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    given = parser.parse_args()
+    threads, settings = given.threads, {"device": given.device, "precision": given.precision}
+    where = torch.cuda.get_device_name() if given.device == "cuda" else f"{threads} thread(s)"
+    print(f"torch {torch.__version__}, {where}, {given.precision}\n")
     print(
         "| tracks | sessions | dimension | step orig, ms | step contrastive-hidden, ms | sessions/s orig | peak GiB | three "
         "tables, GiB | order of an epoch, ms |\n|---|---|---|---|---|---|---|---|---|"
@@ -124,7 +142,7 @@ def main() -> None:
     for case in cases:
         # A process each, for its peak of memory.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            found = pool.submit(measure, case, threads).result()
+            found = pool.submit(measure, case, threads, settings).result()
         tables = 3 * 4 * case.tracks * case.dimension / 2**30
         print(
             f"| {case.tracks:,} | {case.sessions:,} | {case.dimension} | {found.orig:.1f} | {found.contrastive:.1f} "
@@ -132,6 +150,8 @@ def main() -> None:
             flush=True,
         )
 
+    if given.device == "cuda":
+        return
     use_threads(threads)
     generator = torch.Generator().manual_seed(1)
     masked = torch.randn(64, 8, 20, 20, generator=generator)

@@ -1,4 +1,7 @@
-"""Both rankers against a brute force: ties, cut-offs, blocks, batches, broken scores."""
+"""Both rankers against a brute force: ties, cut-offs, blocks, batches, broken scores.
+
+The tests marked `gpu` need a GPU: `pytest -m gpu tests/unit/test_ranking.py`.
+"""
 
 import resource
 
@@ -15,15 +18,24 @@ from skipwise.ranking import VectorRanker, ranker
 from skipwise.sequences import Ragged
 
 
+@pytest.fixture(params=["cpu", "as on a GPU", pytest.param("cuda", marks=pytest.mark.gpu)])
+def device(request, monkeypatch) -> str:
+    """Where a model's vectors are; ``as on a GPU`` goes a GPU's way on the CPU."""
+    if request.param == "as on a GPU":
+        monkeypatch.setattr(torch.Tensor, "is_cuda", True)
+        return "cpu"
+    return request.param
+
+
 class Vectors(VectorRecommender):
     """Queries of a session are row ``session_id`` of a table."""
 
     family = "baseline"
     vectors = None
 
-    def __init__(self, queries: np.ndarray, vectors: np.ndarray):
+    def __init__(self, queries: np.ndarray, vectors: np.ndarray, device: str = "cpu"):
         super().__init__(len(vectors) - 1, {})
-        self.table, self.vectors = torch.from_numpy(queries), torch.from_numpy(vectors)
+        self.table, self.vectors = (torch.from_numpy(array).to(device) for array in (queries, vectors))
         self.seen: list[list[int]] = []
 
     def queries(self, contexts):
@@ -100,7 +112,7 @@ def test_a_model_that_scores_everything_the_same_is_last(model_of):
     assert found == ([[30], [30, 30]], [3, 2], [[True], [True, True]])
 
 
-def hard_case(sessions: int, n_tracks: int, dimension: int, seed: int) -> Vectors:
+def hard_case(sessions: int, n_tracks: int, dimension: int, seed: int, device: str = "cpu") -> Vectors:
     """Vectors of any size with many equal ones and many that differ in their last bits, all over the catalogue."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(n_tracks + 1, dimension)).astype(np.float32) * rng.lognormal(0, 1, (n_tracks + 1, 1)).astype(
@@ -114,21 +126,22 @@ def hard_case(sessions: int, n_tracks: int, dimension: int, seed: int) -> Vector
     # These sessions tie or nearly tie with everything: their scores are sums that cancel.
     queries[1 : sessions // 4] *= np.float32(1e-20)
     queries[sessions // 2 :: 3] = 0
-    return Vectors(queries, vectors)
+    return Vectors(queries, vectors, device)
 
 
 def float64_scores(model: Vectors, sessions: int) -> np.ndarray:
     """(S, N) by torch's sum of float64 products, track by track: the same for equal vectors."""
-    return np.stack([(model.table[i + 1].double() * model.vectors[1:].double()).sum(1).numpy() for i in range(sessions)])
+    queries, vectors = model.table.cpu().double(), model.vectors.cpu().double()
+    return np.stack([(queries[i + 1] * vectors[1:]).sum(1).numpy() for i in range(sessions)])
 
 
 @pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("cutoff", [None, 1, 50, 1000])
 @pytest.mark.parametrize(("n_tracks", "dimension"), [(3000, 128), (2500, 7), (5, 4)])
-def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff, bfloat16):
+def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff, bfloat16, device):
     monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
     sessions = 60
-    model = hard_case(sessions, n_tracks, dimension, seed=n_tracks)
+    model = hard_case(sessions, n_tracks, dimension, seed=n_tracks, device=device)
     rng = np.random.default_rng(1)
     items = [rng.integers(1, n_tracks + 1, rng.integers(1, 5)).tolist() for _ in range(sessions)]
     drawn = np.array([[item[0], *rng.permutation(n_tracks)[:100] + 1] for item in items])
@@ -144,7 +157,7 @@ def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, d
     ):
         if block == 64 and n_tracks > 5:
             exact = 10_000
-        for name, value in (("BLOCK", block), ("SESSIONS", at_once), ("EXACT", exact)):
+        for name, value in (("BLOCK", block), ("BLOCK_OF_GPU", block), ("SESSIONS", at_once), ("EXACT", exact)):
             monkeypatch.setattr(ranking, name, value)
         assert rank_all(model, items, drawn, cutoff=cutoff, popularity=popularity)[:2] == (cut, among)
         assert max(map(len, model.seen)) <= at_once
@@ -153,11 +166,11 @@ def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, d
 
 @pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("size", [1e-15, 1e-24, 1e-37, 1e-41])
-def test_vectors_whose_squares_are_too_small_for_float32(monkeypatch, size, bfloat16):
+def test_vectors_whose_squares_are_too_small_for_float32(monkeypatch, size, bfloat16, device):
     monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
     rng = np.random.default_rng(1)
     vectors = (rng.normal(size=(501, 64)) * size).astype(np.float32)
-    model = Vectors(rng.normal(size=(9, 64)).astype(np.float32), vectors)
+    model = Vectors(rng.normal(size=(9, 64)).astype(np.float32), vectors, device)
     scores = float64_scores(model, 8)
     items = [[int(row.argmax()) + 1, 7, 300] for row in scores]
     expected = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
@@ -183,8 +196,8 @@ def test_the_screen_alone_would_be_wrong():
     assert sum(wrong) > 5
 
 
-def test_the_threads_change_no_rank():
-    model = hard_case(60, 3000, 128, seed=3)
+def test_the_threads_change_no_rank(device):
+    model = hard_case(60, 3000, 128, seed=3, device=device)
     items = [[i * 40 + 1, 3] for i in range(60)]
     threads = torch.get_num_threads()
     found = []
@@ -195,12 +208,13 @@ def test_the_threads_change_no_rank():
     assert found[0] == found[1]
 
 
-def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch):
+def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch, device):
     """On a processor with products in bfloat16, `medium` makes float32 products wrong by more than the screen allows for."""
     during = []
     screen = ranking._screen
-    monkeypatch.setattr(ranking, "_screen", lambda *a: during.append(torch.backends.mkldnn.matmul.fp32_precision) or screen(*a))
-    model = hard_case(60, 3000, 128, seed=3)
+    backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
+    monkeypatch.setattr(ranking, "_screen", lambda *a: during.extend(b.fp32_precision for b in backends) or screen(*a))
+    model = hard_case(60, 3000, 128, seed=3, device=device)
     items = [[i * 40 + 1, 3] for i in range(60)]
     candidates = np.array([[item, *range(2, 41)] for item, _ in items])
     expected = rank_all(model, items, candidates)
@@ -214,14 +228,15 @@ def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch):
     assert set(during) == {"ieee"}
 
 
-def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch):
+def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch, device):
     """With a cut-off most of the catalogue is never multiplied with."""
     monkeypatch.setattr(ranking, "BLOCK", 100)
+    monkeypatch.setattr(ranking, "BLOCK_OF_GPU", 100)
     blocks = []
     screen = ranking._screen
     monkeypatch.setattr(ranking, "_screen", lambda scores, *rest: blocks.append(scores.shape) or screen(scores, *rest))
     rng = np.random.default_rng(0)
-    model = Vectors(rng.random((41, 8), np.float32), rng.random((5001, 8), np.float32))
+    model = Vectors(rng.random((41, 8), np.float32), rng.random((5001, 8), np.float32), device)
     best = int((model.vectors[1:] @ model.table[1]).argmax()) + 1
     rank_all(model, [[best]] + [[track + 1] for track in range(39)], cutoff=10)
     assert len(blocks) == 50  # the best of all is counted to the end
@@ -286,8 +301,8 @@ def test_a_model_of_vectors_is_ranked_by_them():
 
 @pytest.mark.parametrize("cutoff", [None, 10])
 @pytest.mark.parametrize("n_tracks", [1, 1024, 4096, 8192])
-def test_one_track_a_session_in_catalogues_of_whole_blocks(n_tracks, cutoff):
-    model = hard_case(5, n_tracks, 16, seed=1)
+def test_one_track_a_session_in_catalogues_of_whole_blocks(n_tracks, cutoff, device):
+    model = hard_case(5, n_tracks, 16, seed=1, device=device)
     scores = float64_scores(model, 5)
     items = [[session % n_tracks + 1] for session in range(5)]
     ranks = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]

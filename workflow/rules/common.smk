@@ -192,6 +192,11 @@ def settings(wildcards):
     return checked.run_settings(config, wildcards.model, wildcards.variant)
 
 
+def gpus_of_run(wildcards):
+    """How many GPUs a job wants that trains or ranks a model."""
+    return int(settings(wildcards).get("device") == "cuda")
+
+
 def own_models():
     """The models of the configuration that the workflow trains and ranks; the others' ranks come from other tools."""
     return [model for model in config["models"] if not checked.is_external(config, model)]

@@ -24,6 +24,7 @@ rule rank_sessions:
     resources:
         mem=memory_of_catalogue,
         runtime=by_attempt(240),
+        gpu=gpus_of_run,
     params:
         candidates=lookup(dpath="candidates", within=config),
     message:

@@ -52,7 +52,7 @@ rule train_model:
         mem=memory_of_catalogue,
         # The same at every attempt: the next one goes on where this one ended.
         runtime=720,
-        gpu=lambda wildcards: int(settings(wildcards).get("device") == "cuda"),
+        gpu=gpus_of_run,
     params:
         settings=settings,
     message:

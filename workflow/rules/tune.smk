@@ -31,6 +31,7 @@ rule run_trial:
     resources:
         mem=memory_of_catalogue,
         runtime=by_attempt(720),
+        gpu=gpus_of_run,
     params:
         settings=settings,
         tuning=lookup(dpath="tuning", within=config),

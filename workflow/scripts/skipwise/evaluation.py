@@ -10,6 +10,7 @@ from skipwise.columns import PADDING
 from skipwise.log import logger
 from skipwise.machine import use_threads
 from skipwise.models.base import Recommender
+from skipwise.models.neural import NeuralRecommender
 from skipwise.ranking import Ranker, ranker
 from skipwise.sampling import sampled_candidates
 from skipwise.sequences import Ragged, Sequences
@@ -104,6 +105,8 @@ def rank_sessions(
 
     use_threads(threads)
     model = load_model(model_folder)
+    if isinstance(model, NeuralRecommender):
+        model.use_device()
     sequences = Sequences.read("test", test)
     popularity = Sequences.read("train", train).counts(model.n_tracks)
     table = rank_test_sessions(model, sequences, popularity, candidates=candidates, seed=seed, cutoff=cutoff)

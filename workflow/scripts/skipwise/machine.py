@@ -44,16 +44,20 @@ def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 
 @contextmanager
 def float32_products() -> Iterator[None]:
-    """Meanwhile the CPU multiplies float32 matrices as they are.
+    """Meanwhile CPU and GPU multiply float32 matrices as they are.
 
-    A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can then rounds to bfloat16 first.
+    A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can then rounds to bfloat16 first,
+    a GPU to TF32.
     """
-    products = torch.backends.mkldnn.matmul
-    before, products.fp32_precision = products.fp32_precision, "ieee"
+    backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "ieee"
     try:
         yield
     finally:
-        products.fp32_precision = before
+        for backend, precision in zip(backends, before, strict=True):
+            backend.fp32_precision = precision
 
 
 def find_device(name: str) -> torch.device:

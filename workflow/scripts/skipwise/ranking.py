@@ -7,7 +7,7 @@ A model that scores by vectors is ranked in blocks of tracks, the most played fi
 the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in low precision,
 whose last bits depend on the shapes; they only screen.  A score nearer to the threshold than the error can be is computed again
 in float64, always in the same order of additions.  So ranks are those of float64 arithmetic on the vectors, equal vectors tie,
-and neither blocks nor threads of the ranking change one.
+and neither blocks nor threads nor the device of the ranking change one.
 """
 
 from abc import ABC, abstractmethod
@@ -27,8 +27,9 @@ from skipwise.sequences import Ragged, Sequences
 # Scores of a batch against the whole catalogue stay below this many bytes, where a model gives all scores at once.
 SCORE_BYTES = 128 * 2**20
 SESSIONS = 512
-# Tracks of a block: its scores with a batch of sessions stay near a core.
+# Tracks of a block: its scores with a batch of sessions stay near a core; a GPU wants much to do at once.
 BLOCK = 8_192
+BLOCK_OF_GPU = 65_536
 # Scores computed one by one at once.
 EXACT = 16_384
 # Scores of a row whose comparisons are counted together, eight at a time and a byte each: at most 8 · 255.
@@ -102,13 +103,17 @@ class VectorRanker(Ranker):
     def rank(self, contexts, items, candidates=None, *, cutoff=None):
         self.vectors = self.model.vectors
         queries, error = self._queries(contexts)
-        row, item = torch.from_numpy(items.row_of_value()), torch.from_numpy(items.values.astype(np.int64))
+        row, item = self._there(items.row_of_value()), self._there(items.values)
         own = self._exact(queries, row, item)
-        first = own[torch.from_numpy(items.offsets[:-1])]
+        first = own[self._there(items.offsets[:-1])]
         with float32_products():
             ranks = self._count(queries, error, row, own, cutoff)
             among = np.empty(0, np.int64) if candidates is None else self._among(queries, error, first, candidates)
-        return _cut(ranks.numpy(), cutoff), among, (own >= first[row]).numpy()
+        return _cut(ranks.cpu().numpy(), cutoff), among, (own >= first[row]).cpu().numpy()
+
+    def _there(self, numbers: np.ndarray) -> Tensor:
+        """Whole numbers as int64 on the device of the model."""
+        return torch.from_numpy(numbers.astype(np.int64)).to(self.vectors.device)
 
     def _queries(self, contexts: Sequences) -> tuple[Tensor, Tensor]:
         """(S, D) queries, finite and small enough that no product of theirs overflows, and (S,) how far one can be off."""
@@ -116,7 +121,7 @@ class VectorRanker(Ranker):
             self.model.queries(contexts.take(np.arange(start, min(start + SESSIONS, len(contexts)))))
             for start in range(0, len(contexts), SESSIONS)
         ]
-        queries = torch.cat([torch.empty(0, self.vectors.shape[1]), *parts])
+        queries = torch.cat([self.vectors[:0], *parts])
         largest = torch.stack([_length(block).max() for block in self.vectors.split(BLOCK)]).max()
         size = _length(queries) * largest
         fine = size < torch.finfo(torch.float32).max
@@ -127,14 +132,14 @@ class VectorRanker(Ranker):
     def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:
         """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the same bits in any company."""
         parts = [
-            (queries.index_select(0, rows).double() * self.vectors.index_select(0, tracks).double()).sum(1)
+            _sum_of_rows(queries.index_select(0, rows).double() * self.vectors.index_select(0, tracks).double())
             for rows, tracks in zip(row.split(EXACT), item.split(EXACT), strict=True)
         ]
-        return torch.cat([torch.empty(0, dtype=torch.float64), *parts])
+        return torch.cat([queries.new_empty(0, dtype=torch.float64), *parts])
 
     def _reaches(self, queries: Tensor, error: Tensor, row: Tensor, item: Tensor, threshold: Tensor) -> Tensor:
         """(P,) whether the exact scores of pairs are at least ``threshold`` (P,); float32 decides all but the nearest."""
-        parts = [torch.empty(0, dtype=torch.bool)]
+        parts = [queries.new_empty(0, dtype=torch.bool)]
         for rows, tracks, near in zip(row.split(EXACT), item.split(EXACT), threshold.split(EXACT), strict=True):
             scores = (queries.index_select(0, rows) * self.vectors.index_select(0, tracks)).sum(1)
             above = scores.double() - near
@@ -148,12 +153,13 @@ class VectorRanker(Ranker):
 
         Some number past ``cutoff`` where it is past it.
         """
-        counts = torch.zeros(len(row), dtype=torch.int64)
+        counts = torch.zeros_like(row)
         # With a cut-off only targets of high rank are counted to the end, and few scores are near theirs; without one, most
         # scores would be near a target in the middle.
-        screen = torch.bfloat16 if cutoff is not None and fast_bfloat16() else torch.float32
+        screen = torch.bfloat16 if cutoff is not None and not row.is_cuda and fast_bfloat16() else torch.float32
         rounded, of_query = _rounded(queries, screen)
-        pairs = torch.arange(len(row))
+        pairs = torch.arange(len(row), device=row.device)
+        order = self.order.to(row.device)
 
         @torch.inference_mode()  # a setting of the thread
         def above(tracks: Tensor) -> Tensor:
@@ -172,7 +178,7 @@ class VectorRanker(Ranker):
             return found
 
         with single_threads() as (pool, threads):
-            blocks = self.order.split(min(BLOCK, -(-len(self.order) // threads)))
+            blocks = order.split(min(BLOCK_OF_GPU if order.is_cuda else BLOCK, -(-len(order) // threads)))
             for start in range(0, len(blocks), threads):
                 counts += sum(pool.map(above, blocks[start : start + threads]))
                 if cutoff is not None:
@@ -187,13 +193,13 @@ class VectorRanker(Ranker):
         size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
         for start in range(0, len(queries), size):
             rows = slice(start, start + size)
-            drawn = torch.from_numpy(candidates[rows].astype(np.int64))
+            drawn = self._there(candidates[rows])
             vectors = functional.embedding(drawn, self.vectors)  # (B, C, D)
             scores = (vectors @ queries[rows].unsqueeze(2)).squeeze(2).masked_fill_(drawn == PADDING, -torch.inf)
             near = threshold[rows]
-            sure, (row, column) = _screen(scores, torch.arange(len(drawn)), near, error[rows])
+            sure, (row, column) = _screen(scores, torch.arange(len(drawn), device=drawn.device), near, error[rows])
             reached = self._reaches(queries[rows], error[rows], row, drawn[row, column], near[row])
-            found.append(sure.index_add_(0, row, reached.to(torch.int64)).numpy())
+            found.append(sure.index_add_(0, row, reached.to(torch.int64)).cpu().numpy())
         return _joined(found, np.int64)
 
 
@@ -234,6 +240,19 @@ def _length(vectors: Tensor) -> Tensor:
     return 1.001 * length.double()
 
 
+def _sum_of_rows(values: Tensor) -> Tensor:
+    """(R,) sums of the rows of ``values`` (R, D), which are used up, the same bits on every device.
+
+    One half is added to the other again and again; the order in which `Tensor.sum` adds depends on shape and device.
+    """
+    width = values.shape[1]
+    while width > 1:
+        half = width // 2
+        values[:, :half] += values[:, width - half : width]
+        width -= half
+    return values[:, 0]
+
+
 def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Compare rows of ``scores`` (R, T) with thresholds: pair p is of row ``row[p]``.  Rows ascend, each has a pair.
 
@@ -243,6 +262,8 @@ def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tu
     """
     high, low = ((threshold + sign * error).float().to(scores.dtype) for sign in (1, -1))
     low = low.clamp(min=torch.finfo(low.dtype).min)  # above what stands for no score
+    if scores.is_cuda:
+        return _compare(scores, row, high, low)
     if padding := -scores.shape[1] % GROUP:
         scores = functional.pad(scores, (0, padding), value=-torch.inf)
     # numpy compares several times as fast as torch.
@@ -274,6 +295,14 @@ def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tu
         pairs.append(of[unclear[group]])
         columns.append(unclear[group] % in_row * GROUP + column)
     return torch.from_numpy(sure), tuple(torch.from_numpy(np.concatenate(each)) for each in (pairs, columns))
+
+
+def _compare(scores: Tensor, row: Tensor, high: Tensor, low: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """What :func:`_screen` returns, of the rounded thresholds (P,): plain and, on a GPU, fast."""
+    of_pair = scores if len(row) == len(scores) else scores.index_select(0, row)
+    above = of_pair > high[:, None]
+    unclear = (of_pair >= low[:, None]) ^ above
+    return above.sum(1), unclear.nonzero(as_tuple=True)
 
 
 def _comparable(scores: Tensor, high: Tensor, low: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -61,11 +61,11 @@ class VectorRecommender(Recommender):
     @property
     @abstractmethod
     def vectors(self) -> Tensor:
-        """(N + 1, D) float32 vectors of the tracks; row 0 means nothing."""
+        """(N + 1, D) float32 vectors of the tracks, on any device; row 0 means nothing."""
 
     @abstractmethod
     def queries(self, contexts: Sequences) -> Tensor:
-        """(B, D) float32 vectors of the contexts.  Only contexts may be read."""
+        """(B, D) float32 vectors of the contexts, on the device of :attr:`vectors`.  Only contexts may be read."""
 
     def score(self, contexts: Sequences) -> Tensor:
         return self.queries(contexts) @ self.vectors.T

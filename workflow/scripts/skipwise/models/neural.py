@@ -110,11 +110,21 @@ class NeuralRecommender(VectorRecommender):
         """A module that takes embedded tracks (B, L, D) and ``real`` (B, L), false at padding, and returns (B, L, D)."""
 
     def initialise(self, seed: int) -> None:
-        """Draw all weights from ``seed``.  The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0."""
+        """Draw all weights from ``seed``, on the CPU, and put them on the device of the settings.
+
+        The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0.
+        """
         dimension = self.settings["dimension"]
         self._build_network(seed)
         self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
         self.table[0] = 0
+        self.use_device()
+
+    def use_device(self) -> None:
+        """Go from the CPU to the device of the settings.  Raises UserError where there is none."""
+        device = find_device(self.settings.get("device", "cpu"))
+        self.network.to(device)
+        self.table = self.table.to(device)
 
     def _build_network(self, seed: int) -> None:
         self.generator.manual_seed(seed)
@@ -125,19 +135,16 @@ class NeuralRecommender(VectorRecommender):
         from skipwise.training import train_network
 
         use_threads(threads)
-        device = find_device(self.settings.get("device", "cpu"))
         self.initialise(seed)
-        self.network.to(device)
-        self.table = self.table.to(device)
         return train_network(self, train, valid, seed=seed, checkpoint=self.checkpoint)
 
     @property
     def vectors(self) -> Tensor:
-        return self.table.cpu()
+        return self.table
 
     @torch.inference_mode()
     def queries(self, contexts: Sequences) -> Tensor:
-        """ŷ (B, D) after each context, on the CPU."""
+        """ŷ (B, D) after each context."""
         self.network.eval()
         device = self.table.device
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
@@ -149,13 +156,14 @@ class NeuralRecommender(VectorRecommender):
             masked = torch.zeros_like(tracks, dtype=torch.bool)
             masked[rows, at] = True
             real = (tracks > 0) | masked
-        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at].cpu()
+        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
 
     def state(self) -> dict[str, Tensor]:
         weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         return {"table": self.table, **weights}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over the state of a fitted model, on the CPU whatever the device of the settings."""
         self._build_network(0)  # and no table: to draw a large one takes longer than to map the file into memory
         prefix = "network."
         self.network.load_state_dict({name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)})
