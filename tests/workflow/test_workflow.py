@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from conftest import TINY
 from examples import ROOT, default_config
 from skipwise import metrics
 from skipwise.artifacts import read_artifact, read_json
@@ -84,6 +85,17 @@ class TestPlan:
         assert "ask Spotify Research" in done.stdout
         assert "resources/raw/mssd/" in done.stdout
         assert "Traceback" not in done.stdout
+
+
+    def test_the_scheduler_looks_once_at_a_time(self, project):
+        """Any plan of ours mends it in its process (`looks.py`)."""
+        code = (
+            "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler import JobScheduler\n"
+            f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
+            "except SystemExit: print(JobScheduler._schedule_reevalutation.__module__)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=True)
+        assert done.stdout.split()[-1] == "skipwise.looks"
 
 
 class TestRun:
