@@ -1,6 +1,6 @@
 """Where and how precisely a neural model trains.
 
-The tests marked `gpu` need a GPU and a torch that is built for it: `pytest -m gpu tests/unit/test_device.py`.
+The tests marked `gpu` need a GPU and a torch that is built for it: `pytest -m gpu tests/unit`.
 """
 
 import warnings

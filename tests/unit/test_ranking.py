@@ -1,6 +1,6 @@
 """Both rankers against a brute force: ties, cut-offs, blocks, batches, broken scores.
 
-The tests marked `gpu` need a GPU: `pytest -m gpu tests/unit/test_ranking.py`.
+The tests marked `gpu` need a GPU: `pytest -m gpu tests/unit`.
 """
 
 import resource

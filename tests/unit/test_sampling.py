@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from skipwise.sampling import draw_distinct, sampled_candidates
+from skipwise.sampling import _ordered, draw_distinct, sampled_candidates
 
 
 def padded(rows: list[list[int]]) -> np.ndarray:
@@ -30,6 +30,24 @@ def test_draws_are_distinct_and_allowed(n_tracks, size, seed, data):
         assert set(tracks) <= allowed
         assert len(set(tracks)) == len(tracks) == min(size, len(allowed))
         assert row == tracks + [0] * (size - len(tracks))  # filled up at the end
+
+
+@pytest.mark.parametrize("width", [1, 3, 1023, 1024, 1085])
+@pytest.mark.parametrize("largest", [0, 5, 2**21 - 1, 2**21, 2**22, 2**31 - 1])
+def test_values_and_their_columns_are_ordered_as_by_a_stable_argsort(width, largest):
+    """32 bits hold value and column up to a border, 64 do beyond."""
+    values = np.random.default_rng(1).integers(0, largest, (3, width), np.int32, endpoint=True)
+    values[:, width // 2] = values[0, 0] = largest
+    ordered, column = _ordered(values)
+    order = np.argsort(values, axis=1, kind="stable")
+    np.testing.assert_array_equal(column, order)
+    np.testing.assert_array_equal(ordered, np.take_along_axis(values, order, axis=1))
+
+
+def test_draws_from_millions_of_tracks_are_distinct_and_allowed():
+    forbidden = np.arange(1, 1101, dtype=np.int32)[None].repeat(50, 0)
+    drawn = draw_distinct(np.random.default_rng(1), 2**21 + 100, 1000, forbidden)
+    assert all(len(set(row)) == 1000 and min(row) > 1100 and max(row) <= 2**21 + 100 for row in drawn.tolist())
 
 
 # Tracks, size, forbidden: the branch changes where n_tracks = 4 (size + forbidden).

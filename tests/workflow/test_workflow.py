@@ -2,19 +2,22 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from conftest import TINY
 from examples import ROOT, default_config
 from skipwise import metrics
-from skipwise.artifacts import read_artifact, read_json
+from skipwise.artifacts import read_artifact, read_json, write_json
 from skipwise.columns import ARTIFACTS, hr_ndcg_table
 from skipwise.config import variants
+from skipwise.evaluation import rank_sessions
 from skipwise.runs import load_model
 
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
@@ -48,6 +51,22 @@ class TestPlan:
         assert printed.count("Training sasrec contrastive-item") == 3 + 1 + 1  # three seeds on the first data set
         baselines, others = 4, 3 + 3 + 4 * 3
         assert printed.count("Training") == 3 * baselines + 5 * others
+
+    def test_jobs_that_use_a_gpu_ask_for_one(self, project):
+        for name in ("train", "evaluate", "tune"):
+            rules = project / f"workflow/rules/{name}.smk"  # in whose plan a message stands in the place of the resources
+            rules.write_text(re.sub(r"    message:\n.*\n", "", rules.read_text(encoding="utf-8")), encoding="utf-8")
+        overlay = project.overlay("gpu.yaml", "neural: {device: cuda}\ntuning: {trials: 1}\n")
+        printed = project.made("--dry-run", "all", "tune", configs=(TINY, overlay))
+        jobs = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
+        family = {name: model["family"] for name, model in default_config()["model_registry"].items()}
+        asked = {
+            (rule, family[model[1]], "gpu=1" in job) for rule, job in jobs if (model := re.search(r"model=([a-z0-9-]+)", job))
+        }
+        neural = {(rule, "neural", True) for rule in ("train_model", "rank_sessions", "run_trial")}
+        others = {(rule, kind, False) for rule in ("train_model", "rank_sessions") for kind in ("baseline", "factorization")}
+        assert neural | others <= asked
+        assert not {(rule, kind, not gpu) for rule, kind, gpu in neural | others} & asked
 
     def test_the_quick_run_is_a_part_of_the_default(self, project):
         printed = project.made("--dry-run", "results/tables/hr_ndcg.csv", configs=("config/quick.yaml",))
@@ -86,8 +105,7 @@ class TestPlan:
         assert "resources/raw/mssd/" in done.stdout
         assert "Traceback" not in done.stdout
 
-
-    def test_the_scheduler_looks_once_at_a_time(self, project):
+    def test_the_scheduler_looks_twice_a_second(self, project):
         """Any plan of ours mends it in its process (`looks.py`)."""
         code = (
             "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler import JobScheduler\n"
@@ -138,6 +156,32 @@ class TestRun:
         assert run["settings"]["tau"] == 0.1
         assert read_artifact("history", folder / "history.parquet").num_rows == run["epochs"] == 2
         assert load_model(folder).n_tracks == run["n_tracks"]
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_a_model_from_a_gpu_is_ranked_without_one(self, finished, tmp_path, caplog):
+        run = "dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1"
+        shutil.copytree(finished / "results/models" / run, tmp_path / "model")
+        saved = read_json(tmp_path / "model/run.json")
+        saved["settings"]["device"] = "cuda"
+        write_json(saved, tmp_path / "model/run.json")
+        train, test = (
+            str(finished / f"results/splits/dataset=mssd-sim/split=paper/{part}.parquet") for part in ("train", "test")
+        )
+        candidates = default_config(yaml.safe_load((ROOT / TINY).read_text(encoding="utf-8")))["candidates"]
+        rank_sessions(
+            tmp_path / "model",
+            train,
+            test,
+            str(tmp_path / "ranks.parquet"),
+            candidates=candidates["sampled"],
+            seed=candidates["seed"],
+            cutoff=candidates["rank_cutoff"],
+            threads=1,
+        )
+        assert "no GPU here" in caplog.text
+        assert read_artifact("ranks", tmp_path / "ranks.parquet").equals(
+            read_artifact("ranks", finished / "results/ranks" / run / "ranks.parquet")
+        )
 
     def test_it_says_where_the_numbers_come_from(self, finished):
         found = read_json(finished / "results/provenance.json")

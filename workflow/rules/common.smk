@@ -16,9 +16,9 @@ from skipwise import config as checked
 from skipwise import memory
 from skipwise.artifacts import whole_file
 from skipwise.errors import UserError
-from skipwise.looks import look_once_at_a_time
+from skipwise.looks import look_twice_a_second
 
-look_once_at_a_time()
+look_twice_a_second()
 
 SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
 RUN = "dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"

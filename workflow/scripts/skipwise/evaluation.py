@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from skipwise.artifacts import read_json, write_artifact
 from skipwise.columns import PADDING
@@ -106,7 +107,10 @@ def rank_sessions(
     use_threads(threads)
     model = load_model(model_folder)
     if isinstance(model, NeuralRecommender):
-        model.use_device()
+        if model.settings.get("device") == "cuda" and not torch.cuda.is_available():
+            logger.warning("torch finds no GPU here: the sessions are ranked on the CPU")
+        else:
+            model.use_device()
     sequences = Sequences.read("test", test)
     popularity = Sequences.read("train", train).counts(model.n_tracks)
     table = rank_test_sessions(model, sequences, popularity, candidates=candidates, seed=seed, cutoff=cutoff)

@@ -7,7 +7,8 @@ A model that scores by vectors is ranked in blocks of tracks, the most played fi
 the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in low precision,
 whose last bits depend on the shapes; they only screen.  A score nearer to the threshold than the error can be is computed again
 in float64, always in the same order of additions.  So ranks are those of float64 arithmetic on the vectors, equal vectors tie,
-and neither blocks nor threads nor the device of the ranking change one.
+and neither blocks nor threads nor the device of the ranking change one.  (A network's queries differ by their last bits between
+devices.)
 """
 
 from abc import ABC, abstractmethod
@@ -178,9 +179,10 @@ class VectorRanker(Ranker):
             return found
 
         with single_threads() as (pool, threads):
-            blocks = order.split(min(BLOCK_OF_GPU if order.is_cuda else BLOCK, -(-len(order) // threads)))
-            for start in range(0, len(blocks), threads):
-                counts += sum(pool.map(above, blocks[start : start + threads]))
+            size, at_once = (BLOCK_OF_GPU, 1) if order.is_cuda else (BLOCK, threads)
+            blocks = order.split(min(size, -(-len(order) // at_once)))
+            for start in range(0, len(blocks), at_once):
+                counts += sum(pool.map(above, blocks[start : start + at_once]))
                 if cutoff is not None:
                     pairs = pairs[counts[pairs] <= cutoff]
                 if not len(pairs):
@@ -250,7 +252,7 @@ def _sum_of_rows(values: Tensor) -> Tensor:
         half = width // 2
         values[:, :half] += values[:, width - half : width]
         width -= half
-    return values[:, 0]
+    return values[:, 0].clone()  # not a view, which would keep all of them
 
 
 def _screen(scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
