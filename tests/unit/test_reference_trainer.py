@@ -133,6 +133,7 @@ def scores(data, variant: str, **changes) -> np.ndarray:
     found = []
     for seed in SEEDS[name]:
         model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES[name] | changes)
+        torch.manual_seed(seed)  # of the plain trainer's dropout
         model.fit(train, valid, seed=seed, threads=1)
         ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
         found.append((metrics.hit_rate(ranks, 10).mean(), metrics.ndcg(ranks, 10).mean()))
