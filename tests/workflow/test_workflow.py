@@ -106,14 +106,14 @@ class TestPlan:
         assert "Traceback" not in done.stdout
 
     def test_the_scheduler_looks_twice_a_second(self, project):
-        """Any plan of ours mends it in its process (`looks.py`)."""
+        """Any plan of ours mends it in its process (`snakemake_timers.py`)."""
         code = (
             "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler import JobScheduler\n"
             f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
             "except SystemExit: print(JobScheduler._schedule_reevalutation.__module__)"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=True)
-        assert done.stdout.split()[-1] == "skipwise.looks"
+        assert done.stdout.split()[-1] == "skipwise.snakemake_timers"
 
 
 class TestRun:

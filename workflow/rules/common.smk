@@ -16,7 +16,7 @@ from skipwise import config as checked
 from skipwise import memory
 from skipwise.artifacts import whole_file
 from skipwise.errors import UserError
-from skipwise.looks import look_twice_a_second
+from skipwise.snakemake_timers import look_twice_a_second
 
 look_twice_a_second()
 

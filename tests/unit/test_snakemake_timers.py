@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from skipwise.looks import look_twice_a_second
+from skipwise.snakemake_timers import look_twice_a_second
 from snakemake.scheduling.job_scheduler import JobScheduler
 
 
