@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from skipwise.config import run_settings
-from skipwise.models.base import Recommender
-from skipwise.sequences import Ragged, Sequences
-from skipwise.sessions import count_gaps, label_sessions, measure_tracks, sample_sessions
+from skipwise.core.config import run_settings
+from skipwise.recommender import Recommender
+from skipwise.sessions.label import label_sessions
+from skipwise.sessions.lengths import count_gaps, measure_tracks
+from skipwise.sessions.sample import sample_sessions
+from skipwise.sessions.sequences import Ragged, Sequences
 from snakemake.utils import update_config
 
 ROOT = Path(__file__).parents[1]

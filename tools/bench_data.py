@@ -29,7 +29,7 @@ RULES = {"skip_rule": {"name": "given"}, "session_gap": None}
 
 def make_log(folder: Path, log: int) -> Path:
     """One simulated log, as plain csv."""
-    from skipwise.datasets.simulate import simulate_raw
+    from skipwise.simulation.writers import simulate_raw
 
     csv = folder / f"log_{log}_20180715_000000000000.csv"
     if not csv.exists():
@@ -64,7 +64,7 @@ def sessions_settings(n_sessions: int) -> dict:
 
 def run_events(archive: str, out: str, keep_share: float | None) -> None:
     """Archive to events, as the rule extract_events does it."""
-    from skipwise.datasets import extract_events
+    from skipwise.raw.extract import extract_events
 
     entry = {"form": "mssd"}
     if keep_share:
@@ -74,7 +74,8 @@ def run_events(archive: str, out: str, keep_share: float | None) -> None:
 
 def run_sessions(out: str, n_sessions: int, keep_share: float | None) -> None:
     """Events to sampled sessions, as the rules label_sessions and sample_sessions do it."""
-    from skipwise.sessions import label_sessions, sample_sessions
+    from skipwise.sessions.label import label_sessions
+    from skipwise.sessions.sample import sample_sessions
 
     settings = {"dataset": "bench", "sessions": sessions_settings(n_sessions), "keep_share": keep_share, "threads": 2, **RULES}
     settings["memory"] = 2000
@@ -87,7 +88,7 @@ def run_sessions(out: str, n_sessions: int, keep_share: float | None) -> None:
 def run_polars(logs: list[str]) -> None:
     """The fastest parser alone, the same columns of the plain csv, one log after the other."""
     import polars as pl
-    from skipwise.datasets.mssd import _LAYOUT
+    from skipwise.raw.forms.mssd import _LAYOUT
 
     for log in logs:
         pl.read_csv(log, columns=list(_LAYOUT.columns), schema_overrides=_LAYOUT.columns, quote_char=None)
@@ -151,8 +152,6 @@ def run(way: str, arguments: list) -> None:
     """Run one way in this process and print its seconds and peak memory."""
     import duckdb  # noqa: F401, imports are not what is timed
     import polars  # noqa: F401
-    import skipwise.datasets.mssd
-    import skipwise.sessions  # noqa: F401
 
     if way == "pandas":
         import pandas  # noqa: F401

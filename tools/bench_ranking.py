@@ -17,10 +17,10 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from skipwise.machine import use_threads
-from skipwise.models.base import VectorRecommender
-from skipwise.ranking import ranker
-from skipwise.sequences import Ragged, Sequences
+from skipwise.core.torch_setup import use_threads
+from skipwise.ranking.ranker import ranker
+from skipwise.recommender import VectorRecommender
+from skipwise.sessions.sequences import Ragged, Sequences
 
 DIMENSION = 128
 AT_ONCE = 256

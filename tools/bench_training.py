@@ -19,11 +19,12 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from skipwise.machine import use_threads
-from skipwise.models.neural import Dropout
+from skipwise.core.torch_setup import use_threads
+from skipwise.models.parts.layers import Dropout
 from skipwise.models.sasrec import SASRec
-from skipwise.sequences import Ragged, Sequences
-from skipwise.training import Batches, TrainStep
+from skipwise.sessions.sequences import Ragged, Sequences
+from skipwise.training.batches import Batches
+from skipwise.training.loop import TrainStep
 
 SETTINGS = {
     "dimension": 128,

@@ -31,7 +31,7 @@ def load(checkout: Path, models: list[str]) -> tuple[ModuleType, dict[str, type]
     sys.path[:0] = folders
     try:
         bench = importlib.import_module("bench_training")
-        find_model = importlib.import_module("skipwise.models").find_model
+        find_model = importlib.import_module("skipwise.core.registry").find_model
         return bench, {model: find_model(model) for model in models}
     finally:
         sys.path[:] = [folder for folder in sys.path if folder not in folders]

@@ -16,10 +16,10 @@ from snakemake.utils import update_config
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "workflow" / "scripts"))
 
-from skipwise.artifacts import read_artifact
-from skipwise.config import run_settings
-from skipwise.evaluation import rank_sessions
-from skipwise.runs import train_model
+from skipwise.core.artifacts import read_artifact
+from skipwise.core.config import run_settings
+from skipwise.evaluation.rank_sessions import rank_sessions
+from skipwise.training.train import train_model
 
 ROOT = Path(__file__).parents[1]
 

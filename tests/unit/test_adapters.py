@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 from examples import ROOT, SMALL, default_config, settings_of
-from skipwise.artifacts import read_artifact
-from skipwise.datasets import extract_events
+from skipwise.core.artifacts import read_artifact
+from skipwise.raw.extract import extract_events
 
 SCRIPTS = ROOT / "workflow" / "scripts"
 MSSD = default_config(SMALL)["registry"]["mssd-sim"]

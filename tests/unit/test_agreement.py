@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import pytrec_eval
 from examples import FixedScores, sequences
-from skipwise.metrics import CUTOFFS, per_session
-from skipwise.ranking import ranker
-from skipwise.sequences import Ragged
+from skipwise.ranking.metrics import CUTOFFS, per_session
+from skipwise.ranking.ranker import ranker
+from skipwise.sessions.sequences import Ragged
 from sklearn.metrics import label_ranking_average_precision_score, ndcg_score, top_k_accuracy_score
 
 SESSIONS, TRACKS, PADDED = 60, 80, 50

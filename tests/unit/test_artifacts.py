@@ -5,9 +5,9 @@ import os
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from skipwise.artifacts import read_artifact, read_json, whole_file, write_artifact, write_json
-from skipwise.columns import ARTIFACTS, Artifact
-from skipwise.errors import UserError
+from skipwise.core.artifacts import read_artifact, read_json, whole_file, write_artifact, write_json
+from skipwise.core.errors import UserError
+from skipwise.core.schemas import ARTIFACTS, Artifact
 
 TRACKS = {"track_id": [2, 1, 3], "track_key": ["b", "a", "c"], "n_plays": [5, 9, 1], "n_skips": [0, 4, 1]}
 

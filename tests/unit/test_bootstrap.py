@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from skipwise import bootstrap
-from skipwise.bootstrap import estimate, holm, interval, mean_interval, p_value, resampled_sums
+from skipwise.evaluation import bootstrap
+from skipwise.evaluation.bootstrap import estimate, holm, interval, mean_interval, p_value, resampled_sums
 
 
 def plain_bootstrap(values, *, resamples, level, seed):

@@ -10,13 +10,14 @@ import pytest
 import torch
 from examples import random_sessions, settings_of
 from safetensors import SafetensorError, safe_open
-from skipwise import checkpoints, training
-from skipwise.artifacts import write_artifact
-from skipwise.checkpoints import Checkpoint, StopSignal
-from skipwise.errors import StoppedError
-from skipwise.models import find_model
-from skipwise.runs import train_model
-from skipwise.training import TrainStep
+from skipwise.core.artifacts import write_artifact
+from skipwise.core.errors import StoppedError
+from skipwise.core.registry import find_model
+from skipwise.training import checkpoints
+from skipwise.training import loop as training
+from skipwise.training.checkpoints import Checkpoint, StopSignal
+from skipwise.training.loop import TrainStep
+from skipwise.training.train import train_model
 
 N_TRACKS = 50
 EPOCHS = 4

@@ -17,17 +17,18 @@ import pytest
 import torch
 from examples import ROOT, FixedScores, cyclic_sessions, label_and_sample_sessions, random_sessions, sequences, settings_of
 from safetensors.torch import save_file
-from skipwise.artifacts import read_artifact, read_json, write_artifact, write_json
-from skipwise.catalogue import Catalogue
-from skipwise.cli import main
-from skipwise.datasets import extract_events
-from skipwise.evaluation import rank_test_sessions
-from skipwise.metrics import CUTOFFS, summarise
-from skipwise.models import find_model
-from skipwise.recommend import TrainedModel, read_session, top
-from skipwise.runfiles import ranks_of_run
-from skipwise.runs import load_model, train_model
-from skipwise.sequences import Sequences
+from skipwise.commands.cli import main
+from skipwise.commands.recommend import TrainedModel, read_session, top
+from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
+from skipwise.core.registry import find_model
+from skipwise.evaluation.rank_sessions import rank_test_sessions
+from skipwise.evaluation.run_files import ranks_of_run
+from skipwise.ranking.metrics import CUTOFFS, summarise
+from skipwise.raw.extract import extract_events
+from skipwise.sessions.catalogue import Catalogue
+from skipwise.sessions.sequences import Sequences
+from skipwise.training.saved import load_model
+from skipwise.training.train import train_model
 
 
 @pytest.fixture
@@ -580,7 +581,7 @@ class TestStart:
 
     def test_help_imports_nothing_heavy(self):
         code = (
-            "import sys; from skipwise.cli import app; app(['label', '--help'], standalone_mode=False); "
+            "import sys; from skipwise.commands.cli import app; app(['label', '--help'], standalone_mode=False); "
             "print(sorted({'torch', 'polars', 'duckdb', 'pyarrow', 'numpy'} & set(sys.modules)))"
         )
         done = self.call(sys.executable, "-c", code, cwd=ROOT / "workflow/scripts")

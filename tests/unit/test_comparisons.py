@@ -8,18 +8,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, default_config, outranking
-from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.columns import ARTIFACTS
-from skipwise.comparison_tables import (
+from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.evaluation.comparisons import Ranked, Resampling, Runs, mean_measure, quartiles, skip_measures, subset, with_holm
+from skipwise.ranking.metrics import compute_metrics, summarise
+from skipwise.report.comparison_tables import (
     make_by_skip_share_table,
     make_murs23_context_table,
     make_paper_comparison_table,
     make_recsys24_main_table,
     make_skip_downranking_table,
 )
-from skipwise.comparisons import Ranked, Resampling, Runs, mean_measure, quartiles, skip_measures, subset, with_holm
-from skipwise.metrics import compute_metrics, summarise
-from skipwise.tables import SIMULATED, make_hr_ndcg_table
+from skipwise.report.tables.hr_ndcg import make_hr_ndcg_table
+from skipwise.report.write import SIMULATED
 
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}

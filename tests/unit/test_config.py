@@ -7,12 +7,12 @@ import pytest
 import yaml
 from examples import ROOT, default_config
 from jsonschema import Draft202012Validator
-from skipwise.config import check_config, raw_files, run_settings, runs, seeds, variants
-from skipwise.datasets import FORMS
-from skipwise.datasets.simulate import Listeners
-from skipwise.errors import UserError
-from skipwise.models import available
-from skipwise.sessions import SPLITS
+from skipwise.core.config import check_config, raw_files, run_settings, runs, seeds, variants
+from skipwise.core.errors import UserError
+from skipwise.core.registry import available
+from skipwise.raw.extract import FORMS
+from skipwise.sessions.split import SPLITS
+from skipwise.simulation.worlds import Listeners
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 DEFAULT = default_config()

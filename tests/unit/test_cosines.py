@@ -8,11 +8,11 @@ import pytest
 import torch
 from examples import random_sessions, sequences, settings_of
 from safetensors.torch import save_file
-from skipwise import cosines
-from skipwise.artifacts import read_artifact, write_artifact, write_json
-from skipwise.cosines import session_cosines
-from skipwise.models import find_model
-from skipwise.runs import RUN, WEIGHTS
+from skipwise.core.artifacts import read_artifact, write_artifact, write_json
+from skipwise.core.registry import find_model
+from skipwise.evaluation import cosines
+from skipwise.evaluation.cosines import session_cosines
+from skipwise.training.saved import RUN, WEIGHTS
 
 # Directions of the tracks 1..5 in degrees, and their lengths, which a cosine does not see; row 0 is padding.
 DEGREES = [0, 0, 30, 60, 90, 180]

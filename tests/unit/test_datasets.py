@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
-from skipwise.artifacts import read_artifact
-from skipwise.datasets import FORMS, extract_events, form_module, read_plays, yambda
-from skipwise.datasets.ledger import Ledger
-from skipwise.datasets.rules import parse_rule
-from skipwise.errors import UserError
+from skipwise.core.artifacts import read_artifact
+from skipwise.core.errors import UserError
+from skipwise.raw.conditions import parse_rule
+from skipwise.raw.extract import FORMS, extract_events, form_module, read_plays
+from skipwise.raw.forms import yambda
+from skipwise.raw.ledger import Ledger
 
 
 def write(path, content):

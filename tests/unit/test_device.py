@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 from examples import cyclic_sessions, random_sessions, settings_of
-from skipwise import metrics
-from skipwise.checkpoints import Checkpoint
-from skipwise.errors import StoppedError, UserError
-from skipwise.evaluation import validation_ranks
-from skipwise.models import find_model
-from skipwise.ranking import ranker
-from skipwise.training import Batches, TrainStep
+from skipwise.core.errors import StoppedError, UserError
+from skipwise.core.registry import find_model
+from skipwise.ranking import metrics
+from skipwise.ranking.ranker import ranker, validation_ranks
+from skipwise.training.batches import Batches
+from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.loop import TrainStep
 
 NEURAL = ["sasrec", "bert4rec", "gru4rec", "caser"]
 VARIANTS = ["orig", "contrastive-item", "contrastive-hidden"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from examples import FixedScores, random_sessions, sequences
-from skipwise import evaluation
-from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.evaluation import rank_test_sessions, validation_ranks
-from skipwise.ranking import ranker
+from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.evaluation import rank_sessions as evaluation
+from skipwise.evaluation.rank_sessions import rank_test_sessions
+from skipwise.ranking.ranker import ranker, validation_ranks
 
 GROUP = 64
 

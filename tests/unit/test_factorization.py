@@ -10,15 +10,16 @@ from examples import random_sessions, sequences, settings_of
 from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
-from skipwise.artifacts import write_artifact
-from skipwise.columns import ARTIFACTS
-from skipwise.errors import UserError
-from skipwise.metrics import ndcg
-from skipwise.models import bpr, find_model
+from skipwise.core.artifacts import write_artifact
+from skipwise.core.errors import UserError
+from skipwise.core.registry import find_model
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.models import bpr
 from skipwise.models.bpr import PairSampler, fit_with_rejected
-from skipwise.runs import train_model
-from skipwise.sequences import Sequences
-from skipwise.sessions import PARTS, split_sessions
+from skipwise.ranking.metrics import ndcg
+from skipwise.sessions.sequences import Sequences
+from skipwise.sessions.split import PARTS, split_sessions
+from skipwise.training.train import train_model
 
 BPR_VARIANTS = ["orig", "bl", "nr"]
 

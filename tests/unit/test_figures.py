@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from examples import outranking
-from skipwise import figures, plots
-from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.columns import ARTIFACTS
+from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.report import numbers as figures
+from skipwise.report import plots
 
 SIMULATED = {"simulated": ["toy-sim"]}
 QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hidden": "hidden"}}

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, default_config
-from skipwise.findings import CLAIMS, FAILS, HOLDS, ON_SIMULATED, UNKNOWN, make_findings_table, verdict
+from skipwise.report.findings import CLAIMS, FAILS, HOLDS, ON_SIMULATED, UNKNOWN, make_findings_table, verdict
 from test_comparisons import INTERVALS, outputs, write_ranks
 
 PAPERS = default_config()["papers"]

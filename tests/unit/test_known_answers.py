@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 from examples import default_config, label_and_sample_sessions
-from skipwise.artifacts import read_artifact
-from skipwise.bootstrap import mean_interval
-from skipwise.config import run_settings
-from skipwise.datasets import extract_events
-from skipwise.evaluation import rank_sessions
-from skipwise.metrics import hit_rate, ndcg
-from skipwise.runs import train_model
-from skipwise.sessions import PARTS, split_sessions
+from skipwise.core.artifacts import read_artifact
+from skipwise.core.config import run_settings
+from skipwise.evaluation.bootstrap import mean_interval
+from skipwise.evaluation.rank_sessions import rank_sessions
+from skipwise.ranking.metrics import hit_rate, ndcg
+from skipwise.raw.extract import extract_events
+from skipwise.sessions.split import PARTS, split_sessions
+from skipwise.training.train import train_model
 
 CONFIG = default_config({"neural": {"max_epochs": 25, "patience": 5, "sampled_candidates": 200}})
 ENTRY = {"form": "events", "columns": {"session": "session", "track": "track"}, "skipped_when": "skipped"}

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from skipwise.losses import candidate_cross_entropy, skip_contrastive
+from skipwise.training.losses import candidate_cross_entropy
+from skipwise.training.skip_losses.contrastive import skip_contrastive
 from torch.nn import functional
 
 exp, log, sqrt = math.exp, math.log, math.sqrt

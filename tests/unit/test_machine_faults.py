@@ -14,9 +14,9 @@ import torch
 from examples import ROOT
 from safetensors import SafetensorError
 from safetensors.torch import save_file
-from skipwise.artifacts import whole_file, write_json
-from skipwise.errors import machine_fault
-from skipwise.log import rule_log
+from skipwise.core.artifacts import whole_file, write_json
+from skipwise.core.errors import machine_fault
+from skipwise.core.log import rule_log
 
 
 def raised(work) -> BaseException:

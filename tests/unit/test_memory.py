@@ -4,8 +4,8 @@ import logging
 
 import pytest
 from examples import settings_of
-from skipwise import memory
-from skipwise.errors import UserError
+from skipwise.core.errors import UserError
+from skipwise.training import memory
 
 GIB = 2**30
 

@@ -8,9 +8,9 @@ import pytest
 from examples import outranking
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.columns import ARTIFACTS
-from skipwise.metrics import (
+from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.ranking.metrics import (
     CUTOFFS,
     average_precision,
     check_bounds,

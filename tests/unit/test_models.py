@@ -5,10 +5,11 @@ import pytest
 import torch
 from examples import cyclic_sessions, random_sessions, sequences, settings_of
 from safetensors.torch import load_file, save_file
-from skipwise.errors import UserError
-from skipwise.models import available, find_model
-from skipwise.models.neural import Dropout, NeuralRecommender
-from skipwise.training import Batches
+from skipwise.core.errors import UserError
+from skipwise.core.registry import available, find_model
+from skipwise.models.parts.layers import Dropout
+from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.training.batches import Batches
 
 RUNS = [
     ("popularity", "orig"),
@@ -159,9 +160,8 @@ class TestNeural:
     def test_the_model_is_left_at_its_best_epoch(self, model):
         train = random_sessions(60, N_TRACKS, seed=1)
         recommender, history = fitted(model, "orig", train=train)
-        from skipwise import metrics
-        from skipwise.evaluation import validation_ranks
-        from skipwise.ranking import ranker
+        from skipwise.ranking import metrics
+        from skipwise.ranking.ranker import ranker, validation_ranks
 
         value = metrics.ndcg(
             validation_ranks(ranker(recommender, np.zeros(N_TRACKS + 1)), train_targets(train), cutoff=10), 10
@@ -184,7 +184,7 @@ class TestNeural:
 class TestTransformer:
     @pytest.mark.parametrize("causal", [True, False])
     def test_it_equals_torchs_own_layers_on_the_same_weights(self, causal):
-        from skipwise.models.transformer import TransformerEncoder
+        from skipwise.models.parts.transformer import TransformerEncoder
 
         settings = {"dimension": 16, "heads": 4, "layers": 2, "feed_forward": 24, "dropout": 0.0}
         encoder = TransformerEncoder(settings, 12, causal=causal, generator=torch.Generator().manual_seed(1)).eval()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skipwise.optim import DenseAdam, RowAdam
+from skipwise.training.optim import DenseAdam, RowAdam
 
 STEPS, ROWS, WIDTH, RATE = 300, 60, 4, 0.005
 UNTOUCHED = slice(0, 3)

@@ -5,8 +5,8 @@ import subprocess
 from importlib.metadata import version
 
 import pytest
-from skipwise import provenance
-from skipwise.artifacts import read_json, write_json
+from skipwise.core import provenance
+from skipwise.core.artifacts import read_json, write_json
 
 CONFIG = {
     "datasets": ["toy"],

@@ -4,8 +4,8 @@ from collections import Counter
 
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, given, settings
-from skipwise.config import check_config, raw_files, run_settings, runs
-from skipwise.errors import UserError
+from skipwise.core.config import check_config, raw_files, run_settings, runs
+from skipwise.core.errors import UserError
 from snakemake.utils import validate
 
 

@@ -11,11 +11,12 @@ import torch
 from examples import FixedScores, random_sessions, sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skipwise import ranking
-from skipwise.errors import UserError
-from skipwise.models.base import VectorRecommender
-from skipwise.ranking import VectorRanker, ranker
-from skipwise.sequences import Ragged
+from skipwise.core.errors import UserError
+from skipwise.ranking import vectors as ranking
+from skipwise.ranking.ranker import ranker
+from skipwise.ranking.vectors import VectorRanker
+from skipwise.recommender import VectorRecommender
+from skipwise.sessions.sequences import Ragged
 
 
 @pytest.fixture(params=["cpu", "as on a GPU", pytest.param("cuda", marks=pytest.mark.gpu)])

@@ -9,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 from examples import default_config, label_and_sample_sessions, movielens_ratings, settings_of
-from skipwise import metrics, training
-from skipwise.datasets import extract_events
-from skipwise.datasets.simulate import simulate_raw
-from skipwise.evaluation import validation_ranks
-from skipwise.losses import skip_contrastive
-from skipwise.models import find_model, neural
-from skipwise.ranking import ranker
-from skipwise.sampling import draw_distinct
-from skipwise.sequences import Sequences
-from skipwise.sessions import PARTS, split_sessions
+from skipwise.core.registry import find_model
+from skipwise.models.parts import neural
+from skipwise.ranking import metrics
+from skipwise.ranking.candidates import draw_distinct
+from skipwise.ranking.ranker import ranker, validation_ranks
+from skipwise.raw.extract import extract_events
+from skipwise.sessions.sequences import Sequences
+from skipwise.sessions.split import PARTS, split_sessions
+from skipwise.simulation.writers import simulate_raw
+from skipwise.training import loop as training
+from skipwise.training.skip_losses.contrastive import skip_contrastive
 from torch.nn import functional
 
 SEEDS = {"simulated": range(1, 16), "ml100k": range(1, 11)}

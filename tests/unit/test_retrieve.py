@@ -11,8 +11,8 @@ import tarfile
 import threading
 
 import pytest
-from skipwise.errors import UserError
-from skipwise.retrieve import retrieve_raw, wrong_checksum
+from skipwise.core.errors import UserError
+from skipwise.raw.retrieve import retrieve_raw, wrong_checksum
 
 MB = 2**20
 CONTENT = random.Random(1).randbytes(4 * MB + 12_345)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from skipwise.sampling import _ordered, draw_distinct, sampled_candidates
+from skipwise.ranking.candidates import _ordered, draw_distinct, sampled_candidates
 
 
 def padded(rows: list[list[int]]) -> np.ndarray:

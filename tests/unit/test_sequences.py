@@ -8,10 +8,10 @@ import pytest
 from examples import sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skipwise.artifacts import write_artifact
-from skipwise.columns import ARTIFACTS
-from skipwise.errors import UserError
-from skipwise.sequences import Ragged, Sequences
+from skipwise.core.artifacts import write_artifact
+from skipwise.core.errors import UserError
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.sessions.sequences import Ragged, Sequences
 
 ROWS = st.lists(st.lists(st.integers(1, 50), max_size=6), max_size=8)
 

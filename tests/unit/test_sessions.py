@@ -12,17 +12,13 @@ import pytest
 from examples import label_and_sample_sessions
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skipwise.artifacts import read_artifact, read_json, write_artifact, write_json
-from skipwise.columns import ARTIFACTS, CONTEXT
-from skipwise.errors import UserError
-from skipwise.sessions import (
-    PARTS,
-    SPLITS,
-    Steps,
-    draw_sample,
-    label_plays,
-    split_sessions,
-)
+from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
+from skipwise.core.errors import UserError
+from skipwise.core.schemas import ARTIFACTS, CONTEXT
+from skipwise.sessions.label import label_plays
+from skipwise.sessions.sample import draw_sample
+from skipwise.sessions.split import PARTS, SPLITS, split_sessions
+from skipwise.sessions.steps import Steps
 
 START = datetime(2020, 1, 1)
 TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {

@@ -10,12 +10,14 @@ import tarfile
 import numpy as np
 import polars as pl
 import pytest
-from skipwise.datasets import read_plays, simulate
-from skipwise.datasets.lastfm import LFM1K_MEMBER
-from skipwise.datasets.ledger import Ledger
-from skipwise.datasets.mssd import COLUMNS
-from skipwise.datasets.simulate import Listeners, simulate_plays, simulate_raw
-from skipwise.errors import UserError
+from skipwise.core.errors import UserError
+from skipwise.raw.extract import read_plays
+from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
+from skipwise.raw.forms.mssd import COLUMNS
+from skipwise.raw.ledger import Ledger
+from skipwise.simulation import writers as simulate
+from skipwise.simulation.worlds import Listeners, simulate_plays
+from skipwise.simulation.writers import simulate_raw
 
 NAMES = {"mssd": "training_set_0.tar.gz", "lfm1k": "lastfm-dataset-1K.tar.gz", "lfm2b": "listening-events.tsv.bz2"}
 SIMULATION = {"sessions": 2000, "tracks": 1500, "users": 150, "seed": 1}

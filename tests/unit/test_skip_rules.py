@@ -4,11 +4,14 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from skipwise.artifacts import read_artifact, write_artifact
-from skipwise.columns import ARTIFACTS
-from skipwise.datasets.simulate import Listeners, _lastfm_lengths, scrobbles, simulate_plays
-from skipwise.sessions import Steps, count_gaps, label_plays
-from skipwise.skip_rules import make_lfm_skip_rules_table
+from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.report.tables.lfm_skip_rules import make_lfm_skip_rules_table
+from skipwise.sessions.label import label_plays
+from skipwise.sessions.lengths import count_gaps
+from skipwise.sessions.steps import Steps
+from skipwise.simulation.worlds import Listeners, _lastfm_lengths, simulate_plays
+from skipwise.simulation.writers import scrobbles
 
 MARGIN = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}
 BELOW = {"name": "gap_below", "seconds": 30}

@@ -4,8 +4,8 @@ import threading
 import time
 
 import pytest
-from skipwise.snakemake_timers import look_twice_a_second
 from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake_timers import look_twice_a_second
 
 
 @pytest.fixture

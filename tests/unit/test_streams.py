@@ -15,17 +15,22 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from skipwise.artifacts import read_artifact, read_json
-from skipwise.datasets import archives, extract_events, mssd, read_plays, writer
-from skipwise.datasets.archives import Block, prefetched, tar_members, text_blocks
-from skipwise.datasets.lastfm import LFM1K_MEMBER, listening_times
-from skipwise.datasets.ledger import Ledger
-from skipwise.datasets.mssd import COLUMNS, whole_sessions
-from skipwise.datasets.tabular import Layout, parse_block
-from skipwise.datasets.writer import part_of
-from skipwise.draws import bound, draws
-from skipwise.errors import UserError
-from skipwise.sessions import Steps, label_sessions, sample_sessions
+from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.errors import UserError
+from skipwise.raw import archives, writer
+from skipwise.raw.archives import Block, prefetched, tar_members, text_blocks
+from skipwise.raw.extract import extract_events, read_plays
+from skipwise.raw.forms import mssd
+from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
+from skipwise.raw.forms.mssd import COLUMNS, whole_sessions
+from skipwise.raw.ledger import Ledger
+from skipwise.raw.scrobbles import listening_times
+from skipwise.raw.tabular import Layout, parse_block
+from skipwise.raw.writer import part_of
+from skipwise.sessions.draw import bound, draws
+from skipwise.sessions.label import label_sessions
+from skipwise.sessions.sample import sample_sessions
+from skipwise.sessions.steps import Steps
 
 MEMBER = "training_set/log_0_20180715_000000000000.csv"
 MSSD = {"form": "mssd"}

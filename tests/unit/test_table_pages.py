@@ -4,9 +4,10 @@ from html.parser import HTMLParser
 
 import polars as pl
 import pytest
-from skipwise import columns, pages
-from skipwise.columns import ARTIFACTS, hr_ndcg_table
-from skipwise.pages import SIMULATED, describe, write_page
+from skipwise.core import schemas as columns
+from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
+from skipwise.report.page import page as pages
+from skipwise.report.page.page import SIMULATED, describe, write_page
 
 TABLES = (
     *("findings", "murs23_context", "recsys24_main", "skip_downranking", "by_skip_share", "paper_comparison"),

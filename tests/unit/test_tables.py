@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from examples import outranking
-from skipwise.artifacts import read_artifact, write_artifact, write_json
-from skipwise.columns import ARTIFACTS, hr_ndcg_table
-from skipwise.metrics import compute_metrics
-from skipwise.plots import plot_hit_rates
-from skipwise.tables import SIMULATED, hive_keys, make_datasets_table, make_hr_ndcg_table
+from skipwise.core.artifacts import read_artifact, write_artifact, write_json
+from skipwise.core.paths import hive_keys
+from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
+from skipwise.ranking.metrics import compute_metrics
+from skipwise.report.plots import plot_hit_rates
+from skipwise.report.tables.datasets import make_datasets_table
+from skipwise.report.tables.hr_ndcg import make_hr_ndcg_table
+from skipwise.report.write import SIMULATED
 
 log2 = math.log2
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 from examples import ROOT, random_sessions, sequences, settings_of
-from skipwise.models import find_model
-from skipwise.training import Batches, TrainStep
+from skipwise.core.registry import find_model
+from skipwise.training.batches import Batches
+from skipwise.training.loop import TrainStep
 
 
 def rows(batches):

@@ -5,11 +5,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from examples import default_config, settings_of
-from skipwise.artifacts import write_artifact, write_json
-from skipwise.columns import ARTIFACTS
-from skipwise.config import check_config, run_settings
-from skipwise.errors import UserError
-from skipwise.tuning import collect_trials, trial_settings
+from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.config import check_config, run_settings
+from skipwise.core.errors import UserError
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.training.tuning import collect_trials, trial_settings
 from snakemake.utils import update_config
 from test_config import SCHEMA
 

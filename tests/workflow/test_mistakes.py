@@ -6,7 +6,7 @@ import tarfile
 import threading
 
 import pytest
-from skipwise.datasets.simulate import simulate_raw
+from skipwise.simulation.writers import simulate_raw
 
 HEADER = "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,"
 HEADER += "hist_user_behavior_is_shuffle,hour_of_day,premium,context_type\n"

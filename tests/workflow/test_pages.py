@@ -19,8 +19,8 @@ import polars as pl
 import pytest
 from conftest import TINY, Project
 from examples import ROOT
-from skipwise.artifacts import read_artifact
-from skipwise.datasets.simulate import simulate_raw
+from skipwise.core.artifacts import read_artifact
+from skipwise.simulation.writers import simulate_raw
 
 PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
 

@@ -6,8 +6,8 @@ import re
 import pytest
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, Phase, given, settings
-from skipwise.config import check_config, raw_files
-from skipwise.errors import UserError
+from skipwise.core.config import check_config, raw_files
+from skipwise.core.errors import UserError
 from snakemake.utils import validate
 
 

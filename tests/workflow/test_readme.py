@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import yaml
 from examples import ROOT, default_config
-from skipwise.config import variants
+from skipwise.core.config import variants
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)

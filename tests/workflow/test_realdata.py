@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from examples import movielens_ratings
-from skipwise.artifacts import read_artifact, read_json
-from skipwise.bootstrap import mean_interval
-from skipwise.metrics import ndcg
+from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.evaluation.bootstrap import mean_interval
+from skipwise.ranking.metrics import ndcg
 
 pytestmark = pytest.mark.realdata
 

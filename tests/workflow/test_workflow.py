@@ -13,12 +13,12 @@ import torch
 import yaml
 from conftest import TINY
 from examples import ROOT, default_config
-from skipwise import metrics
-from skipwise.artifacts import read_artifact, read_json, write_json
-from skipwise.columns import ARTIFACTS, hr_ndcg_table
-from skipwise.config import variants
-from skipwise.evaluation import rank_sessions
-from skipwise.runs import load_model
+from skipwise.core.artifacts import read_artifact, read_json, write_json
+from skipwise.core.config import variants
+from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
+from skipwise.evaluation.rank_sessions import rank_sessions
+from skipwise.ranking import metrics
+from skipwise.training.saved import load_model
 
 OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
 

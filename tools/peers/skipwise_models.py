@@ -19,12 +19,13 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 
 from bench_training import SETTINGS
 from measure import THREADS, Clock, answer, case, counted, peak_gib
-from skipwise.machine import use_threads
+from skipwise.core.torch_setup import use_threads
 from skipwise.models.gru4rec import GRU4Rec
 from skipwise.models.sasrec import SASRec
-from skipwise.ranking import ranker
-from skipwise.sequences import Ragged, Sequences
-from skipwise.training import Batches, TrainStep
+from skipwise.ranking.ranker import ranker
+from skipwise.sessions.sequences import Ragged, Sequences
+from skipwise.training.batches import Batches
+from skipwise.training.loop import TrainStep
 
 MODELS = {
     "SASRec orig": (SASRec, None, "float32"),

@@ -1,9 +1,9 @@
 """Adapter of the rule collect_trials."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.tuning import collect_trials
+    from skipwise.training.tuning import collect_trials
 
     collect_trials(
         list(snakemake.input.trials),

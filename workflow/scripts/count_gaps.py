@@ -1,7 +1,7 @@
 """Adapter of the rule count_gaps."""
 
-from skipwise.log import rule_log
-from skipwise.sessions import count_gaps
+from skipwise.core.log import rule_log
+from skipwise.sessions.lengths import count_gaps
 
 with rule_log(snakemake.log[0], snakemake.rule):
     count_gaps(

@@ -5,8 +5,8 @@ import os
 # Polars reads it when it is imported.
 os.environ.setdefault("POLARS_MAX_THREADS", str(snakemake.threads))
 
-from skipwise.datasets import extract_events
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
+from skipwise.raw.extract import extract_events
 
 with rule_log(snakemake.log[0], snakemake.rule):
     extract_events(

@@ -1,7 +1,7 @@
 """Adapter of the rule label_sessions."""
 
-from skipwise.log import rule_log
-from skipwise.sessions import label_sessions
+from skipwise.core.log import rule_log
+from skipwise.sessions.label import label_sessions
 
 with rule_log(snakemake.log[0], snakemake.rule):
     label_sessions(

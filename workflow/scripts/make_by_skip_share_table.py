@@ -1,9 +1,9 @@
 """Adapter of the rule make_by_skip_share_table."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.comparison_tables import make_by_skip_share_table
+    from skipwise.report.comparison_tables import make_by_skip_share_table
 
     make_by_skip_share_table(
         list(snakemake.input.ranks),

@@ -1,7 +1,7 @@
 """Adapter of the rule make_datasets_table."""
 
-from skipwise.log import rule_log
-from skipwise.tables import make_datasets_table
+from skipwise.core.log import rule_log
+from skipwise.report.tables.datasets import make_datasets_table
 
 with rule_log(snakemake.log[0], snakemake.rule):
     make_datasets_table(

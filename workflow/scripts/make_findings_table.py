@@ -1,9 +1,9 @@
 """Adapter of the rule make_findings_table."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.findings import make_findings_table
+    from skipwise.report.findings import make_findings_table
 
     make_findings_table(
         list(snakemake.input.ranks),

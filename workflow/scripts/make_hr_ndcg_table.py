@@ -1,7 +1,7 @@
 """Adapter of the rule make_hr_ndcg_table."""
 
-from skipwise.log import rule_log
-from skipwise.tables import make_hr_ndcg_table
+from skipwise.core.log import rule_log
+from skipwise.report.tables.hr_ndcg import make_hr_ndcg_table
 
 with rule_log(snakemake.log[0], snakemake.rule):
     make_hr_ndcg_table(

@@ -1,7 +1,7 @@
 """Adapter of the rule make_lfm_skip_rules_table."""
 
-from skipwise.log import rule_log
-from skipwise.skip_rules import make_lfm_skip_rules_table
+from skipwise.core.log import rule_log
+from skipwise.report.tables.lfm_skip_rules import make_lfm_skip_rules_table
 
 with rule_log(snakemake.log[0], snakemake.rule):
     make_lfm_skip_rules_table(

@@ -1,9 +1,9 @@
 """Adapter of the rule make_paper_comparison_table."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.comparison_tables import make_paper_comparison_table
+    from skipwise.report.comparison_tables import make_paper_comparison_table
 
     make_paper_comparison_table(
         snakemake.input.hr_ndcg,

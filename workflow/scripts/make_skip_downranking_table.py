@@ -1,9 +1,9 @@
 """Adapter of the rule make_skip_downranking_table."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.comparison_tables import make_skip_downranking_table
+    from skipwise.report.comparison_tables import make_skip_downranking_table
 
     make_skip_downranking_table(
         list(snakemake.input.ranks),

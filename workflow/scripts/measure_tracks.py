@@ -1,7 +1,7 @@
 """Adapter of the rule measure_tracks."""
 
-from skipwise.log import rule_log
-from skipwise.sessions import measure_tracks
+from skipwise.core.log import rule_log
+from skipwise.sessions.lengths import measure_tracks
 
 with rule_log(snakemake.log[0], snakemake.rule):
     measure_tracks(

@@ -1,8 +1,8 @@
 """Adapter of the rule plot_hit_rates."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.plots import plot_hit_rates
+    from skipwise.report.plots import plot_hit_rates
 
     plot_hit_rates(snakemake.input.table, dict(snakemake.output.items()))

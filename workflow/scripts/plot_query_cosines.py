@@ -1,9 +1,9 @@
 """Adapter of the rule plot_query_cosines."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.plots import plot_query_cosines
+    from skipwise.report.plots import plot_query_cosines
 
     plot_query_cosines(
         list(snakemake.input.cosines),

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.evaluation import rank_sessions
+    from skipwise.evaluation.rank_sessions import rank_sessions
 
     rank_sessions(
         Path(snakemake.input.weights).parent,

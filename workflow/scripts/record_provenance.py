@@ -1,7 +1,7 @@
 """Adapter of the rule record_provenance."""
 
-from skipwise.log import rule_log
-from skipwise.provenance import record_provenance
+from skipwise.core.log import rule_log
+from skipwise.core.provenance import record_provenance
 
 with rule_log(snakemake.log[0], snakemake.rule):
     record_provenance(

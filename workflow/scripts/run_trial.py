@@ -1,9 +1,9 @@
 """Adapter of the rule run_trial."""
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.tuning import run_trial
+    from skipwise.training.tuning import run_trial
 
     run_trial(
         snakemake.input.train,

@@ -1,7 +1,7 @@
 """Adapter of the rule sample_sessions."""
 
-from skipwise.log import rule_log
-from skipwise.sessions import sample_sessions
+from skipwise.core.log import rule_log
+from skipwise.sessions.sample import sample_sessions
 
 with rule_log(snakemake.log[0], snakemake.rule):
     sample_sessions(

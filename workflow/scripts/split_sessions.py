@@ -1,7 +1,7 @@
 """Adapter of the rule split_sessions."""
 
-from skipwise.log import rule_log
-from skipwise.sessions import PARTS, split_sessions
+from skipwise.core.log import rule_log
+from skipwise.sessions.split import PARTS, split_sessions
 
 with rule_log(snakemake.log[0], snakemake.rule):
     split_sessions(

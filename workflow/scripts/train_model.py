@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
-    from skipwise.runs import train_model
+    from skipwise.training.train import train_model
 
     folder = Path(snakemake.output.weights).parent  # <results>/models/dataset=…/split=…/model=…/variant=…/seed=…
     run = folder.parts[-5:]

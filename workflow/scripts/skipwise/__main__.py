@@ -3,7 +3,7 @@
 import sys
 
 try:
-    from skipwise.cli import main
+    from skipwise.commands.cli import main
 except ModuleNotFoundError as error:
     sys.exit(f"skipwise: the package '{error.name}' is not here; say `make tables` first, or install envs/requirements.txt")
 

@@ -10,8 +10,8 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from torch import Tensor
 
-from skipwise.models.base import VectorRecommender
-from skipwise.sequences import Ragged, Sequences
+from skipwise.recommender import VectorRecommender
+from skipwise.sessions.sequences import Ragged, Sequences
 
 # Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it should be a small part of
 # an epoch; with an eighth of the pairs the trainer is three times slower, with sixteen times as many a quarter faster.

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skipwise.models.neural import Dropout, NeuralRecommender, linear
+from skipwise.models.parts.layers import Dropout, linear
+from skipwise.models.parts.neural import NeuralRecommender
 
 
 class Convolutions(nn.Module):

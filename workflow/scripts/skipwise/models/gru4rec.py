@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from skipwise.models.neural import Dropout, NeuralRecommender
+from skipwise.models.parts.layers import Dropout
+from skipwise.models.parts.neural import NeuralRecommender
 
 
 class Recurrence(nn.Module):

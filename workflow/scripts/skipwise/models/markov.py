@@ -6,7 +6,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from skipwise.models.popularity import Popularity
-from skipwise.sequences import Sequences
+from skipwise.sessions.sequences import Sequences
 
 
 class Markov(Popularity):

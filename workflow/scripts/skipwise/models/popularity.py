@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from skipwise.models.base import Recommender
-from skipwise.sequences import Sequences
+from skipwise.recommender import Recommender
+from skipwise.sessions.sequences import Sequences
 
 
 class Popularity(Recommender):

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from skipwise.models.neural import NeuralRecommender
-from skipwise.models.transformer import TransformerEncoder
+from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.models.parts.transformer import TransformerEncoder
 
 
 class SASRec(NeuralRecommender):

@@ -5,8 +5,8 @@ import torch
 from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
-from skipwise.models.base import Recommender
-from skipwise.sequences import Sequences
+from skipwise.recommender import Recommender
+from skipwise.sessions.sequences import Sequences
 
 
 class SessionKNN(Recommender):

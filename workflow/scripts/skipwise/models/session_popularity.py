@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from skipwise.models.popularity import Popularity
-from skipwise.sequences import Sequences
+from skipwise.sessions.sequences import Sequences
 
 
 class SessionPopularity(Popularity):

@@ -7,9 +7,9 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from skipwise.errors import UserError
-from skipwise.models.base import VectorRecommender
-from skipwise.sequences import Sequences
+from skipwise.core.errors import UserError
+from skipwise.recommender import VectorRecommender
+from skipwise.sessions.sequences import Sequences
 
 
 class WRMF(VectorRecommender):

@@ -1,0 +1,94 @@
+"""The grammar of the paths, written here and nowhere else: stage, keys as ``key=value``, file.
+
+``results/ranks/dataset=mssd/split=paper/model=sasrec/variant=orig/seed=1/ranks.parquet``: one DuckDB
+glob over a stage then returns the keys as columns.  Rules, readers and commands take paths from here.
+"""
+
+import re
+from pathlib import Path
+
+from skipwise.core.errors import UserError
+
+DATASET = "dataset={dataset}"
+SHARD = f"{DATASET}/shard={{shard}}"
+PART = f"{DATASET}/part={{part}}"
+SPLIT = f"{DATASET}/split={{split}}"
+VARIANT = f"{SPLIT}/model={{model}}/variant={{variant}}"
+RUN = f"{VARIANT}/seed={{seed}}"
+TRIAL = f"{VARIANT}/trial={{trial}}"
+
+# Where each artifact lies in the folder of the results.
+RESULTS = {
+    "events": f"events/{SHARD}/events.parquet",
+    "rejected": f"events/{SHARD}/rejected.parquet",
+    "source": f"events/{SHARD}/source.json",
+    "gaps": f"gaps/{PART}/gaps.parquet",
+    "gap_sessions": f"gaps/{PART}/gap_sessions.parquet",
+    "lengths": f"lengths/{DATASET}/lengths.parquet",
+    "labelled": f"labelled/{PART}/labelled.parquet",
+    "counts": f"labelled/{PART}/counts.json",
+    "sessions": f"sessions/{DATASET}/sessions.parquet",
+    "tracks": f"sessions/{DATASET}/tracks.parquet",
+    "keys": f"sessions/{DATASET}/keys.parquet",
+    "stats": f"sessions/{DATASET}/stats.json",
+    "train": f"splits/{SPLIT}/train.parquet",
+    "valid": f"splits/{SPLIT}/valid.parquet",
+    "test": f"splits/{SPLIT}/test.parquet",
+    "split": f"splits/{SPLIT}/split.json",
+    "weights": f"models/{RUN}/model.safetensors",
+    "history": f"models/{RUN}/history.parquet",
+    "run": f"models/{RUN}/run.json",
+    "checkpoint": f"checkpoints/{RUN.replace('/', ',')}.safetensors",
+    "ranks": f"ranks/{RUN}/ranks.parquet",
+    "cosines": f"cosines/{RUN}/cosines.parquet",
+    "metrics": f"metrics/{RUN}/metrics.parquet",
+    "trial": f"tuning/{TRIAL}/trial.json",
+    "trial_history": f"tuning/{TRIAL}/history.parquet",
+    "best": f"tuning/{SPLIT}/best.yaml",
+    "table": "tables/{table}.{format}",
+    "figure": "figures/{figure}.{format}",
+    "provenance": "provenance.json",
+    "config": "config.yaml",
+}
+RAW = "raw/{dataset}/{file}"  # in the folder of the resources
+
+_KEY = re.compile(r"(\w+)=([^/]+)")
+
+
+def result(artifact: str, results: str | Path, **keys: object) -> Path:
+    """The path of an artifact below the folder ``results``; ``keys`` must hold every key of it."""
+    return Path(results, RESULTS[artifact].format(**keys))
+
+
+def hive_keys(path: str | Path) -> dict[str, str]:
+    """The keys in a path: ``…/dataset=a/split=b/x.parquet`` gives ``{"dataset": "a", "split": "b"}``."""
+    return dict(_KEY.findall(str(path)))
+
+
+def results_of(path: str | Path) -> Path | None:
+    """The folder of the results that a path with keys lies in, None for a path without keys."""
+    for folder in Path(path).resolve().parents:
+        if folder.name.startswith("dataset="):
+            return folder.parents[1]
+    return None
+
+
+def tracks_beside(path: str | Path) -> Path:
+    """The ``tracks.parquet`` of the data set that a path below ``results`` belongs to.
+
+    Raises UserError if it is not where the workflow puts it.
+    """
+    if results := results_of(path):
+        tracks = result("tracks", results, **hive_keys(Path(path).resolve()))
+        if tracks.is_file():
+            return tracks
+    raise UserError(
+        f"the tracks.parquet that belongs to {path} is not where the workflow puts it; "
+        "name it with --tracks"
+    )
+
+
+def found(artifact: str, results: str | Path, **keys: str) -> list[Path]:
+    """The files of an artifact that exist below ``results``, in order; a key that is not given may be anything."""
+    pattern = re.sub(r"\{(\w+)\}", lambda key: keys.get(key[1], "*"), RESULTS[artifact])
+    return sorted(Path(results).glob(pattern))

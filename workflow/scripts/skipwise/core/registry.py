@@ -1,0 +1,88 @@
+"""One law: a thing is found by the name of its file.
+
+A kind of thing has a folder, and each file in it is one thing of that kind.  Its settings, needs and
+caption stand in that file, so a new thing is one new file.  What the workflow must know before a job
+runs is declared there as literals in capitals (``NEEDS = ("ranks",)``), which are read here without
+importing the file.
+"""
+
+import ast
+import importlib
+import re
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from skipwise.core.errors import UserError
+
+LIBRARY = Path(__file__).parents[1]
+
+
+class Kind(NamedTuple):
+    """Where the files of a kind of thing are, and how their names are spelled in the configuration."""
+
+    folder: str
+    suffix: str = ".py"
+    hyphens: bool = False
+
+
+KINDS = {
+    "raw form": Kind("raw/forms"),
+    "skip rule": Kind("sessions/sql/skip_rules", ".sql"),
+    "split": Kind("sessions/sql/splits", ".sql"),
+    "model": Kind("models", hyphens=True),
+    "skip loss": Kind("training/skip_losses", hyphens=True),
+    "claim": Kind("evaluation/claims"),
+    "table": Kind("report/tables"),
+    "figure": Kind("report/figures"),
+}
+_PLACEHOLDER = re.compile(r"\$([a-z_]+)")
+
+
+def names(kind: str) -> list[str]:
+    """The names of all things of a kind, sorted, without importing them."""
+    folder, suffix, hyphens = KINDS[kind]
+    stems = sorted(path.stem for path in (LIBRARY / folder).glob(f"*{suffix}"))
+    return [stem.replace("_", "-") if hyphens else stem for stem in stems if stem != "__init__"]
+
+
+def file(kind: str, name: str) -> Path:
+    """The file of a thing; raises UserError for a name that has none."""
+    known = names(kind)
+    if name not in known:
+        raise UserError(f"unknown {kind} '{name}'; the {kind}s are {', '.join(known)}")
+    folder, suffix, hyphens = KINDS[kind]
+    return LIBRARY / folder / f"{name.replace('-', '_') if hyphens else name}{suffix}"
+
+
+def find(kind: str, name: str) -> ModuleType:
+    """The module of a thing, imported; raises UserError for a name that has no file."""
+    parts = file(kind, name).relative_to(LIBRARY.parent).with_suffix("").parts
+    return importlib.import_module(".".join(parts))
+
+
+def find_model(model: str) -> type:
+    """The class of a model; raises UserError for an unknown one."""
+    return find("model", model).MODEL
+
+
+@cache
+def declared(kind: str, name: str) -> dict[str, Any]:
+    """The literals in capitals at the top of a thing's file by name, and its docstring as ``caption``."""
+    tree = ast.parse(file(kind, name).read_text(encoding="utf-8"))
+    literals: dict[str, Any] = {"caption": ast.get_docstring(tree) or ""}
+    for node in tree.body:
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and isinstance(target, ast.Name) and target.id.isupper():
+            try:
+                literals[target.id] = ast.literal_eval(node.value)
+            except ValueError:
+                continue  # not a literal: only the module itself uses it
+    return literals
+
+
+def parameters(kind: str, name: str) -> set[str]:
+    """The parameters of a thing that is an SQL file: its ``$placeholders``."""
+    lines = file(kind, name).read_text(encoding="utf-8").splitlines()
+    return set(_PLACEHOLDER.findall("\n".join(line.split("--")[0] for line in lines)))

@@ -1,0 +1,1 @@
+"""From a trained model to ranks, cosines, intervals and verdicts.  Floor 6."""

@@ -1,0 +1,263 @@
+"""Paired comparisons of variants: what a variant gains on the same sessions, with an interval (docs/protocol.md, comparisons).
+
+A session's value is its mean over the seeds, sessions are resampled, and every row uses the same resampling, so a further
+model changes no other row.  ``orig`` is the variant that others are compared with.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from skipwise.core.artifacts import read_artifact
+from skipwise.core.paths import hive_keys
+from skipwise.evaluation.bootstrap import Estimate, estimate, holm
+from skipwise.ranking import metrics
+
+REFERENCE = "orig"
+CANDIDATES = ("full", "sampled")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The ranks of one model and variant on the test sessions of one data set and split, all seeds.
+
+    Sessions are in the order of their id; NaN is a rank past the cut-off.
+    """
+
+    seeds: tuple[str, ...]
+    session_id: np.ndarray  # (S,)
+    skip_share: np.ndarray  # (S,) of the context
+    rank: dict[str, np.ndarray]  # by candidates: (seeds, S)
+    skip_rank: np.ndarray  # (seeds, P) of every unseen skip
+    skip_outranks: np.ndarray  # (seeds, P) whether it scores at least as high as the target
+    skip_session: np.ndarray  # (P,) index of its session
+
+    @classmethod
+    def read(cls, paths: list[str]) -> "Ranked":
+        """Read the ``ranks`` artifacts of the seeds; raises ValueError where they did not rank the same sessions."""
+        tables = [read_artifact("ranks", path) for path in paths]
+        first = tables[0]
+        lists = [table["skip_ranks"].combine_chunks() for table in tables]
+        for table, skips in zip(tables, lists, strict=True):
+            if table["session_id"] != first["session_id"] or skips.value_lengths() != lists[0].value_lengths():
+                raise ValueError(f"{paths}: the seeds did not rank the same sessions")
+        return cls(
+            tuple(hive_keys(path)["seed"] for path in paths),
+            first["session_id"].to_numpy(),
+            first["skip_share"].to_numpy(),
+            {kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables]) for kind in CANDIDATES},
+            np.stack([_floats(skips.flatten()) for skips in lists]),
+            np.stack([table["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False) for table in tables]),
+            np.repeat(np.arange(first.num_rows), lists[0].value_lengths().to_numpy()),
+        )
+
+    @cached_property
+    def n_skips(self) -> np.ndarray:
+        """(seeds, S) unseen skips of each session, the same for every seed."""
+        counts = np.bincount(self.skip_session, minlength=len(self.session_id)).astype(np.float64)
+        return np.broadcast_to(counts, (len(self.seeds), len(counts)))
+
+    def metric(self, name: str, k: int, candidates: str) -> np.ndarray:
+        """(seeds, S) values of a rank metric."""
+        return metrics.METRICS[name](self.rank[candidates], k)
+
+    def of_skips(self, name: str, k: int) -> np.ndarray:
+        """(seeds, S) sums of a rank metric over the unseen skips of each session, in the full catalogue."""
+        return self._per_session(metrics.METRICS[name](self.skip_rank, k))
+
+    def ordered_pairs(self) -> np.ndarray:
+        """(seeds, S) unseen skips of each session that score below its target."""
+        return self._per_session(~self.skip_outranks)
+
+    def _per_session(self, of_skip: np.ndarray) -> np.ndarray:
+        n = len(self.session_id)
+        return np.stack([np.bincount(self.skip_session, row.astype(np.float64), minlength=n) for row in of_skip])
+
+
+def _floats(column) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+class Runs:
+    """The ranks of a run of the workflow by data set, split, model and variant, in the order of the configuration."""
+
+    def __init__(self, paths: list[str]):
+        self._paths: dict[tuple[str, str, str, str], list[str]] = {}
+        for path in paths:
+            keys = hive_keys(path)
+            self._paths.setdefault(tuple(keys[name] for name in ("dataset", "split", "model", "variant")), []).append(path)
+        # A reference is wanted once for each of its variants; more than a few runs of the papers' size would fill the memory.
+        self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
+
+    def __contains__(self, key: tuple[str, str, str, str]) -> bool:
+        return key in self._paths
+
+    def __getitem__(self, key: tuple[str, str, str, str]) -> Ranked:
+        return self._read(key)
+
+    def splits(self) -> list[tuple[str, str]]:
+        """Data sets with their splits."""
+        return list(dict.fromkeys((dataset, split) for dataset, split, *_ in self._paths))
+
+    def models(self, dataset: str, split: str) -> dict[str, list[str]]:
+        """Models of a data set and split with their variants."""
+        found: dict[str, list[str]] = {}
+        for of_dataset, of_split, model, variant in self._paths:
+            if (of_dataset, of_split) == (dataset, split):
+                found.setdefault(model, []).append(variant)
+        return found
+
+    def against_reference(self) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
+        """Keys, reference and variant of every variant that is not the reference itself."""
+        for dataset, split in self.splits():
+            for model, variants in self.models(dataset, split).items():
+                for variant in variants:
+                    if variant != REFERENCE and REFERENCE in variants:
+                        keys = {"dataset": dataset, "split": split, "model": model, "variant": variant}
+                        reference, ranked = self[dataset, split, model, REFERENCE], self[dataset, split, model, variant]
+                        if not np.array_equal(ranked.session_id, reference.session_id):
+                            raise ValueError(f"{keys}: not the test sessions of {REFERENCE}")
+                        yield keys, reference, ranked
+
+
+class Ratio(NamedTuple):
+    """Sum over sessions of one number by the sum of another, or by the number of sessions."""
+
+    numerator: np.ndarray  # (seeds, S)
+    denominator: np.ndarray | None = None  # (seeds, S)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number that a variant and its reference are compared by: one ratio, or the first less the second."""
+
+    name: str
+    candidates: str
+    ratios: Callable[[Ranked], list[Ratio]]
+
+    def of_seeds(self, ranked: Ranked) -> np.ndarray:
+        """(seeds,) the number of each seed; NaN where it is not defined."""
+        values = []
+        for numerator, denominator in self.ratios(ranked):
+            size = numerator.shape[1] if denominator is None else denominator.sum(1)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values.append(numerator.sum(1) / size)
+        return values[0] if len(values) == 1 else values[0] - values[1]
+
+
+def mean_measure(name: str, k: int, candidates: str) -> Measure:
+    """A rank metric of the target, a mean over sessions."""
+    return Measure(f"{name}_{k}", candidates, lambda ranked: [Ratio(ranked.metric(name, k, candidates))])
+
+
+def skip_measures(cutoffs: dict[str, list[int]]) -> list[Measure]:
+    """The measures of skip down-ranking (docs/protocol.md, metrics): means over unseen skips in the full catalogue."""
+
+    def of_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
+        return lambda ranked: [Ratio(ranked.of_skips(name, k), ranked.n_skips)]
+
+    def target_less_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
+        return lambda ranked: [Ratio(ranked.metric(name, k, "full")), *of_skips(name, k)(ranked)]
+
+    return [
+        Measure("mrr_skipped_10", "full", of_skips("map", 10)),
+        *(Measure(f"hr_skipped_{k}", "full", of_skips("hr", k)) for k in cutoffs["hr"]),
+        Measure("delta_hr_10", "full", target_less_skips("hr", 10)),
+        Measure("delta_ndcg_10", "full", target_less_skips("ndcg", 10)),
+        Measure("pairwise_accuracy", "full", lambda ranked: [Ratio(ranked.ordered_pairs(), ranked.n_skips)]),
+    ]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How differences get their intervals: the key ``intervals`` of the configuration."""
+
+    resamples: int
+    level: float
+    seed: int
+
+    def rng(self) -> np.random.Generator:
+        """The same resampling for every row."""
+        return np.random.default_rng(self.seed)
+
+    def difference(self, measure: Measure, ours: Ranked, orig: Ranked) -> Estimate:
+        """Estimate of ours − orig in a measure."""
+        n = len(ours.session_id)
+        columns: list[np.ndarray] = []
+        terms = []  # (sign, column of the numerator, column of the denominator or None)
+        for sign, of_ours, of_orig in zip((1, -1), measure.ratios(ours), measure.ratios(orig), strict=False):
+            by = [None if ratio.denominator is None else ratio.denominator.mean(0) for ratio in (of_ours, of_orig)]
+            means = [ratio.numerator.mean(0) for ratio in (of_ours, of_orig)]
+            # With the same denominator the difference is one ratio, of a number that has few distinct values.
+            parts = [(1, means[0] - means[1], by[0])] if _equal(*by) else [(1, means[0], by[0]), (-1, means[1], by[1])]
+            for direction, numerator, denominator in parts:
+                columns += [numerator] if denominator is None else [numerator, denominator]
+                terms.append((sign * direction, len(columns) - (1 if denominator is None else 2), denominator is not None))
+
+        def statistic(sums: np.ndarray) -> np.ndarray:
+            return sum(sign * sums[..., at] / (sums[..., at + 1] if divided else n) for sign, at, divided in terms)
+
+        return self.estimate(np.stack(columns, axis=1), statistic)
+
+    def estimate(self, columns: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+        """Estimate of any statistic of sums of ``columns`` (S, C)."""
+        return estimate(columns, statistic, self.rng(), resamples=self.resamples, level=self.level)
+
+
+def compared(measure: Measure, ours: Ranked, orig: Ranked, resampling: Resampling) -> dict:
+    """The columns that every table of comparisons has, of one row, but for ``p_holm``.
+
+    ``seed_sd`` is the standard deviation over the seeds of the difference, None with one seed.
+    """
+    found = resampling.difference(measure, ours, orig)
+    value, reference = measure.of_seeds(ours), measure.of_seeds(orig)
+    paired = ours.seeds == orig.seeds and len(ours.seeds) > 1
+    return {
+        "orig": known(reference.mean()),
+        "value": known(value.mean()),
+        "difference": known(found.value),
+        "difference_low": known(found.low),
+        "difference_high": known(found.high),
+        "relative_change": known(found.value / reference.mean()) if reference.mean() else None,
+        "p": known(found.p),
+        "seed_sd": known((value - reference).std(ddof=1)) if paired else None,
+        "sessions": len(ours.session_id),
+        "seeds": " ".join(ours.seeds),
+    }
+
+
+def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
+    """The sessions ``inside`` (S,), a mask, with their skips."""
+    place = np.cumsum(inside) - 1
+    kept = inside[ranked.skip_session]
+    return Ranked(
+        ranked.seeds,
+        ranked.session_id[inside],
+        ranked.skip_share[inside],
+        {kind: rank[:, inside] for kind, rank in ranked.rank.items()},
+        ranked.skip_rank[:, kept],
+        ranked.skip_outranks[:, kept],
+        place[ranked.skip_session[kept]],
+    )
+
+
+def known(value: float) -> float | None:
+    """None for what is not a number."""
+    return float(value) if np.isfinite(value) else None
+
+
+def with_holm(rows: list[dict]) -> list[dict]:
+    """The rows with ``p_holm``, Holm's adjusted p-value over all of them."""
+    return [row | {"p_holm": adjusted} for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+
+
+def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    return one is other is None or (one is not None and other is not None and np.array_equal(one, other))
+
+
+def quartiles(share: np.ndarray) -> np.ndarray:
+    """(S,) quartile 1..4 of each session by its skip share; equal shares are in one quartile, so quartiles differ in size."""
+    return np.searchsorted(np.quantile(share, [0.25, 0.5, 0.75]), share, side="left") + 1

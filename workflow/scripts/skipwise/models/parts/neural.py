@@ -1,0 +1,134 @@
+"""What all neural models share: embeddings tied with the output, an encoder, a head (docs/protocol.md, models)."""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from skipwise.core.torch_setup import find_device, use_threads
+from skipwise.models.parts.layers import linear
+from skipwise.recommender import VectorRecommender
+from skipwise.sessions.sequences import Sequences
+from skipwise.training.checkpoints import Checkpoint
+
+
+class Network(nn.Module):
+    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D) + GELU.
+
+    Where ``masked`` (B, L) is true the encoder gets a learned mask instead of the track.
+    """
+
+    def __init__(self, encoder: nn.Module, dimension: int, generator: torch.Generator, *, masks: bool):
+        super().__init__()
+        self.encoder = encoder
+        self.head = linear(dimension, dimension, generator)
+        if masks:
+            self.mask = nn.Parameter(torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator))
+
+    def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
+        if masked is not None:
+            embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
+        return functional.gelu(self.head(self.encoder(embedded, real)))
+
+
+class NeuralRecommender(VectorRecommender):
+    """Score of a track = ŷ · e.
+
+    A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of its output depends on
+    positions up to i only.  A causal model learns to predict the next listened track at every position, and ŷ is read at the
+    last position of a context.  Another one learns to fill in masked tracks, of which it needs the setting ``mask_share``, and
+    ŷ is read at a mask that is appended to the context.
+    """
+
+    family = "neural"
+    causal: bool
+    SETTINGS = frozenset(
+        {
+            "dimension",
+            "dropout",
+            "learning_rate",
+            "batch_size",
+            "sampled_candidates",
+            "gradient_clip",
+            "min_epochs",
+            "max_epochs",
+            "patience",
+            "validation_sessions",
+            "max_length",
+            "query",
+        }
+    )
+    OPTIONAL = frozenset({"alpha", "beta", "tau", "device", "precision"})
+
+    def __init__(self, n_tracks: int, settings: dict):
+        super().__init__(n_tracks, settings)
+        self.checkpoint: Checkpoint | None = None  # where a training saves itself
+        # Of the CPU on every device: the same seed draws the same weights.
+        self.generator = torch.Generator()
+        self.network: Network | None = None
+        self.table: Tensor | None = None
+
+    @abstractmethod
+    def build_encoder(self, generator: torch.Generator) -> nn.Module:
+        """A module that takes embedded tracks (B, L, D) and ``real`` (B, L), false at padding, and returns (B, L, D)."""
+
+    def initialise(self, seed: int) -> None:
+        """Draw all weights from ``seed``, on the CPU, and put them on the device of the settings.
+
+        The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0.
+        """
+        dimension = self.settings["dimension"]
+        self._build_network(seed)
+        self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
+        self.table[0] = 0
+        self.use_device()
+
+    def use_device(self) -> None:
+        """Go from the CPU to the device of the settings.  Raises UserError where there is none."""
+        device = find_device(self.settings.get("device", "cpu"))
+        self.network.to(device)
+        self.table = self.table.to(device)
+
+    def _build_network(self, seed: int) -> None:
+        self.generator.manual_seed(seed)
+        encoder = self.build_encoder(self.generator)
+        self.network = Network(encoder, self.settings["dimension"], self.generator, masks=not self.causal)
+
+    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+        from skipwise.training.loop import train_network
+
+        use_threads(threads)
+        self.initialise(seed)
+        return train_network(self, train, valid, seed=seed, checkpoint=self.checkpoint)
+
+    @property
+    def vectors(self) -> Tensor:
+        return self.table
+
+    @torch.inference_mode()
+    def queries(self, contexts: Sequences) -> Tensor:
+        """ŷ (B, D) after each context."""
+        self.network.eval()
+        device = self.table.device
+        tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
+        rows, at = torch.arange(len(tracks), device=device), torch.from_numpy(contexts.tracks.lengths - 1).to(device)
+        real, masked = tracks > 0, None
+        if not self.causal:
+            at = at + 1
+            tracks = functional.pad(tracks, (0, 1))
+            masked = torch.zeros_like(tracks, dtype=torch.bool)
+            masked[rows, at] = True
+            real = (tracks > 0) | masked
+        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
+
+    def state(self) -> dict[str, Tensor]:
+        weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        return {"table": self.table, **weights}
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over the state of a fitted model, on the CPU whatever the device of the settings."""
+        self._build_network(0)  # and no table: to draw a large one takes longer than to map the file into memory
+        prefix = "network."
+        self.network.load_state_dict({name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)})
+        self.table = state["table"]

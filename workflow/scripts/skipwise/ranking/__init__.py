@@ -1,0 +1,1 @@
+"""Ranks of tracks among candidates, and metrics of ranks.  Floor 3."""

@@ -1,0 +1,24 @@
+"""The ranker of a model, and ranks on validation sessions."""
+
+import numpy as np
+
+from skipwise.ranking.base import Ranker, ScoreRanker
+from skipwise.ranking.vectors import VectorRanker
+from skipwise.recommender import Recommender, VectorRecommender
+from skipwise.sessions.sequences import Ragged, Sequences
+
+
+def validation_ranks(ranker: Ranker, sequences: Sequences, *, cutoff: int) -> np.ndarray:
+    """(S,) rank of each session's target in the whole catalogue, NaN past ``cutoff``."""
+    ranks, _, _ = ranker.rank(sequences, _targets(sequences), cutoff=cutoff)
+    return np.where(ranks > 0, ranks, np.nan)
+
+
+def _targets(sequences: Sequences) -> Ragged:
+    """A row a session, with its target."""
+    return Ragged(sequences.target, np.arange(len(sequences) + 1))
+
+
+def ranker(model: Recommender, popularity: np.ndarray) -> Ranker:
+    """The ranker of a model.  ``popularity`` (N + 1,) orders the catalogue; it changes the time that ranking takes, no rank."""
+    return VectorRanker(model, popularity) if isinstance(model, VectorRecommender) else ScoreRanker(model)

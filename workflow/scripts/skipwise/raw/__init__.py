@@ -1,0 +1,1 @@
+"""Raw files of any form to events, one row per play.  Floor 2."""

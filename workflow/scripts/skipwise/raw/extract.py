@@ -1,0 +1,77 @@
+"""Raw forms: one module each, with ``read_events(path, entry, ledger)`` that gives the plays of one raw file, some at a time.
+
+A data set of the registry (``config/datasets.yaml``) names its form; everything after ``events`` is the same for all.
+"""
+
+import datetime
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from skipwise.core.artifacts import sha256, write_artifact, write_json
+from skipwise.core.errors import UserError
+from skipwise.core.log import logger
+from skipwise.raw.ledger import Ledger
+from skipwise.raw.writer import EventsWriter
+
+FORMS = ("mssd", "lfm1k", "lfm2b", "yambda", "movielens", "events")
+_MODULE = {"lfm1k": "lastfm", "lfm2b": "lastfm"}
+
+
+def form_module(form: str):
+    """Import the module that reads and, where the project simulates it, writes a raw form."""
+    if form not in FORMS:
+        raise UserError(f"unknown raw form '{form}'; the forms are {', '.join(FORMS)}")
+    return importlib.import_module(f"skipwise.raw.extract.{_MODULE.get(form, form)}")
+
+
+def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """The plays of a raw file, some at a time, without those after the last day of ``entry["until"]``.
+
+    Raises UserError where the file is not what the entry says, or more rows are wrong than the ledger tolerates.
+    """
+    after = None
+    if "until" in entry:
+        after = datetime.datetime.combine(datetime.date.fromisoformat(entry["until"]), datetime.time.max)
+    for plays in form_module(entry["form"]).read_events(raw, entry, ledger):
+        if after is not None:
+            late = (plays["started_at"] > after).fill_null(False)
+            ledger.leave_out(f"after {entry['until']}", int(late.sum()))
+            plays = plays.filter(~late)
+        if not plays.is_empty():
+            yield plays
+    if ledger.rows == 0:
+        raise UserError(f"{raw} holds no plays; get the file again or take it out of `paths`")
+    ledger.check()
+
+
+def extract_events(
+    raw: str | Path,
+    events: str | Path,
+    source: str | Path,
+    rejected: str | Path | None = None,
+    *,
+    entry: dict,
+    tolerance: float = 0.001,
+) -> None:
+    """Read one raw file, in a memory that does not grow with it, and write its plays as an ``events`` artifact.
+
+    ``entry`` is the data set's entry in the registry, with ``keep`` where only sessions that can be sampled are wanted.
+    Where everything comes from and how much of it there was is written to ``source``, and rows that are wrong, with line and
+    reason, to ``rejected`` (by default beside ``events``).  Raises UserError where the file is not what the entry says, or
+    more than the share ``tolerance`` of its rows is wrong.
+    """
+    raw, rejected = Path(raw), rejected or Path(events).with_name("rejected.parquet")
+    ledger, written = Ledger(str(raw), tolerance), 0
+    with EventsWriter(events, entry.get("parts", 1)) as writer:
+        for plays in read_plays(raw, entry, ledger):
+            writer.write(plays)
+            written += plays.height
+    write_artifact(ledger.rejected().to_arrow(), "rejected", rejected)
+    counts = ledger.counts()
+    write_json({"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw), "plays": written, **counts}, source)
+    logger.info("%s: %d rows, %d plays written, %d rows set apart", raw, counts["rows"], written, counts["rejected"])
+    if counts["rejected"]:
+        logger.warning("%s: %d of %d rows are set apart, see %s", raw, counts["rejected"], counts["rows"], rejected)

@@ -1,0 +1,1 @@
+"""One file per raw form, with ``read_events(path, entry, ledger)``."""

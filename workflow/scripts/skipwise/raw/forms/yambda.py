@@ -1,0 +1,54 @@
+"""Yandex Music's Yambda: the `listens.parquet` of one size (docs/protocol.md, data sets, yambda)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from skipwise.core.errors import UserError
+from skipwise.raw.conditions import parse_rule, skip_labels
+from skipwise.raw.ledger import Ledger
+from skipwise.raw.tabular import check_columns
+from skipwise.raw.times import unix_times
+
+_COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
+_ROWS = 2**20
+
+
+def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """Read the plays of a ``listens`` file, some at a time; ``session_key`` is the user.
+
+    ``timestamp`` counts seconds, in steps of 5, from a start that is not published.  ``entry["skipped_when"]`` is a rule on
+    a column, such as ``played_ratio_pct < 50``; a share above 100 is a track partly heard again.  Plays within one step
+    stay in the order of the file.
+    """
+    column = parse_rule(entry["skipped_when"])[0]
+    check_columns(list(_COLUMNS), [column], f"the form yambda of {path}")
+    wanted = ["uid", "timestamp", "item_id", "is_organic", *({column} - {"uid", "timestamp", "item_id", "is_organic"})]
+    try:
+        with pq.ParquetFile(path) as file:
+            check_columns(file.schema_arrow.names, wanted, str(path))
+            for batch in file.iter_batches(_ROWS, columns=wanted):
+                yield _plays(pl.from_arrow(pa.table(batch)), entry["skipped_when"], path, ledger)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]}); get it again") from error
+
+
+def _plays(rows: pl.DataFrame, rule: str, path: Path, ledger: Ledger) -> pl.DataFrame:
+    before = ledger.rows
+    ledger.read(rows.height)
+    name = str(path)
+    for column in ("uid", "item_id", "is_organic"):
+        if rows[column].null_count():
+            row = before + rows[column].is_null().arg_max() + 1
+            raise UserError(f"{name}, row {row}: column '{column}' is empty; get the file again")
+    return rows.select(
+        session_key=pl.col("uid").cast(pl.String),
+        position=before + pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        track_key=pl.col("item_id").cast(pl.String),
+        skipped=skip_labels(rows, rule, name),
+        started_at=unix_times(rows["timestamp"], "s", name),
+        is_organic=pl.col("is_organic").cast(pl.Boolean),
+    )

@@ -1,0 +1,69 @@
+"""What became of every row of a raw file: read, set apart with a reason, or left out and counted."""
+
+from collections import Counter
+
+import polars as pl
+
+from skipwise.core.errors import UserError
+from skipwise.core.schemas import ARTIFACTS
+
+# So many rows set apart are a wrong file whatever the tolerance, and the place to stop collecting them.
+_MOST_REJECTED = 1_000_000
+
+
+class Ledger:
+    """Counts the rows of one raw file.
+
+    ``tolerance`` is the share of rows that may be wrong before the file as a whole is taken for a wrong one.
+    """
+
+    def __init__(self, file: str, tolerance: float):
+        self.file, self.tolerance = file, tolerance
+        self.rows = 0
+        self.left_out: Counter = Counter()
+        self._rejected: list[pl.DataFrame] = []
+        self._n_rejected = self._faults = 0
+        self._first: tuple[str, int, str] | None = None
+
+    def read(self, rows: int) -> None:
+        """Count rows that were read."""
+        self.rows += rows
+
+    def leave_out(self, why: str, rows: int) -> None:
+        """Count sound rows that are not wanted."""
+        if rows:
+            self.left_out[why] += rows
+
+    def reject(self, name: str, rows: pl.DataFrame, faults: int | None = None) -> None:
+        """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are in.
+
+        ``faults`` tells how many of them are wrong by themselves (default: all), and not only because another one is.
+        """
+        if rows.is_empty():
+            return
+        rows = rows.select(pl.lit(name).alias("file"), pl.col("line").cast(pl.Int64), "reason")
+        if self._first is None:
+            self._first = rows.sort("line").row(0)
+        self._rejected.append(rows)
+        self._n_rejected += rows.height
+        self._faults += rows.height if faults is None else faults
+        if self._n_rejected > _MOST_REJECTED:
+            self.check()
+
+    def check(self) -> None:
+        """Raise UserError where more rows are wrong than the tolerance allows; it names the first of them."""
+        if self._faults > self.tolerance * self.rows:
+            name, line, reason = self._first
+            raise UserError(
+                f"{name}, line {line}: {reason}; mend or remove this row ({self._faults} of {self.rows} rows of "
+                f"{self.file} are wrong, raw.tolerance allows {self.tolerance:.2%})"
+            )
+
+    def rejected(self) -> pl.DataFrame:
+        """The rows set apart: file, line, reason."""
+        empty = pl.from_arrow(ARTIFACTS["rejected"].schema.empty_table())
+        return pl.concat([empty, *self._rejected]) if self._rejected else empty
+
+    def counts(self) -> dict:
+        """``rows``, ``rejected``, and ``left_out`` by reason."""
+        return {"rows": self.rows, "rejected": self._n_rejected, "left_out": dict(self.left_out)}

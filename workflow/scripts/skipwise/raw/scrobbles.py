@@ -1,0 +1,38 @@
+"""What LFM-1K and LFM-2B share: blocks of lines, and the times of listening."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from skipwise.raw.archives import Block, opened, text_blocks
+from skipwise.raw.ledger import Ledger
+from skipwise.raw.times import LATEST
+
+_TIME = "%Y-%m-%d %H:%M:%S"
+
+
+def _blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
+    with opened(path) as read:
+        yield from text_blocks(read, str(path), names=names)
+
+
+def _timed(rows: pl.DataFrame, name: str, ledger: Ledger) -> pl.DataFrame:
+    """The rows with ``started_at``; those whose time is neither text like 2009-05-04 23:08:57 nor unix seconds go apart."""
+    rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
+    wrong = pl.col("started_at").is_null()
+    reason = pl.format(
+        "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor unix seconds", "timestamp"
+    )
+    ledger.reject(name, rows.filter(wrong).select("line", reason=reason))
+    return rows.filter(~wrong)
+
+
+def listening_times(text: pl.Series) -> pl.Series:
+    """Times in milliseconds from text like 2009-05-04T23:08:57Z, the same with a space, or unix seconds; else null."""
+    found = text.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(_TIME, time_unit="ms", strict=False)
+    if not found.null_count():
+        return found
+    seconds = text.str.strip_chars().cast(pl.Int64, strict=False)
+    seconds = pl.select(pl.when(seconds.is_between(0, LATEST)).then(seconds)).to_series()
+    return pl.select(pl.coalesce(found, pl.from_epoch(seconds * 1000, time_unit="ms"))).to_series()

@@ -1,0 +1,232 @@
+"""Reading delimited text with one clear error for whatever is wrong with it."""
+
+import csv
+import difflib
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from skipwise.core.errors import UserError
+from skipwise.raw.archives import DAMAGE, Block, count_byte, damaged, decompressed
+
+TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the text is laid out.
+
+    ``columns`` gives the wanted columns and their types, in the order of the file where it has no header.  A Boolean
+    may be spelled true/false, True/False or 0/1.  ``required`` columns hold a value in every row.
+    """
+
+    columns: dict[str, pl.DataType]
+    separator: str = ","
+    header: bool = True
+    quote: str | None = '"'
+    required: frozenset[str] = field(default_factory=frozenset)
+
+
+def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFrame:
+    """Read the wanted columns of a delimited file; ``name`` stands for the file in messages.
+
+    Raises UserError that names the file and the missing column, or the line and the cell that do not fit.
+    """
+    try:
+        raw = source if isinstance(source, bytes) else decompressed(source)
+    except DAMAGE as error:
+        raise damaged(source, error) from error
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if not raw or raw.isspace():
+        raise UserError(f"{name} is empty; get the file again")
+    if b"\0" in raw[:4096]:
+        raise UserError(f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in .parquet")
+    first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
+    cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
+    if layout.header:
+        present = [cell.strip().strip('"') for cell in cells]
+        check_columns(present, layout.columns, name)
+    elif len(cells) != len(layout.columns):
+        raise UserError(
+            f"{name}, line 1: {len(cells)} fields where {len(layout.columns)} are expected "
+            f"({', '.join(layout.columns)}); this is not the file of that data set"
+        )
+    try:
+        text = pl.read_csv(
+            io.BytesIO(raw),
+            separator=layout.separator,
+            has_header=layout.header,
+            quote_char=layout.quote,
+            infer_schema=False,
+            new_columns=None if layout.header else list(layout.columns),
+            columns=list(layout.columns) if layout.header else None,
+        )
+    except pl.exceptions.PolarsError as error:
+        raise UserError(f"{name} is not readable as delimited text ({_one_line(error)}); get the file again") from error
+    return convert(text.select(list(layout.columns)), layout, name)
+
+
+def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of a block that are right, as ``line`` and the wanted columns, and the others as ``line`` and ``reason``.
+
+    The fast parser is believed where it read every cell and no row can have a cell too many or too few; any block in
+    which something is not as it should be goes line by line.  Raises UserError where a wanted column is missing.
+    """
+    names = block.text[: block.text.index(b"\n")].decode("utf-8", "replace").rstrip("\r")
+    present = [name.strip().strip('"') for name in names.split(layout.separator)]
+    check_columns(present, layout.columns, block.name)
+    twice = [column for column in layout.columns if present.count(column) > 1]
+    if twice:
+        raise UserError(f"{block.name} has the column '{twice[0]}' twice; take one of them out")
+    frame = _parse_fast(block.text, present, layout)
+    if frame is None:
+        return _parse_lines(block, present, layout)
+    line = pl.int_range(block.first_line, block.first_line + frame.height, dtype=pl.Int64, eager=True).alias("line")
+    return frame.select(line, *layout.columns), pl.DataFrame(schema=_REJECTED)
+
+
+_REJECTED = {"line": pl.Int64, "reason": pl.String}
+
+
+def _parse_fast(text: bytes, present: list[str], layout: Layout) -> pl.DataFrame | None:
+    """The wanted columns, or None where the block needs a closer look."""
+    last = present[-1]
+    if b"\r" in text or (layout.quote and layout.quote.encode() in text) or present.count(last) > 1:
+        return None
+    types = {column: layout.columns.get(column, pl.String) for column in (*layout.columns, last)}
+    try:
+        frame = pl.read_csv(text, separator=layout.separator, quote_char=None, columns=list(types), schema_overrides=types)
+    except pl.exceptions.PolarsError:
+        return None
+    # A row with too few cells has none in the last column; without such a row, none can have too many.
+    if any(frame[column].null_count() for column in layout.required | {last}):
+        return None
+    if count_byte(text, layout.separator.encode()) != (len(present) - 1) * (frame.height + 1):
+        return None
+    floats = [frame[column].is_finite().all() for column, kind in layout.columns.items() if kind.is_float()]
+    return frame if all(floats) else None
+
+
+def _parse_lines(block: Block, present: list[str], layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Every line by itself, with a reason for each that does not fit."""
+    lines, wrong = _decoded_lines(block)
+    rows, ragged = _cells(lines, layout, len(present))
+    text = rows.select(
+        "line",
+        *(pl.col("cells").list.get(present.index(column)).replace("", None).alias(column) for column in layout.columns),
+    )
+    reason, typed = [], []
+    for column, kind in layout.columns.items():
+        value = _converted(column, kind).alias(column)
+        typed.append(value)
+        lost = value.is_null() | (value.is_finite().not_() if kind.is_float() else False)
+        held = pl.col(column)
+        what = pl.format("column '{}' holds '{}', which is not a {}", pl.lit(column), held, pl.lit(_kind_name(kind)))
+        if column in layout.required:
+            what = pl.when(held.is_null()).then(pl.lit(f"column '{column}' is empty")).otherwise(what)
+        else:
+            lost = lost & held.is_not_null()
+        reason.append(pl.when(lost).then(what))
+    judged = text.with_columns(*typed).with_columns(text.select(reason=pl.coalesce(reason)).to_series())
+    right = judged.filter(pl.col("reason").is_null()).drop("reason")
+    wrong = pl.concat([wrong, ragged, judged.filter(pl.col("reason").is_not_null()).select("line", "reason")])
+    return right, wrong.sort("line")
+
+
+def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``line`` and ``text`` of the lines that are not blank, and those that are not UTF-8."""
+    _, *raw = block.text.split(b"\n")
+    wrong = []
+    try:
+        _, *texts = block.text.decode().split("\n")
+    except UnicodeDecodeError:
+        texts = []
+        for at, line in enumerate(raw):
+            try:
+                texts.append(line.decode())
+            except UnicodeDecodeError as error:
+                texts.append("")
+                wrong.append((block.first_line + at, f"not valid utf-8 ({error.reason} at byte {error.start})"))
+    lines = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
+        line=pl.int_range(block.first_line, block.first_line + len(texts), dtype=pl.Int64),
+        text=pl.col("text").str.strip_suffix("\r"),
+    )
+    blank = pl.col("text").str.strip_chars() == ""
+    return lines.filter(~blank), pl.DataFrame(wrong, schema=_REJECTED, orient="row")
+
+
+def _cells(lines: pl.DataFrame, layout: Layout, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``line`` and ``cells`` of the lines with ``n`` cells, and the others with what is wrong."""
+    if layout.quote:
+        quoted = pl.col("text").str.contains(layout.quote, literal=True)
+        plain, special = lines.filter(~quoted), lines.filter(quoted)
+    else:
+        plain, special = lines, lines.clear()
+    rows = plain.select("line", cells=pl.col("text").str.split(layout.separator))
+    parsed, wrong = [], []
+    for line, text in special.iter_rows():
+        try:
+            (cells,) = csv.reader([text], delimiter=layout.separator, quotechar=layout.quote, strict=True)
+            parsed.append((line, cells))
+        except (csv.Error, ValueError) as error:
+            wrong.append((line, f"not readable as delimited text ({error})"))
+    if parsed:
+        rows = pl.concat([rows, pl.DataFrame(parsed, schema=rows.schema, orient="row")]).sort("line")
+    right = pl.col("cells").list.len() == n
+    reason = pl.format("{} fields where {} are expected", pl.col("cells").list.len(), pl.lit(n))
+    ragged = rows.filter(~right).select("line", reason=reason)
+    return rows.filter(right), pl.concat([pl.DataFrame(wrong, schema=_REJECTED, orient="row"), ragged])
+
+
+def check_columns(present: list[str], wanted, name: str) -> None:
+    """Raise UserError when a wanted column is not among those present, with the nearest name and the list."""
+    for column in wanted:
+        if column not in present:
+            near = difflib.get_close_matches(column, present, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "."
+            raise UserError(f"{name} has no column '{column}'{hint} It has: {', '.join(present)}")
+
+
+def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
+    """Cast text columns to the types of ``layout``; raise UserError that names the first cell that does not fit."""
+    frame = text.with_columns(_converted(column, kind) for column, kind in layout.columns.items())
+    for column, kind in layout.columns.items():
+        lost = frame[column].is_null()
+        if kind.is_float():
+            lost |= ~frame[column].is_finite().fill_null(True)
+        if column not in layout.required:
+            lost &= text[column].is_not_null()
+        elif kind == pl.String:
+            lost |= (frame[column].str.len_bytes() == 0).fill_null(True)
+        if lost.any():
+            row = lost.arg_max()
+            line = row + 1 + layout.header
+            cell = text[column][row]
+            what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
+            raise UserError(f"{name}, line {line}: column '{column}' {what}; mend or remove this row")
+    return frame
+
+
+def _converted(column: str, kind: pl.DataType) -> pl.Expr:
+    """The text column as ``kind``, null where it does not fit."""
+    if kind == pl.String:
+        return pl.col(column)
+    return _truth(column) if kind == pl.Boolean else pl.col(column).str.strip_chars().cast(kind, strict=False)
+
+
+def _truth(column: str) -> pl.Expr:
+    return pl.col(column).str.strip_chars().str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
+
+
+def _kind_name(kind: pl.DataType) -> str:
+    if kind == pl.Boolean:
+        return "boolean (true/false, True/False or 0/1)"
+    if kind.is_integer():
+        return "whole number that fits"
+    return "number" if kind.is_numeric() else "value of the right kind"
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,71 @@
+"""What the workflow needs of a model."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor
+
+from skipwise.core.errors import UserError
+from skipwise.sessions.sequences import Sequences
+
+
+class Recommender(ABC):
+    """A model of the next listened track.
+
+    ``n_tracks`` is N, the size of the catalogue; tracks are 1..N.  ``settings`` are the merged settings of model and variant
+    from the configuration.
+    """
+
+    family: str
+    # Names of the settings that the model reads; a setting it would ignore is an error, not a surprise.
+    SETTINGS: frozenset[str] = frozenset()
+    OPTIONAL: frozenset[str] = frozenset()
+
+    def __init__(self, n_tracks: int, settings: dict):
+        """Raises UserError when a setting is missing or unknown."""
+        model = type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
+        for wrong, what in (
+            (self.SETTINGS - settings.keys(), "needs the setting"),
+            (settings.keys() - self.SETTINGS - self.OPTIONAL, "has no setting"),
+        ):
+            if wrong:
+                known = ", ".join(sorted(self.SETTINGS))
+                raise UserError(f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {known}")
+        self.n_tracks = n_tracks
+        self.settings = settings
+
+    @abstractmethod
+    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+        """Learn from ``train``; ``valid`` may choose when to stop.
+
+        Returns the rows of ``history``, [] where there are no epochs.
+
+        All randomness comes from ``seed``: the same seed and number of threads give the same model.
+        """
+
+    @abstractmethod
+    def score(self, contexts: Sequences) -> Tensor:
+        """Scores (B, N + 1) float32 of all tracks after each context; column 0 means nothing.  Only contexts may be read."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Tensor]:
+        """What :meth:`load_state` needs to score again, as contiguous tensors."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over the state of a fitted model."""
+
+
+class VectorRecommender(Recommender):
+    """A model whose score is the product of a vector of the context with one of the track: ranked block by block."""
+
+    @property
+    @abstractmethod
+    def vectors(self) -> Tensor:
+        """(N + 1, D) float32 vectors of the tracks, on any device; row 0 means nothing."""
+
+    @abstractmethod
+    def queries(self, contexts: Sequences) -> Tensor:
+        """(B, D) float32 vectors of the contexts, on the device of :attr:`vectors`.  Only contexts may be read."""
+
+    def score(self, contexts: Sequences) -> Tensor:
+        return self.queries(contexts) @ self.vectors.T

@@ -1,0 +1,112 @@
+"""Sessions in memory: flat arrays with offsets, so that batches are index arithmetic and nothing loops over sessions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from skipwise.core.artifacts import read_artifact
+from skipwise.core.schemas import PADDING
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """S rows of different lengths: row ``i`` is ``values[offsets[i] : offsets[i + 1]]``."""
+
+    values: np.ndarray  # (E,)
+    offsets: np.ndarray  # (S + 1,) int64
+
+    @classmethod
+    def from_arrow(cls, column: pa.ChunkedArray) -> "Ragged":
+        """A list column without null rows."""
+        lists = column.combine_chunks()
+        offsets = lists.offsets.to_numpy().astype(np.int64)
+        values = lists.values.to_numpy(zero_copy_only=False)
+        return cls(values[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(S,) number of values of each row."""
+        return np.diff(self.offsets)
+
+    def row_of_value(self) -> np.ndarray:
+        """(E,) the row that each value belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, rows: np.ndarray) -> "Ragged":
+        """The given rows, in the given order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        at = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - self.offsets[rows], lengths)
+        return Ragged(self.values[at], offsets)
+
+    def padded(self, fill=PADDING) -> np.ndarray:
+        """(S, L) rows padded at the end to the longest; L is 0 where all rows are empty."""
+        lengths = self.lengths
+        width = int(lengths.max(initial=0))
+        inside = np.arange(width) < lengths[:, None]
+        out = np.full(inside.shape, fill, self.values.dtype)
+        out[inside] = self.values
+        return out
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see; ``target`` is 0 in train."""
+
+    session_id: np.ndarray  # (S,) int32
+    tracks: Ragged  # int32
+    skipped: Ragged  # bool, same offsets as tracks
+    target: np.ndarray  # (S,) int32
+    unseen_skips: Ragged  # int32
+
+    @classmethod
+    def read(cls, part: str, path: str | Path) -> "Sequences":
+        """Read a ``train``, ``valid`` or ``test`` artifact."""
+        table = read_artifact(part, path)
+        return cls(
+            table["session_id"].to_numpy(),
+            Ragged.from_arrow(table["tracks"]),
+            Ragged.from_arrow(table["skipped"]),
+            table["target"].fill_null(PADDING).to_numpy(),
+            Ragged.from_arrow(table["unseen_skips"]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.session_id)
+
+    def take(self, rows: np.ndarray) -> "Sequences":
+        """The given sessions, in the given order."""
+        return Sequences(
+            self.session_id[rows],
+            self.tracks.take(rows),
+            self.skipped.take(rows),
+            self.target[rows],
+            self.unseen_skips.take(rows),
+        )
+
+    def counts(self, n_tracks: int) -> np.ndarray:
+        """(N + 1,) plays of each track."""
+        return np.bincount(self.tracks.values, minlength=n_tracks + 1)
+
+    def matrix(self, n_tracks: int, plays: np.ndarray | slice = slice(None)) -> "csr_matrix":
+        """(S, N + 1) play counts; ``plays`` (E,) may choose which plays count."""
+        from scipy.sparse import csr_matrix  # a quarter of a second that a neural model does without
+
+        cells = (self.tracks.row_of_value()[plays], self.tracks.values[plays])
+        ones = np.ones(len(cells[0]), np.float32)
+        return csr_matrix((ones, cells), shape=(len(self), n_tracks + 1))
+
+    def listened_and_rejected(self, n_tracks: int) -> tuple["csr_matrix", "csr_matrix"]:
+        """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never listened to in the session."""
+        listened = self.matrix(n_tracks, ~self.skipped.values)
+        skipped = self.matrix(n_tracks, self.skipped.values)
+        return listened, (skipped - skipped.multiply(listened > 0)).tocsr()

@@ -1,0 +1,1 @@
+"""Training of models: batches, losses, optimisers, checkpoints, tuning.  Floor 4."""

@@ -1,0 +1,73 @@
+"""Checkpoints: what a training needs to go on exactly where it was, in one file that is there whole or not at all."""
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from skipwise.core.artifacts import whole_file
+from skipwise.core.log import logger
+
+
+class Checkpoint:
+    """A file of tensors with plain values in its header.
+
+    ``fingerprint`` stands for everything that the training depends on: it goes on from a checkpoint of the same fingerprint
+    and starts over from any other.
+    """
+
+    def __init__(self, path: str | Path, fingerprint: str):
+        self.path, self._fingerprint = Path(path), fingerprint
+
+    def save(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Replace what was saved before; ``values`` must be what json can hold.
+
+        Where that is not possible, on a full disk say, what was saved before stays, and the log has a warning: a training that
+        cannot be saved is still worth its end.
+        """
+        header = {"fingerprint": self._fingerprint, "values": json.dumps(values)}
+        try:
+            with whole_file(self.path) as partial:
+                save_file(tensors, partial, metadata=header)
+        except (SafetensorError, OSError) as error:
+            logger.warning("%s cannot be saved (%s): a stop now would lose what is not in it", self.path, error)
+
+    def load(self) -> tuple[dict[str, Tensor], dict] | None:
+        """Tensors and values; None, with a line in the log, where there is nothing to go on from."""
+        for left in self.path.parent.glob(f".{self.path.name}.*.partial"):
+            left.unlink(missing_ok=True)  # of a training that was killed while it saved
+        if not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, "pt") as file:
+                header = file.metadata() or {}
+                if header.get("fingerprint") == self._fingerprint:
+                    return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["values"])  # noqa: SIM118
+            reason = "is of another configuration, data, code, library or number of threads"
+        except (SafetensorError, OSError) as error:
+            reason = f"cannot be read ({error})"
+        logger.info("the checkpoint %s %s: training starts over", self.path, reason)
+        return None
+
+
+class StopSignal:
+    """While the block runs, SIGTERM and SIGINT, which Slurm and Ctrl-C send, are noted instead of ending the process."""
+
+    received: signal.Signals | None = None
+
+    def __enter__(self) -> "StopSignal":
+        # Python allows handlers in the main thread only, where the workflow trains.
+        catches = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        self._before = {number: signal.signal(number, self._note) for number in catches}
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame) -> None:
+        self.received = signal.Signals(number)

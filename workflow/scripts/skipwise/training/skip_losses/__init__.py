@@ -1,0 +1,1 @@
+"""One file per skip loss, with the class ``LOSS``."""

@@ -1,0 +1,82 @@
+"""Training a model as the workflow does it, and the folder it leaves: weights, history and run.json."""
+
+import hashlib
+import json
+import platform
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from safetensors.torch import save_file
+
+from skipwise.core.artifacts import sha256, whole_file, write_artifact, write_json
+from skipwise.core.log import logger
+from skipwise.core.provenance import environment
+from skipwise.core.registry import find_model
+from skipwise.core.schemas import ARTIFACTS
+from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.recommender import Recommender
+from skipwise.sessions.sequences import Sequences
+from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.memory import check_memory
+from skipwise.training.saved import HISTORY, RUN, WEIGHTS
+
+
+def train_model(
+    train: str,
+    valid: str,
+    tracks: str,
+    folder: str | Path,
+    *,
+    model: str,
+    variant: str,
+    settings: dict,
+    seed: int,
+    threads: int,
+    checkpoint: str | Path | None = None,
+    code: Iterable[str] = (),
+) -> None:
+    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``.
+
+    A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files ``code`` are the same too.
+    Raises UserError where there is too little memory.
+    """
+    folder = Path(folder)
+    n_tracks = pq.read_metadata(tracks).num_rows
+    recommender: Recommender = find_model(model)(n_tracks, settings)
+    logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
+    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows)
+    data = {name: sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
+    versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
+    if checkpoint and isinstance(recommender, NeuralRecommender):
+        processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
+        depends_on = [model, settings, seed, threads, data, versions, platform.python_version(), processor]
+        depends_on.append(sorted(map(sha256, code)))
+        fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+        recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
+    history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
+    with whole_file(folder / WEIGHTS) as partial:
+        save_file(recommender.state(), partial)
+    schema = ARTIFACTS["history"].schema
+    write_artifact(pa.Table.from_pylist(history, schema=schema), "history", folder / HISTORY)
+    write_json(
+        {
+            "model": model,
+            "variant": variant,
+            "seed": seed,
+            "settings": settings,
+            "n_tracks": n_tracks,
+            "threads": threads,
+            "epochs": len(history),
+            "best_epoch": next((row["epoch"] for row in history if row["best"]), None),
+            "seconds": sum(row["seconds"] for row in history),
+            "data": data,
+            **environment(),
+        },
+        folder / RUN,
+    )
+    if checkpoint:
+        Path(checkpoint).unlink(missing_ok=True)
