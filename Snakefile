@@ -41,6 +41,8 @@ wildcard_constraints:
     variant="[a-z][a-z0-9-]*",
     seed=r"\d+",
     trial=r"\d+",
+    table=regex_of(registry.names("table")),
+    figure=regex_of(registry.names("figure")),
 
 
 include: "workflow/rules/raw.smk"
@@ -54,9 +56,9 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        expand("<results>/tables/{table}.csv", table=tables()),
-        expand("<results>/figures/{figure}.svg", figure=FIGURES),
-        "<results>/provenance.json",
+        expand(result("table"), table=in_all("table"), format="csv"),
+        expand(result("figure"), figure=in_all("figure"), format="svg"),
+        result("provenance"),
 
 
 report: "workflow/report/workflow.rst"

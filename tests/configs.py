@@ -13,7 +13,9 @@ SCHEMA = yaml.safe_load(PATH.read_text(encoding="utf-8"))
 DEFAULT = default_config()
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=5,
 )
 
@@ -26,7 +28,8 @@ def resolved(schema: dict) -> dict:
 def allowed(schema: dict) -> st.SearchStrategy:
     """Values that fit a schema, for the parts of JSON schema that ours uses.
 
-    The package hypothesis-jsonschema (0.23.1) does this for any schema, and breaks with Hypothesis 6.170.
+    The package hypothesis-jsonschema (0.23.1) does this for any schema, and breaks with Hypothesis
+    6.170.
     """
     schema = resolved(schema)
     if "const" in schema or "enum" in schema:
@@ -34,12 +37,17 @@ def allowed(schema: dict) -> st.SearchStrategy:
     if "oneOf" in schema:
         return st.one_of(
             [
-                allowed({"type": "object", "required": [], **one} | {"required": list(one["properties"])})
+                allowed(
+                    {"type": "object", "required": [], **one}
+                    | {"required": list(one["properties"])}
+                )
                 for one in schema["oneOf"]
             ]
         )
     kinds = schema.get("type", [])
-    return st.one_of([_of_kind(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)])
+    return st.one_of(
+        [_of_kind(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+    )
 
 
 def _of_kind(kind: str, schema: dict) -> st.SearchStrategy:
@@ -52,21 +60,36 @@ def _of_kind(kind: str, schema: dict) -> st.SearchStrategy:
     if kind == "integer":
         return st.integers(low, high) | st.integers(low or 0, (low or 0) + 30)
     if kind == "number":
-        open_ends = {"exclude_min": "exclusiveMinimum" in schema, "exclude_max": "exclusiveMaximum" in schema}
+        open_ends = {
+            "exclude_min": "exclusiveMinimum" in schema,
+            "exclude_max": "exclusiveMaximum" in schema,
+        }
         return st.floats(low, high, allow_nan=False, allow_infinity=False, **open_ends)
     if kind == "string":
-        return st.from_regex(schema["pattern"], fullmatch=True) if "pattern" in schema else st.text(max_size=8)
+        return (
+            st.from_regex(schema["pattern"], fullmatch=True)
+            if "pattern" in schema
+            else st.text(max_size=8)
+        )
     if kind == "array":
         sizes = {"min_size": schema.get("minItems", 0), "max_size": schema.get("maxItems", 4)}
-        return st.lists(allowed(schema["items"]), unique_by=repr if schema.get("uniqueItems") else None, **sizes)
-    properties, needed, others = schema.get("properties", {}), schema.get("required", []), schema.get("additionalProperties")
+        return st.lists(
+            allowed(schema["items"]), unique_by=repr if schema.get("uniqueItems") else None, **sizes
+        )
+    properties, needed, others = (
+        schema.get("properties", {}),
+        schema.get("required", []),
+        schema.get("additionalProperties"),
+    )
     known = st.fixed_dictionaries(
         {key: allowed(properties[key]) for key in needed},
         optional={key: allowed(part) for key, part in properties.items() if key not in needed},
     )
     if not isinstance(others, dict):
         return known
-    names = st.from_regex(schema.get("propertyNames", {}).get("pattern", "^[a-z]{1,5}$"), fullmatch=True)
+    names = st.from_regex(
+        schema.get("propertyNames", {}).get("pattern", "^[a-z]{1,5}$"), fullmatch=True
+    )
     return st.builds(operator.or_, st.dictionaries(names, allowed(others), max_size=2), known)
 
 
@@ -90,7 +113,8 @@ PLACES = list(described(SCHEMA, DEFAULT))
 def configurations(draw) -> tuple[dict, list[tuple]]:
     """The default configuration with one to three changes, and their paths.
 
-    A change gives a key another value that the schema allows or one of any kind, takes the key away, or adds an unknown one.
+    A change gives a key another value that the schema allows or one of any kind, takes the key
+    away, or adds an unknown one.
     """
     config, paths = copy.deepcopy(DEFAULT), []
     for _ in range(draw(st.integers(1, 3))):

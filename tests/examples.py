@@ -57,7 +57,9 @@ def settings_of(model: str, variant: str) -> dict:
     return run_settings(default_config(SMALL), model, variant)
 
 
-def sequences(tracks: list[list[int]], skipped: list[list[bool]] | None = None, targets=None, unseen=None) -> Sequences:
+def sequences(
+    tracks: list[list[int]], skipped: list[list[bool]] | None = None, targets=None, unseen=None
+) -> Sequences:
     """Sequences from lists, with session ids from 1."""
     skipped = skipped or [[False] * len(session) for session in tracks]
     return Sequences(
@@ -74,7 +76,9 @@ def _ragged(rows: list[list], kind) -> Ragged:
     return Ragged(np.array([value for row in rows for value in row], kind), offsets)
 
 
-def random_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (3, 15)) -> Sequences:
+def random_sessions(
+    n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (3, 15)
+) -> Sequences:
     """Sessions of random tracks of which 40 % are skipped, the last never."""
     rng = np.random.default_rng(seed)
     sizes = rng.integers(lengths[0], lengths[1] + 1, n)
@@ -84,24 +88,34 @@ def random_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int
     return sequences(tracks, skipped, rng.integers(1, n_tracks + 1, n), unseen)
 
 
-def cyclic_sessions(n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (5, 12)) -> Sequences:
-    """Sessions that walk round a circle of tracks, 1 → 2 → … → N → 1; the target is the next one.  Nothing is skipped."""
+def cyclic_sessions(
+    n: int, n_tracks: int, *, seed: int, lengths: tuple[int, int] = (5, 12)
+) -> Sequences:
+    """Sessions that walk round a circle of tracks, 1 → 2 → … → N → 1; the target is the next one.
+    Nothing is skipped.
+    """
     rng = np.random.default_rng(seed)
     tracks = [
         ((start + np.arange(size)) % n_tracks + 1).tolist()
-        for start, size in zip(rng.integers(0, n_tracks, n), rng.integers(lengths[0], lengths[1] + 1, n), strict=True)
+        for start, size in zip(
+            rng.integers(0, n_tracks, n), rng.integers(lengths[0], lengths[1] + 1, n), strict=True
+        )
     ]
     return sequences(tracks, targets=[session[-1] % n_tracks + 1 for session in tracks])
 
 
 def outranking(ranks, skip_ranks) -> list[list[bool]]:
-    """The column ``skip_outranks`` of these ranks; where both are past the cut-off the target is the higher one."""
+    """The column ``skip_outranks`` of these ranks; where both are past the cut-off the target is
+    the higher one.
+    """
     rows = zip(ranks, skip_ranks, strict=True)
     return [[(skip or 2**31) <= (rank or 2**31 - 1) for skip in skips] for rank, skips in rows]
 
 
 class FixedScores(Recommender):
-    """Scores of a session are row ``session_id`` of a table (S + 1, N + 1); column 0 is NaN, which nobody may read."""
+    """Scores of a session are row ``session_id`` of a table (S + 1, N + 1); column 0 is NaN, which
+    nobody may read.
+    """
 
     family = "baseline"
 
@@ -122,13 +136,25 @@ class FixedScores(Recommender):
 
 
 def movielens_ratings(folder: Path) -> Path:
-    """The ratings of MovieLens 100K, which may not be redistributed and are not part of the project.
+    """The ratings of MovieLens 100K, which may not be redistributed and are not part of the
+    project.
 
-    They travel inside the package recbole, which pip downloads without its dependencies; SKIPWISE_ML100K may name a local copy.
+    They travel inside the package recbole, which pip downloads without its dependencies;
+    SKIPWISE_ML100K may name a local copy.
     """
     if path := os.environ.get("SKIPWISE_ML100K"):
         return Path(path)
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(folder), "recbole==1.2.1"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--dest",
+        str(folder),
+        "recbole==1.2.1",
+    ]
     subprocess.run(command, check=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         return Path(wheel.extract("recbole/dataset_example/ml-100k/ml-100k.inter", folder))
@@ -153,7 +179,10 @@ def label_and_sample_sessions(
     rules = {"skip_rule": skip_rule, "session_gap": session_gap}
     machine = {"threads": threads, "memory": memory}
     with tempfile.TemporaryDirectory() as folder:
-        between = {name: str(Path(folder, name)) for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")}
+        between = {
+            name: str(Path(folder, name))
+            for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")
+        }
         lengths = None
         if skip_rule["name"] == "length_margin":
             lengths = between["lengths"]

@@ -1,4 +1,6 @@
-"""Known vulnerabilities of the locked versions: `make audit`.  Status 1 where there are some, or nobody could be asked."""
+"""Known vulnerabilities of the locked versions: `make audit`.  Status 1 where there are some, or
+nobody could be asked.
+"""
 
 import json
 import subprocess
@@ -10,7 +12,11 @@ ENVIRONMENTS = Path(__file__).parents[1] / "envs"
 
 def main() -> None:
     """Ask pip-audit about every locked version and print what it knows."""
-    locked = [word for name in ("requirements.txt", "requirements-test.txt") for word in ("--requirement", ENVIRONMENTS / name)]
+    locked = [
+        word
+        for name in ("requirements.txt", "requirements-test.txt")
+        for word in ("--requirement", ENVIRONMENTS / name)
+    ]
     # The files lock everything, so nothing has to be resolved or installed.
     command = [
         sys.executable,
@@ -27,10 +33,15 @@ def main() -> None:
         packages = json.loads(done.stdout)["dependencies"]
         reason = "it knows none of the packages"  # what a mirror without the service, or a proxy, answers
     except (ValueError, KeyError):
-        packages, reason = [], (done.stderr.strip().splitlines() or ["pip-audit printed nothing"])[-1]
+        packages, reason = (
+            [],
+            (done.stderr.strip().splitlines() or ["pip-audit printed nothing"])[-1],
+        )
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if len(skipped) == len(packages):
-        sys.exit(f"audit: no answer from the vulnerability service, so nothing is known ({reason}); try again with a network")
+        sys.exit(
+            f"audit: no answer from the vulnerability service, so nothing is known ({reason}); try again with a network"
+        )
     if skipped:
         print(f"not known to the service, so not audited: {', '.join(skipped)}")
     known = [(package, found) for package in packages for found in package.get("vulns", [])]

@@ -1,8 +1,9 @@
-"""Times the way from an MSSD archive to sampled sessions, beside other ways to read the same logs: `make bench-data`.
+"""Times the way from an MSSD archive to sampled sessions, beside other ways to read the same logs:
+`make bench-data`.
 
-The logs have the real shape, 3.3 million rows each, and are made once by simulate_raw (a minute and 600 MB a log).  Run it
-on an idle machine: every way runs in a process of its own, so that its peak memory is its own, and the best of --repeat runs
-counts.
+The logs have the real shape, 3.3 million rows each, and are made once by simulate_raw (a minute and
+600 MB a log).  Run it on an idle machine: every way runs in a process of its own, so that its peak
+memory is its own, and the best of --repeat runs counts.
 """
 
 import argparse
@@ -34,7 +35,11 @@ def make_log(folder: Path, log: int) -> Path:
     csv = folder / f"log_{log}_20180715_000000000000.csv"
     if not csv.exists():
         archive = folder / f"log_{log}.tar.gz"
-        simulate_raw(archive, form="mssd", simulation={"sessions": SESSIONS, "tracks": 100_000, "logs": 1, "seed": log + 1})
+        simulate_raw(
+            archive,
+            form="mssd",
+            simulation={"sessions": SESSIONS, "tracks": 100_000, "logs": 1, "seed": log + 1},
+        )
         with tarfile.open(archive) as members:
             partial = csv.with_suffix(".partial")
             partial.write_bytes(members.extractfile(members.next()).read())
@@ -44,7 +49,9 @@ def make_log(folder: Path, log: int) -> Path:
 
 
 def make_archive(folder: Path, logs: list[Path]) -> Path:
-    """The logs in one tar.gz, packed about as hard as the real ones; each log is packed once, as a gzip stream of its own."""
+    """The logs in one tar.gz, packed about as hard as the real ones; each log is packed once, as a
+    gzip stream of its own.
+    """
     path = folder / f"training_set_{len(logs)}.tar.gz"
     packed = [log.with_suffix(".tar.part.gz") for log in logs]
     for log, part in zip(logs, packed, strict=True):
@@ -52,14 +59,22 @@ def make_archive(folder: Path, logs: list[Path]) -> Path:
             member = tarfile.TarInfo(f"training_set/{log.name}")
             member.size = log.stat().st_size
             padding = bytes(-member.size % tarfile.BLOCKSIZE)
-            part.write_bytes(gzip.compress(member.tobuf() + log.read_bytes() + padding, compresslevel=6))
+            part.write_bytes(
+                gzip.compress(member.tobuf() + log.read_bytes() + padding, compresslevel=6)
+            )
     end = gzip.compress(bytes(2 * tarfile.BLOCKSIZE))
     path.write_bytes(b"".join([*(part.read_bytes() for part in packed), end]))
     return path
 
 
 def sessions_settings(n_sessions: int) -> dict:
-    return {"n_sessions": n_sessions, "min_length": 6, "max_length": 20, "sampling_seed": 1, "skip_polarity": "right"}
+    return {
+        "n_sessions": n_sessions,
+        "min_length": 6,
+        "max_length": 20,
+        "sampling_seed": 1,
+        "skip_polarity": "right",
+    }
 
 
 def run_events(archive: str, out: str, keep_share: float | None) -> None:
@@ -69,7 +84,13 @@ def run_events(archive: str, out: str, keep_share: float | None) -> None:
     entry = {"form": "mssd"}
     if keep_share:
         entry["keep"] = {"share": keep_share, "sampling_seed": 1, "max_length": 20}
-    extract_events(archive, f"{out}/events.parquet", f"{out}/source.json", f"{out}/rejected.parquet", entry=entry)
+    extract_events(
+        archive,
+        f"{out}/events.parquet",
+        f"{out}/source.json",
+        f"{out}/rejected.parquet",
+        entry=entry,
+    )
 
 
 def run_sessions(out: str, n_sessions: int, keep_share: float | None) -> None:
@@ -77,10 +98,23 @@ def run_sessions(out: str, n_sessions: int, keep_share: float | None) -> None:
     from skipwise.sessions.label import label_sessions
     from skipwise.sessions.sample import sample_sessions
 
-    settings = {"dataset": "bench", "sessions": sessions_settings(n_sessions), "keep_share": keep_share, "threads": 2, **RULES}
+    settings = {
+        "dataset": "bench",
+        "sessions": sessions_settings(n_sessions),
+        "keep_share": keep_share,
+        "threads": 2,
+        **RULES,
+    }
     settings["memory"] = 2000
     labelled, counts = f"{out}/labelled.parquet", f"{out}/counts.json"
-    label_sessions([f"{out}/events.parquet"], None, out_labelled=labelled, out_counts=counts, part=0, **settings)
+    label_sessions(
+        [f"{out}/events.parquet"],
+        None,
+        out_labelled=labelled,
+        out_counts=counts,
+        part=0,
+        **settings,
+    )
     outputs = {f"out_{name}": f"{out}/{name}" for name in ("sessions", "tracks", "keys", "stats")}
     sample_sessions([labelled], [counts], [f"{out}/source.json"], **outputs, **settings)
 
@@ -91,7 +125,9 @@ def run_polars(logs: list[str]) -> None:
     from skipwise.raw.forms.mssd import _LAYOUT
 
     for log in logs:
-        pl.read_csv(log, columns=list(_LAYOUT.columns), schema_overrides=_LAYOUT.columns, quote_char=None)
+        pl.read_csv(
+            log, columns=list(_LAYOUT.columns), schema_overrides=_LAYOUT.columns, quote_char=None
+        )
 
 
 def run_gzip(archive: str) -> None:
@@ -100,14 +136,18 @@ def run_gzip(archive: str) -> None:
 
 
 def run_pandas(logs: list[str]) -> None:
-    """The papers' way on the plain csv: read, sum the flags, keep groups by size and skips, group into lists."""
+    """The papers' way on the plain csv: read, sum the flags, keep groups by size and skips, group
+    into lists.
+    """
     import pandas as pd
 
     for log in logs:
         plays = pd.read_csv(log)
         plays["skipped"] = plays[["skip_1", "skip_2", "skip_3"]].astype(int).sum(axis=1) >= 2
         groups = plays.groupby("session_id")
-        plays = plays[(groups["skipped"].transform("size") >= 6) & (groups["skipped"].transform("sum") >= 1)]
+        plays = plays[
+            (groups["skipped"].transform("size") >= 6) & (groups["skipped"].transform("sum") >= 1)
+        ]
         plays.groupby("session_id")[["track_id_clean", "skipped"]].agg(list)
 
 
@@ -138,7 +178,9 @@ WAYS = {
 
 
 def measured(way: str, *arguments, repeat: int) -> tuple[float, float, float]:
-    """Best seconds, those of all cores together, and largest peak memory in GiB of a way, without the imports."""
+    """Best seconds, those of all cores together, and largest peak memory in GiB of a way, without
+    the imports.
+    """
     runs = []
     for _ in range(repeat):
         command = [sys.executable, __file__, "--run", way, json.dumps(arguments)]
@@ -158,7 +200,10 @@ def run(way: str, arguments: list) -> None:
     started, before = time.perf_counter(), sum(os.times()[:4])
     WAYS[way](*arguments)
     seconds, cores = time.perf_counter() - started, sum(os.times()[:4]) - before
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     print(json.dumps([seconds, cores, peak / 2**20]))
 
 
@@ -176,7 +221,12 @@ def table(folder: Path, shards: list[int], repeat: int) -> list[str]:
         size, rows = sum(log.stat().st_size for log in logs[:n]), 0
         n_sessions = round(n * SESSIONS * SAMPLED)
         ways = {
-            f"archive → events, {KEEP_SHARE:.0%} kept": ("events", str(archive), str(out), KEEP_SHARE),
+            f"archive → events, {KEEP_SHARE:.0%} kept": (
+                "events",
+                str(archive),
+                str(out),
+                KEEP_SHARE,
+            ),
             "events → sampled sessions": ("sessions", str(out), n_sessions, KEEP_SHARE),
             "archive → events, all kept": ("events", str(archive), str(out), None),
             "polars alone, plain csv": ("polars", paths),
@@ -185,12 +235,12 @@ def table(folder: Path, shards: list[int], repeat: int) -> list[str]:
             "pandas, plain csv (papers)": ("pandas", paths),
         }
         for name, (way, *arguments) in ways.items():
-            seconds, cores, peak = measured(way, *arguments, repeat=1 if way == "pandas" else repeat)
+            seconds, cores, peak = measured(
+                way, *arguments, repeat=1 if way == "pandas" else repeat
+            )
             rows = rows or json.loads((out / "source.json").read_text())["rows"]
             hours = FULL / (size / seconds) / 3600
-            figures = (
-                f"{seconds:.2f} | {cores:.2f} | {rows / seconds:,.0f} | {size / seconds / 1e6:,.0f} | {peak:.2f} | {hours:.2f}"
-            )
+            figures = f"{seconds:.2f} | {cores:.2f} | {rows / seconds:,.0f} | {size / seconds / 1e6:,.0f} | {peak:.2f} | {hours:.2f}"
             lines.append(f"| {n} | {name} | {figures} |")
             print(lines[-1], flush=True)
     return lines
@@ -199,7 +249,12 @@ def table(folder: Path, shards: list[int], repeat: int) -> list[str]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--folder", type=Path, default=ROOT / "resources/raw/bench", help="where logs and archives are kept")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=ROOT / "resources/raw/bench",
+        help="where logs and archives are kept",
+    )
     parser.add_argument("--shards", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--run", nargs=2, metavar=("WAY", "ARGUMENTS"), help=argparse.SUPPRESS)

@@ -1,16 +1,20 @@
-"""Times training and ranking of skipwise and its peers on the same data: `make bench-peers`.  Run it on an idle machine.
+"""Times training and ranking of skipwise and its peers on the same data: `make bench-peers`.  Run
+it on an idle machine.
 
-Each peer runs in an environment of its own, `.venv-peers/<peer>`, by a script of its own in tools/peers, which says what of
-the peer it drives.  All on two threads.  Columns: `as shipped`, and `same settings`, which are torch's float32 matrix products
-by oneDNN (`torch.set_float32_matmul_precision("medium")`) and glibc's large allocations kept.  Ratios are ours / peer at the
-same settings; for SASRec, ours is `SASRec orig`.  Where the processor multiplies bfloat16, "medium" rounds to it: the scores by
-which a peer ranks are then rounded too, our ranks are exact all the same.
+Each peer runs in an environment of its own, `.venv-peers/<peer>`, by a script of its own in
+tools/peers, which says what of the peer it drives.  All on two threads.  Columns: `as shipped`, and
+`same settings`, which are torch's float32 matrix products by oneDNN
+(`torch.set_float32_matmul_precision("medium")`) and glibc's large allocations kept.  Ratios are
+ours / peer at the same settings; for SASRec, ours is `SASRec orig`.  Where the processor multiplies
+bfloat16, "medium" rounds to it: the scores by which a peer ranks are then rounded too, our ranks
+are exact all the same.
 
-torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so training does not use it; RePlay
-without it (`--settings math` of its script) was no faster in training and slower in ranking, so it is left on.
+torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so
+training does not use it; RePlay without it (`--settings math` of its script) was no faster in
+training and slower in ranking, so it is left on.
 
-Where a machine is slow or fast for minutes, `--in-turn 3` tells more than one run: ratios of training only, each peer's run
-between two of ours.
+Where a machine is slow or fast for minutes, `--in-turn 3` tells more than one run: ratios of
+training only, each peer's run between two of ours.
 """
 
 import argparse
@@ -37,7 +41,11 @@ LENGTH = 20
 SETTINGS = ("shipped", "same")
 FIGURES = ("step_ms", "sessions_per_s", "targets_per_s", "ranked_per_s")
 # Ours ranks to a cut-off too: to 10 it gives what a list of the best 10 tells.
-CUTOFFS = {"ranked_per_s": "all ranks", "ranked_to_1000_per_s": "ranks to 1,000", "ranked_to_10_per_s": "ranks to 10"}
+CUTOFFS = {
+    "ranked_per_s": "all ranks",
+    "ranked_to_1000_per_s": "ranks to 1,000",
+    "ranked_to_10_per_s": "ranks to 10",
+}
 OURS = {"SASRec": "SASRec orig", "GRU4Rec": "GRU4Rec orig"}
 
 # Peer: its script, its models and of which kind each is.
@@ -69,16 +77,22 @@ def python_of(peer: str, root: Path = ROOT) -> Path:
         return Path(sys.executable)
     python = root / ".venv-peers" / peer / "bin" / "python"
     if not python.exists():
-        raise MissingError(f"{peer}: no environment {python.parents[1]}; make it with `make .venv-peers/{peer}/.installed`")
+        raise MissingError(
+            f"{peer}: no environment {python.parents[1]}; make it with `make .venv-peers/{peer}/.installed`"
+        )
     return python
 
 
-def write_data(folder: Path, n_tracks: int, n_sessions: int = SESSIONS, n_contexts: int = CONTEXTS) -> None:
+def write_data(
+    folder: Path, n_tracks: int, n_sessions: int = SESSIONS, n_contexts: int = CONTEXTS
+) -> None:
     """The files that tools/peers/measure.py describes."""
     rng = np.random.default_rng(1)
     for name, n in (("sessions", n_sessions), ("contexts", n_contexts)):
         made = sessions(n, n_tracks, rng)
-        _write(folder / f"{name}.parquet", made.tracks.offsets, made.tracks.values, made.skipped.values)
+        _write(
+            folder / f"{name}.parquet", made.tracks.offsets, made.tracks.values, made.skipped.values
+        )
     tracks = rng.permutation(np.arange(1, n_tracks + 1, dtype=np.int32))
     ends = np.append(np.arange(0, n_tracks, LENGTH), n_tracks)
     _write(folder / "catalogue.parquet", ends, tracks, np.zeros(n_tracks, bool))
@@ -87,23 +101,49 @@ def write_data(folder: Path, n_tracks: int, n_sessions: int = SESSIONS, n_contex
 def _write(path: Path, offsets: np.ndarray, tracks: np.ndarray, skipped: np.ndarray) -> None:
     ids = np.arange(len(offsets) - 1, dtype=np.int32)
     # Tracks as int64: RePlay hands the column to torch as it is.
-    lists = (pa.ListArray.from_arrays(offsets.astype(np.int32), values) for values in (tracks.astype(np.int64), skipped))
-    pq.write_table(pa.table(dict(zip(("session_id", "tracks", "skipped"), (ids, *lists), strict=True))), path)
+    lists = (
+        pa.ListArray.from_arrays(offsets.astype(np.int32), values)
+        for values in (tracks.astype(np.int64), skipped)
+    )
+    pq.write_table(
+        pa.table(dict(zip(("session_id", "tracks", "skipped"), (ids, *lists), strict=True))), path
+    )
 
 
-def measure(peer: str, model: str, settings: str, folder: Path, n_tracks: int, seconds: float) -> dict:
+def measure(
+    peer: str, model: str, settings: str, folder: Path, n_tracks: int, seconds: float
+) -> dict:
     """The answer of a peer's script.  Raises MissingError where it gives none."""
     script = ROOT / "tools" / "peers" / PEERS[peer][0]
-    arguments = ["--data", folder, "--tracks", n_tracks, "--model", model, "--settings", settings, "--seconds", seconds]
-    done = subprocess.run([str(a) for a in (python_of(peer), script, *arguments)], capture_output=True, text=True, check=False)
+    arguments = [
+        "--data",
+        folder,
+        "--tracks",
+        n_tracks,
+        "--model",
+        model,
+        "--settings",
+        settings,
+        "--seconds",
+        seconds,
+    ]
+    done = subprocess.run(
+        [str(a) for a in (python_of(peer), script, *arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        last = (done.stderr.strip() or f"killed by signal {-done.returncode}: too little memory?").splitlines()[-1]
+        last = (
+            done.stderr.strip() or f"killed by signal {-done.returncode}: too little memory?"
+        ).splitlines()[-1]
         raise MissingError(f"{peer}, {model}, {n_tracks:,} tracks, {settings}: {last}")
     return json.loads(done.stdout.splitlines()[-1]) | {"peer": peer}
 
 
 def joined(answers: list[dict]) -> list[dict]:
-    """One row for each catalogue, peer and model, with figures as shipped and at the same settings; of two answers the later.
+    """One row for each catalogue, peer and model, with figures as shipped and at the same settings;
+    of two answers the later.
 
     ``answers`` may come in any order; one without its other settings is left out.
     """
@@ -112,26 +152,52 @@ def joined(answers: list[dict]) -> list[dict]:
     for tracks in sorted({one["tracks"] for one in answers}):
         for peer, (_, models) in PEERS.items():
             for model, kind in models.items():
-                shipped, same = (latest.get((tracks, peer, model, settings)) for settings in SETTINGS)
+                shipped, same = (
+                    latest.get((tracks, peer, model, settings)) for settings in SETTINGS
+                )
                 if shipped and same:
-                    row = {"tracks": tracks, "peer": peer, "model": model, "kind": kind, "version": shipped["version"]}
-                    memory = {name: max(shipped[name], same[name]) for name in ("train_gib", "peak_gib")}
+                    row = {
+                        "tracks": tracks,
+                        "peer": peer,
+                        "model": model,
+                        "kind": kind,
+                        "version": shipped["version"],
+                    }
+                    memory = {
+                        name: max(shipped[name], same[name]) for name in ("train_gib", "peak_gib")
+                    }
                     rows.append(
-                        row | memory | {name: (shipped[name], same[name]) for name in {*FIGURES, *CUTOFFS} if name in shipped}
+                        row
+                        | memory
+                        | {
+                            name: (shipped[name], same[name])
+                            for name in {*FIGURES, *CUTOFFS}
+                            if name in shipped
+                        }
                     )
     return rows
 
 
 def ratio(rows: list[dict], row: dict, figure: str, of_peer: str | None = None) -> float | None:
-    """Ours over a peer's at the same settings; None for our own rows and where ours was not measured."""
-    ours = [one for one in rows if (one["peer"], one["model"], one["tracks"]) == ("skipwise", OURS[row["kind"]], row["tracks"])]
+    """Ours over a peer's at the same settings; None for our own rows and where ours was not
+    measured.
+    """
+    ours = [
+        one
+        for one in rows
+        if (one["peer"], one["model"], one["tracks"])
+        == ("skipwise", OURS[row["kind"]], row["tracks"])
+    ]
     if row["peer"] == "skipwise" or not ours:
         return None
     return ours[0][figure][1] / row[of_peer or figure][1]
 
 
-def in_turn(n_tracks: int, peer: str, model: str, settings: str, *, rounds: int, seconds: float) -> list[float]:
-    """Ours over a peer's sessions a second of training, once a round: the peer between two runs of ours, which are averaged.
+def in_turn(
+    n_tracks: int, peer: str, model: str, settings: str, *, rounds: int, seconds: float
+) -> list[float]:
+    """Ours over a peer's sessions a second of training, once a round: the peer between two runs of
+    ours, which are averaged.
 
     A machine that is shared is slow or fast for minutes; so it is for both.
     """
@@ -160,12 +226,16 @@ def compare_in_turn(tracks: list[int], peers: list[str], rounds: int, seconds: f
                 cells = []
                 for settings in SETTINGS:
                     try:
-                        ratios = in_turn(n_tracks, peer, model, settings, rounds=rounds, seconds=seconds)
+                        ratios = in_turn(
+                            n_tracks, peer, model, settings, rounds=rounds, seconds=seconds
+                        )
                     except MissingError as error:
                         print(error, file=sys.stderr, flush=True)
                         cells.append("–")
                         continue
-                    cells.append(f"{number(statistics.median(ratios))} ({', '.join(map(number, ratios))})")
+                    cells.append(
+                        f"{number(statistics.median(ratios))} ({', '.join(map(number, ratios))})"
+                    )
                 print(f"| {n_tracks:,} | {peer} | {model} | {' | '.join(cells)} |", flush=True)
 
 
@@ -185,9 +255,14 @@ def tables(rows: list[dict]) -> str:
     pair = " → ".join
     for row in rows:
         cells = [f"{row['tracks']:,}", row["peer"], row["version"], row["model"]]
-        cells += [pair(number(v) for v in row[figure]) for figure in ("step_ms", "sessions_per_s", "targets_per_s")]
+        cells += [
+            pair(number(v) for v in row[figure])
+            for figure in ("step_ms", "sessions_per_s", "targets_per_s")
+        ]
         cells += [number(row["train_gib"])]
-        cells += [number(ratio(rows, row, figure)) for figure in ("sessions_per_s", "targets_per_s")]
+        cells += [
+            number(ratio(rows, row, figure)) for figure in ("sessions_per_s", "targets_per_s")
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
@@ -201,7 +276,13 @@ def tables(rows: list[dict]) -> str:
             if figure not in row:
                 continue
             name = f"{row['model']}, {named}" if row["peer"] == "skipwise" else row["model"]
-            cells = [f"{row['tracks']:,}", row["peer"], name, *map(number, row[figure]), number(row["peak_gib"])]
+            cells = [
+                f"{row['tracks']:,}",
+                row["peer"],
+                name,
+                *map(number, row[figure]),
+                number(row["peak_gib"]),
+            ]
             cells += [number(ratio(rows, row, ours, "ranked_per_s")) for ours in CUTOFFS]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -209,12 +290,25 @@ def tables(rows: list[dict]) -> str:
 
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tracks", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each of the three windows of steps")
-    parser.add_argument("--answers", type=Path, help="file of answers, one JSON a line: those in it are kept, new ones added")
-    parser.add_argument("--in-turn", type=int, metavar="ROUNDS", help="only ratios of training, each peer between runs of ours")
+    parser.add_argument(
+        "--seconds", type=float, default=1.5, help="of each of the three windows of steps"
+    )
+    parser.add_argument(
+        "--answers",
+        type=Path,
+        help="file of answers, one JSON a line: those in it are kept, new ones added",
+    )
+    parser.add_argument(
+        "--in-turn",
+        type=int,
+        metavar="ROUNDS",
+        help="only ratios of training, each peer between runs of ours",
+    )
     given = parser.parse_args()
     try:
         for peer in given.peers:
@@ -224,7 +318,9 @@ def main() -> None:
     if given.in_turn:
         compare_in_turn(given.tracks, given.peers, given.in_turn, given.seconds)
         return
-    kept = given.answers.read_text().splitlines() if given.answers and given.answers.exists() else []
+    kept = (
+        given.answers.read_text().splitlines() if given.answers and given.answers.exists() else []
+    )
     answers = [json.loads(line) for line in kept]
     for n_tracks in given.tracks:
         with tempfile.TemporaryDirectory() as folder:
@@ -232,7 +328,9 @@ def main() -> None:
             for peer in given.peers:
                 for model, settings in itertools.product(PEERS[peer][1], SETTINGS):
                     try:
-                        found = measure(peer, model, settings, Path(folder), n_tracks, given.seconds)
+                        found = measure(
+                            peer, model, settings, Path(folder), n_tracks, given.seconds
+                        )
                     except MissingError as error:
                         print(error, file=sys.stderr, flush=True)
                         continue

@@ -1,8 +1,9 @@
-"""Times the ranking of sessions against whole catalogues: part of `make bench`.  Run it on an idle machine.
+"""Times the ranking of sessions against whole catalogues: part of `make bench`.  Run it on an idle
+machine.
 
-Queries and tracks are random vectors; of every second session the target is among its best 1,000 tracks, as after training,
-of the others it is drawn by popularity.  Random scores do not follow popularity, so a cut-off helps less here than on data.
-`--device cuda` ranks on a GPU.
+Queries and tracks are random vectors; of every second session the target is among its best 1,000
+tracks, as after training, of the others it is drawn by popularity.  Random scores do not follow
+popularity, so a cut-off helps less here than on data. `--device cuda` ranks on a GPU.
 """
 
 import argparse
@@ -50,10 +51,15 @@ def case(n_tracks: int, n_sessions: int, device: str) -> tuple[Vectors, Sequence
     queries = torch.randn(n_sessions, DIMENSION, generator=generator)
     queries[:, 0].abs_()
     target = (n_tracks ** rng.random(n_sessions)).astype(np.int32)
-    best = torch.cat([(part @ vectors.T)[:, 1:].topk(1000).indices + 1 for part in queries[::2].split(AT_ONCE)]).numpy()
+    best = torch.cat(
+        [(part @ vectors.T)[:, 1:].topk(1000).indices + 1 for part in queries[::2].split(AT_ONCE)]
+    ).numpy()
     target[::2] = best[np.arange(len(best)), (1000 ** rng.random(len(best))).astype(int)]
     ends = np.arange(n_sessions + 1)
-    one, nothing = np.ones(n_sessions, np.int32), Ragged(np.empty(0, np.int32), np.zeros(n_sessions + 1, np.int64))
+    one, nothing = (
+        np.ones(n_sessions, np.int32),
+        Ragged(np.empty(0, np.int32), np.zeros(n_sessions + 1, np.int64)),
+    )
     contexts = Sequences(ends[:-1], Ragged(one, ends), Ragged(one == 0, ends), target, nothing)
     return Vectors(queries.to(device), vectors.to(device)), contexts, popularity
 
@@ -67,12 +73,16 @@ def top_1000(model: Vectors, contexts: Sequences) -> None:
 def all_at_once(model: Vectors, contexts: Sequences) -> None:
     """All scores of a batch, compared with the target's."""
     target = torch.from_numpy(contexts.target.astype(np.int64)).to(model.vectors.device)
-    for part, wanted in zip(model.queries(contexts).split(AT_ONCE), target.split(AT_ONCE), strict=True):
+    for part, wanted in zip(
+        model.queries(contexts).split(AT_ONCE), target.split(AT_ONCE), strict=True
+    ):
         scores = part @ model.vectors.T
         (scores >= scores.gather(1, wanted[:, None])).sum(1)
 
 
-def brute_force(model: Vectors, contexts: Sequences, at_once: int = 16) -> tuple[np.ndarray, np.ndarray]:
+def brute_force(
+    model: Vectors, contexts: Sequences, at_once: int = 16
+) -> tuple[np.ndarray, np.ndarray]:
     """(S,) ranks of all targets by products in float64, and (S,) whether one of them is a tie.
 
     A tie is another score as near to the target's as two orders of adding up can differ.
@@ -97,7 +107,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--sessions", type=int, default=2048)
-    parser.add_argument("--checked", type=int, default=1000, help="sessions whose ranks are compared with a brute force's")
+    parser.add_argument(
+        "--checked",
+        type=int,
+        default=1000,
+        help="sessions whose ranks are compared with a brute force's",
+    )
     parser.add_argument("--tracks", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     given = parser.parse_args()
     use_threads(given.threads)
@@ -114,7 +129,10 @@ def main() -> None:
         ranking = ranker(model, popularity)
         targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
         ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
-        ways += [lambda cutoff=cutoff: ranking.rank(contexts, targets, cutoff=cutoff) for cutoff in (None, 1000, 10)]  # noqa: B023
+        ways += [
+            lambda cutoff=cutoff: ranking.rank(contexts, targets, cutoff=cutoff)
+            for cutoff in (None, 1000, 10)
+        ]  # noqa: B023
         times: list[list[float]] = [[] for _ in ways]
         # In turn, so that a machine that slows down slows all of them down.
         for _ in range(3):
@@ -124,7 +142,9 @@ def main() -> None:
                 finish()
                 taken.append(time.perf_counter() - started)
         print(
-            f"| {n_tracks:,} | " + " | ".join(f"{given.sessions / statistics.median(taken):,.0f}" for taken in times) + " |",
+            f"| {n_tracks:,} | "
+            + " | ".join(f"{given.sessions / statistics.median(taken):,.0f}" for taken in times)
+            + " |",
             flush=True,
         )
         if given.checked:

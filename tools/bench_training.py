@@ -1,4 +1,5 @@
-"""Times a training step and what was done to make it fast: `make bench`.  Run it on an idle machine.
+"""Times a training step and what was done to make it fast: `make bench`.  Run it on an idle
+machine.
 
 `--device cuda` times the steps on a GPU.
 """
@@ -55,7 +56,13 @@ def sessions(n: int, n_tracks: int, rng: np.random.Generator) -> Sequences:
     skipped = rng.random(offsets[-1]) < 0.45
     skipped[offsets[1:] - 1] = False
     nothing = Ragged(np.zeros(0, np.int32), np.zeros(n + 1, np.int64))
-    return Sequences(np.arange(n, dtype=np.int32), Ragged(tracks, offsets), Ragged(skipped, offsets), np.zeros(n), nothing)
+    return Sequences(
+        np.arange(n, dtype=np.int32),
+        Ragged(tracks, offsets),
+        Ragged(skipped, offsets),
+        np.zeros(n),
+        nothing,
+    )
 
 
 def milliseconds(run, repeats: int = 5) -> float:
@@ -78,7 +85,8 @@ class Case(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Median milliseconds of a step of each variant, milliseconds to order an epoch, GiB that were held at most.
+    """Median milliseconds of a step of each variant, milliseconds to order an epoch, GiB that were
+    held at most.
 
     The memory is that of the process or, on a GPU, what torch has reserved there.
     """
@@ -97,13 +105,17 @@ def peak_memory(device: str) -> float:
 
 
 def measure(case: Case, threads: int, settings: dict) -> Measured:
-    """Time the steps of SASRec at batch 64: the first forty batches of an epoch, both variants in turn."""
+    """Time the steps of SASRec at batch 64: the first forty batches of an epoch, both variants in
+    turn.
+    """
     use_threads(threads)
     rng = np.random.default_rng(1)
     of_case = sessions(case.sessions, case.tracks, rng)
     batches, steps, times = Batches(of_case, 64), {}, {None: [], "hidden": []}
     for query in times:
-        model = SASRec(case.tracks, SETTINGS | settings | {"dimension": case.dimension, "query": query})
+        model = SASRec(
+            case.tracks, SETTINGS | settings | {"dimension": case.dimension, "query": query}
+        )
         model.initialise(1)
         model.network.train()
         steps[query] = TrainStep(model, steps=10_000, rng=rng)
@@ -157,7 +169,10 @@ def main() -> None:
     generator = torch.Generator().manual_seed(1)
     masked = torch.randn(64, 8, 20, 20, generator=generator)
     dropout = Dropout(0.2, generator).train()
-    plain = milliseconds(lambda: masked * torch.empty_like(masked).bernoulli_(0.8, generator=generator).mul_(1.25), 50)
+    plain = milliseconds(
+        lambda: masked * torch.empty_like(masked).bernoulli_(0.8, generator=generator).mul_(1.25),
+        50,
+    )
     ours = milliseconds(lambda: dropout(masked), 50)
     print("\n| part | plain torch, ms | here, ms | ratio |\n|---|---|---|---|")
     print(f"| dropout of (64, 8, 20, 20) | {plain:.2f} | {ours:.2f} | {plain / ours:.1f} |")

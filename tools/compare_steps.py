@@ -1,11 +1,13 @@
-"""By how much a change made a training step faster: the steps of two checkouts in turn, on the same batches.
+"""By how much a change made a training step faster: the steps of two checkouts in turn, on the same
+batches.
 
     git worktree add ../before main~1
     python tools/compare_steps.py ../before . --tracks 1000000 --threads 2
 
-Two runs of the same thing differ by more than most changes bring.  Here both steps take the same batch, one right after the
-other and first by turns, so what the machine does besides meets both; the median of the ratios is what the change brought.
-Memory lies differently in every process: call it a few times.
+Two runs of the same thing differ by more than most changes bring.  Here both steps take the same
+batch, one right after the other and first by turns, so what the machine does besides meets both;
+the median of the ratios is what the change brought. Memory lies differently in every process: call
+it a few times.
 """
 
 import argparse
@@ -24,8 +26,12 @@ WARM_UP = 10
 
 
 def load(checkout: Path, models: list[str]) -> tuple[ModuleType, dict[str, type]]:
-    """The module `bench_training` of a checkout, and its classes of models; what was loaded from another is put aside."""
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("skipwise", "bench_training")]:
+    """The module `bench_training` of a checkout, and its classes of models; what was loaded from
+    another is put aside.
+    """
+    for name in [
+        name for name in sys.modules if name.partition(".")[0] in ("skipwise", "bench_training")
+    ]:
         del sys.modules[name]
     folders = [str(checkout.resolve() / "tools"), str(checkout.resolve() / "workflow" / "scripts")]
     sys.path[:0] = folders
@@ -60,11 +66,17 @@ def compare(steps: list, batches: list) -> tuple[list[float], list[float]]:
 
 def main() -> None:
     """Print a table with a row for each model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("before", type=Path, help="folder of a checkout")
     parser.add_argument("after", type=Path, help="folder of another")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
-    parser.add_argument("--query", choices=["item", "hidden"], help="of the contrastive term; without, the variant orig")
+    parser.add_argument(
+        "--query",
+        choices=["item", "hidden"],
+        help="of the contrastive term; without, the variant orig",
+    )
     parser.add_argument("--tracks", type=int, default=1_000_000)
     parser.add_argument("--batches", type=int, default=256)
     parser.add_argument("--threads", type=int, default=1)
@@ -76,8 +88,12 @@ def main() -> None:
     for model in given.models:
         rng = np.random.default_rng(1)
         train = bench.sessions(64 * (given.batches + WARM_UP), given.tracks, rng)
-        batches = list(itertools.islice(bench.Batches(train, 64).epoch(rng), given.batches + WARM_UP))
-        steps = [step_of(of, classes[model], given.tracks, given.query) for of, classes in checkouts]
+        batches = list(
+            itertools.islice(bench.Batches(train, 64).epoch(rng), given.batches + WARM_UP)
+        )
+        steps = [
+            step_of(of, classes[model], given.tracks, given.query) for of, classes in checkouts
+        ]
         before, after = compare(steps, batches)
         low, middle, high = statistics.quantiles(b / a for b, a in zip(before, after, strict=True))
         times = " | ".join(f"{statistics.median(taken):.1f}" for taken in (before, after))

@@ -1,8 +1,10 @@
 """How far numbers differ between trainings on one and on two threads.
 
-    python tools/compare_threads.py results/splits/dataset=mssd-sim/split=paper results/sessions/dataset=mssd-sim/tracks.parquet
+    python tools/compare_threads.py results/splits/dataset=mssd-sim/split=paper
+    results/sessions/dataset=mssd-sim/tracks.parquet
 
-Everything else of a run is the same at any number of cores; a matrix product of two threads adds in another order.
+Everything else of a run is the same at any number of cores; a matrix product of two threads adds in
+another order.
 """
 
 import argparse
@@ -27,11 +29,27 @@ ROOT = Path(__file__).parents[1]
 def measured(
     split: Path, tracks: Path, settings: dict, model: str, variant: str, threads: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Validation NDCG@10 of each epoch, and the ranks of the test targets (past the cut-off: infinite)."""
+    """Validation NDCG@10 of each epoch, and the ranks of the test targets (past the cut-off:
+    infinite).
+    """
     with tempfile.TemporaryDirectory() as folder:
-        of_run = {"model": model, "variant": variant, "settings": settings, "seed": 1, "threads": threads}
-        train_model(str(split / "train.parquet"), str(split / "valid.parquet"), str(tracks), folder, **of_run)
-        curve = read_artifact("history", Path(folder, "history.parquet"))["valid_ndcg_10"].to_numpy()
+        of_run = {
+            "model": model,
+            "variant": variant,
+            "settings": settings,
+            "seed": 1,
+            "threads": threads,
+        }
+        train_model(
+            str(split / "train.parquet"),
+            str(split / "valid.parquet"),
+            str(tracks),
+            folder,
+            **of_run,
+        )
+        curve = read_artifact("history", Path(folder, "history.parquet"))[
+            "valid_ndcg_10"
+        ].to_numpy()
         ranks = Path(folder, "ranks.parquet")
         files = (str(split / "train.parquet"), str(split / "test.parquet"), str(ranks))
         rank_sessions(folder, *files, candidates=100, seed=1, cutoff=1000, threads=threads)
@@ -41,7 +59,9 @@ def measured(
 
 def main() -> None:
     """Print a row a model and variant."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("split", type=Path)
     parser.add_argument("tracks", type=Path)
     parser.add_argument("--epochs", type=int, default=40)
@@ -50,12 +70,16 @@ def main() -> None:
     config: dict = {}
     for name in ("config.yaml", "datasets.yaml"):
         update_config(config, yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
-    print("| model | variant | epochs | validation NDCG@10, largest difference | HR@10 | NDCG@10 | ranks that differ |")
+    print(
+        "| model | variant | epochs | validation NDCG@10, largest difference | HR@10 | NDCG@10 | ranks that differ |"
+    )
     print("|---|---|---|---|---|---|---|")
     for model in options.models:
         for variant in ("orig", "contrastive-hidden"):
             settings = run_settings(config, model, variant) | {"max_epochs": options.epochs}
-            (one, a), (two, b) = (measured(options.split, options.tracks, settings, model, variant, n) for n in (1, 2))
+            (one, a), (two, b) = (
+                measured(options.split, options.tracks, settings, model, variant, n) for n in (1, 2)
+            )
             epochs = min(len(one), len(two))
             curve = np.abs(one[:epochs] - two[:epochs]).max()
             hits = [(rank <= 10).mean() for rank in (a, b)]

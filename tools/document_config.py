@@ -26,7 +26,9 @@ that is not listed here is an error.
 
 
 def rows(schema: dict, prefix: str = "") -> list[str]:
-    """A table row for every key below ``schema``; ``<name>`` stands for a name that the user chooses."""
+    """A table row for every key below ``schema``; ``<name>`` stands for a name that the user
+    chooses.
+    """
     lines = []
     for key, entry in schema.get("properties", {}).items():
         lines += _rows_of(entry, f"{prefix}{key}")
@@ -37,9 +39,15 @@ def rows(schema: dict, prefix: str = "") -> list[str]:
 
 def _rows_of(entry: dict, key: str) -> list[str]:
     default = entry.get("default", "")
-    shown = "" if default in ("", {}) else f"`{yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}`"
+    shown = (
+        ""
+        if default in ("", {})
+        else f"`{yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}`"
+    )
     text = " ".join(entry.get("description", "").split()).replace("|", "\\|")
-    allowed = f" One of {', '.join(f'`{value}`' for value in entry['enum'])}." if "enum" in entry else ""
+    allowed = (
+        f" One of {', '.join(f'`{value}`' for value in entry['enum'])}." if "enum" in entry else ""
+    )
     line = f"| `{key}` | {shown} | {text}{allowed} |"
     nested = entry["items"] if entry.get("items", {}).get("properties") else entry
     return [line, *rows(nested, f"{key}[]." if nested is not entry else f"{key}.")]
@@ -47,7 +55,9 @@ def _rows_of(entry: dict, key: str) -> list[str]:
 
 def reference() -> str:
     """The text of config/README.md."""
-    schema = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    schema = yaml.safe_load(
+        (ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8")
+    )
     return HEAD + "\n".join(rows(schema)) + "\n"
 
 

@@ -1,10 +1,12 @@
-"""Kills Snakemake and its jobs with SIGKILL at random moments and checks that the next call ends as if nothing had happened.
+"""Kills Snakemake and its jobs with SIGKILL at random moments and checks that the next call ends as
+if nothing had happened.
 
     python tools/kill_test.py --moments 20
 
-For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data is killed that many times.
-After each kill `snakemake --rerun-incomplete` must finish, every file must be there, with the bytes of an undisturbed run where
-it holds no times, and nothing else may be left under results/.  The last lines are the counts.
+For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data
+is killed that many times. After each kill `snakemake --rerun-incomplete` must finish, every file
+must be there, with the bytes of an undisturbed run where it holds no times, and nothing else may be
+left under results/.  The last lines are the counts.
 """
 
 import argparse
@@ -28,11 +30,16 @@ neural: {min_epochs: 30, max_epochs: 30}
 model_registry: {sasrec: {variants: {orig: null, contrastive-item: null}}}
 """
 RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
-# What is deleted before the run that is killed, and the scripts of which one is killed; none means Snakemake itself.
+# What is deleted before the run that is killed, and the scripts of which one is killed; none means
+# Snakemake itself.
 KINDS = {
     "snakemake": ([""], ()),
-    "training": ([f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"], ("train_model",)),
-    # All that follows too: what is missing in the middle is not made again for a table that is there.
+    "training": (
+        [f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"],
+        ("train_model",),
+    ),
+    # All that follows too: what is missing in the middle is not made again for a table that is
+    # there.
     "duckdb": (
         ["labelled", "sessions", "splits", "models", "ranks", "metrics", "tables"],
         ("label_sessions", "sample_sessions", "split_sessions"),
@@ -47,7 +54,10 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "snakemake", TARGET, "--cores", "2", *arguments]
     with (folder / "output.txt").open("w") as out:
         return subprocess.Popen(
-            [*command, "--configfile", "tests/workflow/tiny.yaml", "small.yaml"], cwd=folder, stdout=out, stderr=out
+            [*command, "--configfile", "tests/workflow/tiny.yaml", "small.yaml"],
+            cwd=folder,
+            stdout=out,
+            stderr=out,
         )
 
 
@@ -67,7 +77,10 @@ def processes(folder: Path, script: str | None = None) -> list[int]:
                 inside = Path(os.readlink(entry / "cwd")) == folder
             except OSError:
                 continue
-            if inside and (script is None or ("-c" not in command and any(f"{script}.py" in part for part in command))):
+            if inside and (
+                script is None
+                or ("-c" not in command and any(f"{script}.py" in part for part in command))
+            ):
                 found.append(int(entry.name))
     return found
 
@@ -85,7 +98,9 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 def prepare(folder: Path) -> dict[str, bytes | None]:
     """Make the undisturbed run in ``folder``, if it is not there."""
     if not (folder / TARGET).exists():
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
         for name in filter(None, listed.split("\0")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
@@ -126,7 +141,9 @@ def duration(undisturbed: Path, folder: Path, kind: str, script: str | None) -> 
     return took
 
 
-def trial(undisturbed: Path, expected: dict, folder: Path, kind: str, script: str | None, delay: float) -> str:
+def trial(
+    undisturbed: Path, expected: dict, folder: Path, kind: str, script: str | None, delay: float
+) -> str:
     """Kill once, go on, compare; returns what happened."""
     shutil.copytree(undisturbed, folder, symlinks=True)
     delete(folder, kind)
@@ -149,7 +166,9 @@ def trial(undisturbed: Path, expected: dict, folder: Path, kind: str, script: st
         time.sleep(0.05)
     found = contents(folder)
     wrong = sorted(
-        name for name in found.keys() | expected.keys() if found.get(name, b"absent") != expected.get(name, b"absent")
+        name
+        for name in found.keys() | expected.keys()
+        if found.get(name, b"absent") != expected.get(name, b"absent")
     )
     if wrong:
         raise RuntimeError(
@@ -161,11 +180,15 @@ def trial(undisturbed: Path, expected: dict, folder: Path, kind: str, script: st
 
 def main() -> None:
     """Kill, and print the counts; status 1 where a run did not end as the undisturbed one."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--moments", type=int, default=20, help="kills of each kind of process")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
-    parser.add_argument("--folder", type=Path, help="where to work; an undisturbed run that is there is used again")
+    parser.add_argument(
+        "--folder", type=Path, help="where to work; an undisturbed run that is there is used again"
+    )
     options = parser.parse_args()
     work = (options.folder or Path(tempfile.mkdtemp())).resolve()
     undisturbed = work / "undisturbed"
@@ -173,7 +196,10 @@ def main() -> None:
     moments, failed = random.Random(options.seed), []
     for kind in options.kinds:
         scripts = KINDS[kind][1] or (None,)
-        lives = {script: duration(undisturbed, work / f"{kind}-timed", kind, script) for script in scripts}
+        lives = {
+            script: duration(undisturbed, work / f"{kind}-timed", kind, script)
+            for script in scripts
+        }
         counts: Counter = Counter()
         while counts.total() - counts["too late"] < options.moments:
             script = moments.choice(scripts)
@@ -191,7 +217,9 @@ def main() -> None:
             counts[happened] += 1
             if counts["too late"] > 2 * options.moments + 5:
                 sys.exit(f"{kind}: hardly ever there to be killed: {dict(counts)}")
-        seconds = ", ".join(f"{script or 'snakemake'} {life:.1f} s" for script, life in lives.items())
+        seconds = ", ".join(
+            f"{script or 'snakemake'} {life:.1f} s" for script, life in lives.items()
+        )
         print(f"{kind}: {dict(counts)} (undisturbed: {seconds})", flush=True)
     sys.exit(bool(failed))
 

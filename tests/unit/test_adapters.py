@@ -1,4 +1,6 @@
-"""Every rule's script calls its function with what Snakemake gives it, and reports a user's mistake in one line."""
+"""Every rule's script calls its function with what Snakemake gives it, and reports a user's mistake
+in one line.
+"""
 
 import json
 import runpy
@@ -37,7 +39,12 @@ class Named(list):
 def run(rule, folder, **given):
     """Run the script of ``rule`` as Snakemake does."""
     sys.path.insert(0, str(SCRIPTS))
-    defaults = {"input": Named(), "output": Named(), "params": SimpleNamespace(), "wildcards": SimpleNamespace()}
+    defaults = {
+        "input": Named(),
+        "output": Named(),
+        "params": SimpleNamespace(),
+        "wildcards": SimpleNamespace(),
+    }
     snakemake = SimpleNamespace(
         log=[str(folder / "log" / f"{rule}.log")],
         rule=rule,
@@ -53,10 +60,14 @@ def run(rule, folder, **given):
 
 def timed_events(folder) -> str:
     """Events with times, four users who play on every 200 seconds."""
-    plays = "user,track,at\n" + "".join(f"u{i % 4},t{i % 7},{1_600_000_000 + 50 * i}\n" for i in range(400))
+    plays = "user,track,at\n" + "".join(
+        f"u{i % 4},t{i % 7},{1_600_000_000 + 50 * i}\n" for i in range(400)
+    )
     (folder / "plays.csv").write_text(plays)
     entry = {"form": "events", "columns": {"user": "user", "track": "track", "time": "at"}}
-    extract_events(folder / "plays.csv", folder / "timed.parquet", folder / "timed.json", entry=entry)
+    extract_events(
+        folder / "plays.csv", folder / "timed.parquet", folder / "timed.json", entry=entry
+    )
     return str(folder / "timed.parquet")
 
 
@@ -117,11 +128,17 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     calls = {
         "simulate_raw": {
             "output": Named(at("training_set_0.tar.gz")),
-            "params": SimpleNamespace(form="mssd", simulation=MSSD["simulation"] | {"sessions": 200, "tracks": 60}),
+            "params": SimpleNamespace(
+                form="mssd", simulation=MSSD["simulation"] | {"sessions": 200, "tracks": 60}
+            ),
         },
         "extract_events": {
             "input": Named(raw=at("training_set_0.tar.gz")),
-            "output": Named(events=at("events.parquet"), source=at("source.json"), rejected=at("rejected.parquet")),
+            "output": Named(
+                events=at("events.parquet"),
+                source=at("source.json"),
+                rejected=at("rejected.parquet"),
+            ),
             "params": SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
         },
         "label_sessions": {
@@ -130,16 +147,27 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "params": SimpleNamespace(**sampling),
         },
         "sample_sessions": {
-            "input": Named(labelled=[at("labelled.parquet")], counts=[at("counts.json")], sources=[at("source.json")]),
+            "input": Named(
+                labelled=[at("labelled.parquet")],
+                counts=[at("counts.json")],
+                sources=[at("source.json")],
+            ),
             "output": Named(
-                sessions=at("sessions.parquet"), tracks=at("tracks.parquet"), session_keys=at("keys.parquet"), stats=stats
+                sessions=at("sessions.parquet"),
+                tracks=at("tracks.parquet"),
+                session_keys=at("keys.parquet"),
+                stats=stats,
             ),
             "params": SimpleNamespace(**sampling),
         },
-        # Skips that are told from time: from plays of the form events, beside the simulated sessions.
+        # Skips that are told from time: from plays of the form events, beside the simulated
+        # sessions.
         "count_gaps": {
             "input": Named(events=[timed_events(tmp_path)]),
-            "output": Named(gaps=at("dataset=mine/gaps.parquet"), gap_sessions=at("dataset=mine/gap_sessions.parquet")),
+            "output": Named(
+                gaps=at("dataset=mine/gaps.parquet"),
+                gap_sessions=at("dataset=mine/gap_sessions.parquet"),
+            ),
             "params": SimpleNamespace(session_gap=1200, session_gaps=[900, 1200]),
         },
         "measure_tracks": {
@@ -148,9 +176,14 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "params": SimpleNamespace(skip_rule={"min_support": 3}, session_gap=1200),
         },
         "make_lfm_skip_rules_table": {
-            "input": Named(gaps=[at("dataset=mine/gaps.parquet")], gap_sessions=[at("dataset=mine/gap_sessions.parquet")]),
+            "input": Named(
+                gaps=[at("dataset=mine/gaps.parquet")],
+                gap_sessions=[at("dataset=mine/gap_sessions.parquet")],
+            ),
             "output": Named(**tables["lfm_skip_rules"]),
-            "params": SimpleNamespace(rules=config["lfm_skip_rules"]["rules"], registry={"mine": {}}),
+            "params": SimpleNamespace(
+                rules=config["lfm_skip_rules"]["rules"], registry={"mine": {}}
+            ),
         },
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
@@ -160,14 +193,19 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "train_model": {
             "input": Named(tracks=at("tracks.parquet"), code=[__file__], **split),
             "output": Named(**model),
-            "params": SimpleNamespace(settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}),
+            "params": SimpleNamespace(
+                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}
+            ),
         },
         "rank_sessions": {
             "input": Named(**model, **split),
             "output": Named(at(f"{keys}/ranks.parquet")),
             "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1, "rank_cutoff": 20}),
         },
-        "measure_cosines": {"input": Named(**model, **split), "output": Named(at(f"{keys}/cosines.parquet"))},
+        "measure_cosines": {
+            "input": Named(**model, **split),
+            "output": Named(at(f"{keys}/cosines.parquet")),
+        },
         "compute_metrics": {
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),
             "output": Named(at(f"{keys}/metrics.parquet")),
@@ -216,12 +254,16 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "input": Named(tracks=at("tracks.parquet"), train=split["train"], valid=split["valid"]),
             "output": Named(history=trial["history.parquet"], trial=trial["trial.json"]),
             "params": SimpleNamespace(
-                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}, tuning=config["tuning"], seed=1
+                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
+                tuning=config["tuning"],
+                seed=1,
             ),
         },
         "collect_trials": {
             "input": Named(trials=[trial["trial.json"]]),
-            "output": Named(**tables["tuning"], overlays=[at("dataset=mssd-sim/split=paper/best.yaml")]),
+            "output": Named(
+                **tables["tuning"], overlays=[at("dataset=mssd-sim/split=paper/best.yaml")]
+            ),
             "params": SimpleNamespace(simulated=["mssd-sim"], budget=2),
         },
         "make_datasets_table": {
@@ -229,7 +271,10 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": Named(**tables["datasets"]),
             "params": SimpleNamespace(registry=config["registry"]),
         },
-        "plot_hit_rates": {"input": Named(table=at("hr_ndcg.parquet")), "output": figure("hit_rates")},
+        "plot_hit_rates": {
+            "input": Named(table=at("hr_ndcg.parquet")),
+            "output": figure("hit_rates"),
+        },
         "plot_gain_by_skip_share": {
             "input": Named(table=at("by_skip_share.parquet")),
             "output": figure("gain_by_skip_share"),
@@ -247,7 +292,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "plot_query_cosines": {
             "input": Named(cosines=[at(f"{keys}/cosines.parquet")]),
             "output": figure("query_cosines"),
-            "params": SimpleNamespace(simulated=["mssd-sim"], queries={"sasrec": {"contrastive-item": "item"}}),
+            "params": SimpleNamespace(
+                simulated=["mssd-sim"], queries={"sasrec": {"contrastive-item": "item"}}
+            ),
         },
         "record_provenance": {
             "input": Named(runs=[model["run"]], stats=[stats]),
@@ -259,9 +306,15 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         run(rule, tmp_path, wildcards=wildcards, **given)
     scripts = {path.stem for path in SCRIPTS.glob("*.py")}
     assert scripts - calls.keys() == {"retrieve_raw"}  # which tests/workflow runs against a server
-    assert json.loads((tmp_path / "models" / keys / "run.json").read_text())["variant"] == "contrastive-item"
+    assert (
+        json.loads((tmp_path / "models" / keys / "run.json").read_text())["variant"]
+        == "contrastive-item"
+    )
     assert read_artifact("ranks", at(f"{keys}/ranks.parquet")).num_rows > 100
-    assert read_artifact("query_cosines", at("query_cosines.parquet"))["to"].to_pylist() == ["next-positive", "skips"]
+    assert read_artifact("query_cosines", at("query_cosines.parquet"))["to"].to_pylist() == [
+        "next-positive",
+        "skips",
+    ]
     assert "SIMULATED" in (tmp_path / "hr_ndcg.html").read_text().upper()
     assert "trial 1 of sasrec" in (tmp_path / "log" / "run_trial.log").read_text()
     assert "model_registry" in (tmp_path / "dataset=mssd-sim/split=paper/best.yaml").read_text()
@@ -276,7 +329,8 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path, capfd):
             tmp_path,
             input=Named(raw=str(tmp_path / "log_mini.csv")),
             output=Named(
-                **{name: str(tmp_path / name) for name in ("source", "rejected")}, events=str(tmp_path / "events.parquet")
+                **{name: str(tmp_path / name) for name in ("source", "rejected")},
+                events=str(tmp_path / "events.parquet"),
             ),
             params=SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
         )
@@ -289,5 +343,11 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path, capfd):
 
 def test_an_error_of_ours_is_reported_with_its_traceback(tmp_path, capfd):
     with pytest.raises(KeyError):
-        run("compute_metrics", tmp_path, params=SimpleNamespace(cutoffs={}), input=Named(ranks="x"), output={})
+        run(
+            "compute_metrics",
+            tmp_path,
+            params=SimpleNamespace(cutoffs={}),
+            input=Named(ranks="x"),
+            output={},
+        )
     assert "an error of skipwise" in (tmp_path / "log" / "compute_metrics.log").read_text()

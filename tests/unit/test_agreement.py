@@ -1,9 +1,10 @@
-"""From scores to metrics, against two libraries that share no code: scikit-learn and NIST's trec_eval (pytrec_eval).
+"""From scores to metrics, against two libraries that share no code: scikit-learn and NIST's
+trec_eval (pytrec_eval).
 
-Many scores are equal, and ties count against the model.  Two of the libraries' rules for ties do the same: scikit-learn's
-average precision gives tied tracks the worst of their ranks, and trec_eval ranks tied tracks by descending name, where the
-target's is the smallest.  scikit-learn's other metrics have no such rule; for them the target's score is lowered by less than
-two scores differ.
+Many scores are equal, and ties count against the model.  Two of the libraries' rules for ties do
+the same: scikit-learn's average precision gives tied tracks the worst of their ranks, and trec_eval
+ranks tied tracks by descending name, where the target's is the smallest.  scikit-learn's other
+metrics have no such rule; for them the target's score is lowered by less than two scores differ.
 """
 
 import numpy as np
@@ -20,7 +21,9 @@ SESSIONS, TRACKS, PADDED = 60, 80, 50
 
 @pytest.fixture(params=[2, 12, 10**6], ids="{} values".format)
 def ranking(request):
-    """Scores (B, N + 1) of as many different values, targets (B,) and candidates (B, C) with the target in each row."""
+    """Scores (B, N + 1) of as many different values, targets (B,) and candidates (B, C) with the
+    target in each row.
+    """
     rng = np.random.default_rng(request.param)
     # High values are rare, so that ties are of few tracks at the top and of many below.
     scores = np.floor(request.param * rng.random((SESSIONS, TRACKS + 1)) ** 6).astype(np.float32)
@@ -40,7 +43,9 @@ def ranking(request):
 
 @pytest.fixture(params=["full", "sampled"])
 def ours_and_lists(request, ranking):
-    """Our metrics of each session, and what a library gets: for each session the candidates' scores and the target's place."""
+    """Our metrics of each session, and what a library gets: for each session the candidates' scores
+    and the target's place.
+    """
     scores, targets, candidates = ranking
     test = sequences([[1]] * SESSIONS, targets=targets.tolist())
     model = FixedScores(np.concatenate([scores[:1], scores]))  # sessions count from 1
@@ -67,7 +72,10 @@ def test_scikit_learn_agrees(ours_and_lists):
         relevant = np.arange(len(scores)) == target
         lowered = scores.astype(np.float64) - relevant / 2
         hits = {
-            k: top_k_accuracy_score([target], [lowered], k=k, labels=range(len(scores)), normalize=False) for k in CUTOFFS["hr"]
+            k: top_k_accuracy_score(
+                [target], [lowered], k=k, labels=range(len(scores)), normalize=False
+            )
+            for k in CUTOFFS["hr"]
         }
         reciprocal_rank = label_ranking_average_precision_score([relevant], [scores])
         theirs = (
@@ -75,7 +83,9 @@ def test_scikit_learn_agrees(ours_and_lists):
             | {("ndcg", k): ndcg_score([relevant], [lowered], k=k) for k in CUTOFFS["ndcg"]}
             | {("map", k): hits[k] * reciprocal_rank for k in CUTOFFS["map"]}
         )
-        assert theirs == {key: pytest.approx(values[session], abs=1e-9) for key, values in ours.items()}
+        assert theirs == {
+            key: pytest.approx(values[session], abs=1e-9) for key, values in ours.items()
+        }
 
 
 def test_trec_eval_agrees(ours_and_lists):
@@ -93,4 +103,6 @@ def test_trec_eval_agrees(ours_and_lists):
     )
     for session, theirs in evaluator.evaluate(run).items():
         found = {(metric, k): theirs[f"{measures[metric]}_{k}"] for metric, k in ours}
-        assert found == {key: pytest.approx(values[int(session)], abs=1e-9) for key, values in ours.items()}
+        assert found == {
+            key: pytest.approx(values[int(session)], abs=1e-9) for key, values in ours.items()
+        }

@@ -1,4 +1,6 @@
-"""Artifacts have the declared types and order, appear whole or not at all, and say so when they are something else."""
+"""Artifacts have the declared types and order, appear whole or not at all, and say so when they are
+something else.
+"""
 
 import os
 
@@ -9,12 +11,21 @@ from skipwise.core.artifacts import read_artifact, read_json, whole_file, write_
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS, Artifact
 
-TRACKS = {"track_id": [2, 1, 3], "track_key": ["b", "a", "c"], "n_plays": [5, 9, 1], "n_skips": [0, 4, 1]}
+TRACKS = {
+    "track_id": [2, 1, 3],
+    "track_key": ["b", "a", "c"],
+    "n_plays": [5, 9, 1],
+    "n_skips": [0, 4, 1],
+}
 
 
 def tracks(**columns) -> pa.Table:
-    """A table of three tracks, int64 where the artifact has int32; a column is replaced, or left out with None."""
-    return pa.table({name: values for name, values in {**TRACKS, **columns}.items() if values is not None})
+    """A table of three tracks, int64 where the artifact has int32; a column is replaced, or left
+    out with None.
+    """
+    return pa.table(
+        {name: values for name, values in {**TRACKS, **columns}.items() if values is not None}
+    )
 
 
 def one_line(error: pytest.ExceptionInfo) -> str:
@@ -37,9 +48,16 @@ def test_written_table_has_the_declared_types_and_is_read_back(tmp_path):
 
 
 def test_columns_take_the_declared_order_and_others_are_dropped(tmp_path):
-    shuffled = tracks(extra=[7, 8, 9]).select(["n_skips", "extra", "track_key", "track_id", "n_plays"])
+    shuffled = tracks(extra=[7, 8, 9]).select(
+        ["n_skips", "extra", "track_key", "track_id", "n_plays"]
+    )
     write_artifact(shuffled, "tracks", tmp_path / "tracks.parquet")
-    assert pq.read_schema(tmp_path / "tracks.parquet").names == ["track_id", "track_key", "n_plays", "n_skips"]
+    assert pq.read_schema(tmp_path / "tracks.parquet").names == [
+        "track_id",
+        "track_key",
+        "n_plays",
+        "n_skips",
+    ]
 
 
 def test_list_columns_are_cast_too(tmp_path):
@@ -55,15 +73,30 @@ def test_list_columns_are_cast_too(tmp_path):
     write_artifact(table, "train", tmp_path / "train.parquet")
     read = read_artifact("train", tmp_path / "train.parquet")
     assert read.schema.field("tracks").type == pa.list_(pa.int32())
-    row = {"session_id": 1, "tracks": [3, 4], "skipped": [False, True], "target": None, "unseen_skips": []}
+    row = {
+        "session_id": 1,
+        "tracks": [3, 4],
+        "skipped": [False, True],
+        "target": None,
+        "unseen_skips": [],
+    }
     assert read.to_pylist() == [row]
 
 
 def test_rows_are_sorted_by_every_column_of_the_order(tmp_path):
-    rows = [(2, "a", 0, 1), (1, "b", 0, 1), (1, "a", 1, 2), (1, "a", 1, 1), (1, "a", 0, 10), (1, "a", 0, 2)]
+    rows = [
+        (2, "a", 0, 1),
+        (1, "b", 0, 1),
+        (1, "a", 1, 2),
+        (1, "a", 1, 1),
+        (1, "a", 0, 10),
+        (1, "a", 0, 2),
+    ]
     schema, order = ARTIFACTS["labelled"]
     others = {"track_key": "t", "skipped": False, "n_plays": 6, "n_skips": 1}
-    values = [dict.fromkeys(schema.names) | others | dict(zip(order, row, strict=True)) for row in rows]
+    values = [
+        dict.fromkeys(schema.names) | others | dict(zip(order, row, strict=True)) for row in rows
+    ]
     for name, given in {"one": values, "two": values[::-1]}.items():
         write_artifact(pa.Table.from_pylist(given, schema=schema), "labelled", tmp_path / name)
     read = read_artifact("labelled", tmp_path / "one", list(order))
@@ -109,7 +142,11 @@ def test_a_column_that_may_be_null_may_be_null(tmp_path):
         "position": 1,
         "track_key": "t",
     }
-    write_artifact(pa.Table.from_pylist([row], schema=ARTIFACTS["events"].schema), "events", tmp_path / "events")
+    write_artifact(
+        pa.Table.from_pylist([row], schema=ARTIFACTS["events"].schema),
+        "events",
+        tmp_path / "events",
+    )
     assert read_artifact("events", tmp_path / "events").to_pylist() == [row]
 
 
@@ -175,14 +212,20 @@ BROKEN = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("track_id,track_key\n1,a\n" * 10),
     "cut short": lambda path: path.write_bytes(whole_artifact(path)[:-10]),
-    "damaged": lambda path: path.write_bytes(whole_artifact(path).replace(b"\x28\xb5\x2f\xfd", b"\0\0\0\0")),
-    "another artifact": lambda path: write_artifact(pa.table({"a": [1]}), Artifact(pa.schema([("a", pa.int64())]), ()), path),
+    "damaged": lambda path: path.write_bytes(
+        whole_artifact(path).replace(b"\x28\xb5\x2f\xfd", b"\0\0\0\0")
+    ),
+    "another artifact": lambda path: write_artifact(
+        pa.table({"a": [1]}), Artifact(pa.schema([("a", pa.int64())]), ()), path
+    ),
     "a wrong type": lambda path: pq.write_table(tracks(), path),
     "a missing column": lambda path: pq.write_table(tracks(track_key=None), path),
 }
 
 
-@pytest.mark.parametrize("columns", [None, ["track_id", "track_key"]], ids=["all columns", "two columns"])
+@pytest.mark.parametrize(
+    "columns", [None, ["track_id", "track_key"]], ids=["all columns", "two columns"]
+)
 @pytest.mark.parametrize("case", BROKEN)
 def test_reading_what_is_not_the_artifact_is_one_line_that_names_the_file(tmp_path, case, columns):
     path = tmp_path / "tracks.parquet"

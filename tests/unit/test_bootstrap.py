@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from skipwise.evaluation import bootstrap
-from skipwise.evaluation.bootstrap import estimate, holm, interval, mean_interval, p_value, resampled_sums
+from skipwise.evaluation.bootstrap import (
+    estimate,
+    holm,
+    interval,
+    mean_interval,
+    p_value,
+    resampled_sums,
+)
 
 
 def plain_bootstrap(values, *, resamples, level, seed):
@@ -28,25 +35,38 @@ def gains(n, seed):
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.99])
 @pytest.mark.parametrize(
     "values",
-    [gains(150, 1), (np.arange(120) % 4 == 0).astype(float), np.random.default_rng(2).normal(size=80)],
+    [
+        gains(150, 1),
+        (np.arange(120) % 4 == 0).astype(float),
+        np.random.default_rng(2).normal(size=80),
+    ],
     ids=["ndcg", "hits", "all distinct"],
 )
 def test_quantiles_are_those_of_the_plain_bootstrap(values, level):
     resamples = 10_000
     low, high, spread = plain_bootstrap(values, resamples=resamples, level=level, seed=3)
     found = mean_interval(values, np.random.default_rng(4), resamples=resamples, level=level)
-    # The standard error of a quantile at p is √(p(1−p)/R) / density; here for a normal density, twice over, five of them.
+    # The standard error of a quantile at p is √(p(1−p)/R) / density; here for a normal density,
+    # twice over, five of them.
     p = (1 - level) / 2
     z = {0.5: 0.6745, 0.8: 1.2816, 0.95: 1.96, 0.99: 2.5758}[level]
-    error = math.sqrt(p * (1 - p) / resamples) / (math.exp(-z * z / 2) / math.sqrt(2 * math.pi)) * spread
-    assert found == pytest.approx((low, high), abs=5 * math.sqrt(2) * error + 1 / len(values) * (len(np.unique(values)) == 2))
+    error = (
+        math.sqrt(p * (1 - p) / resamples)
+        / (math.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+        * spread
+    )
+    assert found == pytest.approx(
+        (low, high), abs=5 * math.sqrt(2) * error + 1 / len(values) * (len(np.unique(values)) == 2)
+    )
 
 
 def test_width_is_that_of_the_normal_interval():
     values = gains(2000, 5)
     low, high = mean_interval(values, np.random.default_rng(0), resamples=20_000)
     half = 1.96 * values.std() / math.sqrt(2000)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.06 * half)
+    assert (low, high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.06 * half
+    )
 
 
 def test_interval_covers_the_true_mean():
@@ -60,7 +80,9 @@ def test_interval_covers_the_true_mean():
 
 
 def test_difference_is_paired():
-    """Two models that agree on almost every session: their difference is known far better than each of them."""
+    """Two models that agree on almost every session: their difference is known far better than each
+    of them.
+    """
     rng = np.random.default_rng(7)
     ours = (rng.random(3000) < 0.4).astype(float)
     orig = np.where(rng.random(3000) < 0.05, 1 - ours, ours)
@@ -89,7 +111,9 @@ def test_one_session():
 
 
 def test_a_rare_hit():
-    """One hit in 1,000: the count of a resample is about Poisson(1), whose 2.5 % and 97.5 % quantiles are 0 and 3."""
+    """One hit in 1,000: the count of a resample is about Poisson(1), whose 2.5 % and 97.5 %
+    quantiles are 0 and 3.
+    """
     values = np.zeros(1000)
     values[17] = 1
     assert mean_interval(values, np.random.default_rng(0)) == pytest.approx((0.0, 0.003), abs=1e-12)
@@ -111,7 +135,9 @@ def test_interval_depends_on_the_seed_alone():
 
 def test_a_higher_level_is_wider():
     values = gains(300, 11)
-    intervals = [mean_interval(values, np.random.default_rng(1), level=level) for level in (0.5, 0.9, 0.99)]
+    intervals = [
+        mean_interval(values, np.random.default_rng(1), level=level) for level in (0.5, 0.9, 0.99)
+    ]
     lows, highs = zip(*intervals, strict=True)
     assert list(lows) == sorted(lows, reverse=True)
     assert list(highs) == sorted(highs)
@@ -122,7 +148,9 @@ def test_as_many_sessions_as_the_papers_have():
     values = gains(450_000, 12)
     low, high = mean_interval(values, np.random.default_rng(0), resamples=10_000)
     half = 1.96 * values.std() / math.sqrt(450_000)
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.1 * half)
+    assert (low, high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.1 * half
+    )
 
 
 # --- Sums of several columns
@@ -130,7 +158,9 @@ def test_as_many_sessions_as_the_papers_have():
 
 def plain_sums(values, *, resamples, seed):
     rng = np.random.default_rng(seed)
-    return np.array([values[rng.integers(0, len(values), len(values))].sum(0) for _ in range(resamples)])
+    return np.array(
+        [values[rng.integers(0, len(values), len(values))].sum(0) for _ in range(resamples)]
+    )
 
 
 def skips(n, seed):
@@ -145,7 +175,8 @@ def test_columns_are_drawn_together():
     sums = resampled_sums(values, np.random.default_rng(2))
     plain = plain_sums(values, resamples=10_000, seed=3)
     assert sums.shape == plain.shape
-    # Standard errors of a mean, a standard deviation and a correlation of 10,000 draws, five of them.
+    # Standard errors of a mean, a standard deviation and a correlation of 10,000 draws, five of
+    # them.
     assert sums.mean(0) == pytest.approx(300 * values.mean(0), abs=5 * plain.std(0).max() / 100)
     assert sums.std(0) == pytest.approx(plain.std(0), rel=5 / math.sqrt(10_000))
     assert np.corrcoef(sums.T)[0, 1] == pytest.approx(np.corrcoef(values.T)[0, 1], abs=0.05)
@@ -155,7 +186,10 @@ def test_interval_of_a_ratio_is_that_of_the_plain_bootstrap():
     values = skips(200, 4)
     found, plain = (
         interval(sums[:, 0] / sums[:, 1], 0.95)
-        for sums in (resampled_sums(values, np.random.default_rng(5)), plain_sums(values, resamples=10_000, seed=6))
+        for sums in (
+            resampled_sums(values, np.random.default_rng(5)),
+            plain_sums(values, resamples=10_000, seed=6),
+        )
     )
     assert found == pytest.approx(plain, abs=0.1 * (plain[1] - plain[0]))
 
@@ -172,7 +206,9 @@ def test_many_distinct_rows_are_drawn_as_cells_and_lose_little_variance():
     lost = 1 - variance / values.var(0)
     sums = resampled_sums(values, np.random.default_rng(8))
     # What the cells lose is what the sums lose, within the error of a variance of 10,000 draws.
-    assert sums.var(0) / (20_000 * values.var(0)) == pytest.approx(1 - lost, rel=5 * math.sqrt(2 / 10_000))
+    assert sums.var(0) / (20_000 * values.var(0)) == pytest.approx(
+        1 - lost, rel=5 * math.sqrt(2 / 10_000)
+    )
     assert lost.max() < 0.01
 
 
@@ -226,26 +262,38 @@ def test_p_values_of_no_difference_are_uniform():
 def test_an_estimate_of_a_ratio_is_that_of_the_plain_bootstrap():
     rng = np.random.default_rng(5)
     hits, size = rng.integers(0, 3, 200).astype(float), rng.integers(0, 4, 200).astype(float)
-    found = estimate(np.stack([hits, size], 1), lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(1))
+    found = estimate(
+        np.stack([hits, size], 1),
+        lambda sums: sums[..., 0] / sums[..., 1],
+        np.random.default_rng(1),
+    )
     chosen = np.random.default_rng(2).integers(0, 200, (10_000, 200))
     plain = hits[chosen].sum(1) / size[chosen].sum(1)
     assert found.value == hits.sum() / size.sum()
-    assert (found.low, found.high) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.1 * plain.std())
+    assert (found.low, found.high) == pytest.approx(
+        np.quantile(plain, [0.025, 0.975]), abs=0.1 * plain.std()
+    )
     assert found.p < 1e-10
 
 
 def test_an_estimate_that_is_not_defined_is_not_a_number():
-    nothing = estimate(np.zeros((10, 2)), lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(1))
+    nothing = estimate(
+        np.zeros((10, 2)), lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(1)
+    )
     assert np.isnan(nothing).all()
     # One session of 20 has a denominator: the resamples without it say nothing, the others say 3.
     one = np.zeros((20, 2))
     one[4] = 3, 1
-    assert estimate(one, lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(1))[:3] == (3, 3, 3)
+    assert estimate(one, lambda sums: sums[..., 0] / sums[..., 1], np.random.default_rng(1))[
+        :3
+    ] == (3, 3, 3)
 
 
 def test_holm_by_hand():
     # Sorted: 0.01 × 4, 0.02 × 3, 0.03 × 2 → at least the one before, 0.04 × 1 → likewise.
-    assert holm([0.03, 0.01, None, 0.04, 0.02]) == pytest.approx([3 * 0.02, 4 * 0.01, None, 3 * 0.02, 3 * 0.02])
+    assert holm([0.03, 0.01, None, 0.04, 0.02]) == pytest.approx(
+        [3 * 0.02, 4 * 0.01, None, 3 * 0.02, 3 * 0.02]
+    )
     assert holm([0.5, 0.9]) == [1, 1]
     assert holm([0.2]) == [0.2]
     assert holm([None]) == [None]

@@ -32,10 +32,18 @@ def fitted(model="sasrec", checkpoint=None, seed=1, valid_seed=2, **changes):
     } | changes  # fmt: skip
     recommender = find_model(model)(N_TRACKS, settings)
     recommender.checkpoint = checkpoint
-    train, valid = random_sessions(40, N_TRACKS, seed=1), random_sessions(20, N_TRACKS, seed=valid_seed)
+    train, valid = (
+        random_sessions(40, N_TRACKS, seed=1),
+        random_sessions(20, N_TRACKS, seed=valid_seed),
+    )
     history = recommender.fit(train, valid, seed=seed, threads=1)
     return recommender.state(), [
-        {name: value for name, value in row.items() if name not in ("seconds", "sessions_per_second")} for row in history
+        {
+            name: value
+            for name, value in row.items()
+            if name not in ("seconds", "sessions_per_second")
+        }
+        for row in history
     ]
 
 
@@ -47,7 +55,9 @@ def assert_same(found, expected):
 
 
 def send_after(monkeypatch, steps: int, number: int = signal.SIGTERM) -> list[int]:
-    """Send this process a signal in the middle of a step, once; the list has an item for every step."""
+    """Send this process a signal in the middle of a step, once; the list has an item for every
+    step.
+    """
     taken: list[int] = []
     step = TrainStep.__call__
 
@@ -68,7 +78,10 @@ def test_a_stopped_training_goes_on_to_the_same_weights(monkeypatch, tmp_path, m
     checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
     with monkeypatch.context() as patch:
         send_after(patch, stop)
-        with pytest.raises(StoppedError, match=f"stopped by SIGTERM in epoch {(stop - 1) // BATCHES + 1}; .*c.safetensors"):
+        with pytest.raises(
+            StoppedError,
+            match=f"stopped by SIGTERM in epoch {(stop - 1) // BATCHES + 1}; .*c.safetensors",
+        ):
             fitted(model, checkpoint)
     taken = send_after(monkeypatch, 10**9)
     assert_same(fitted(model, checkpoint), expected)
@@ -164,17 +177,27 @@ def test_the_file_is_there_whole_after_every_epoch_and_nothing_beside_it(monkeyp
 
     def spy(self, tensors, values):
         save(self, tensors, values)
-        saved.append((values["epoch"], values["done"], [file.name for file in path.parent.iterdir()]))
+        saved.append(
+            (values["epoch"], values["done"], [file.name for file in path.parent.iterdir()])
+        )
 
     monkeypatch.setattr(Checkpoint, "save", spy)
     fitted(checkpoint=Checkpoint(path, "same"))
     assert saved == [(epoch, 0, ["c.safetensors"]) for epoch in range(2, EPOCHS + 1)]
     with safe_open(path, "pt") as file:
-        assert {name.split(".")[0] for name in file.keys()} >= {"model", "adam", "rows", "best", "generator"}  # noqa: SIM118
+        assert {name.split(".")[0] for name in file.keys()} >= {
+            "model",
+            "adam",
+            "rows",
+            "best",
+            "generator",
+        }  # noqa: SIM118
 
 
 @pytest.mark.parametrize("stop", [None, BATCHES + 1])
-def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(monkeypatch, tmp_path, caplog, stop):
+def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(
+    monkeypatch, tmp_path, caplog, stop
+):
     """A full disk: what was saved before stays."""
     path = tmp_path / "c.safetensors"
 
@@ -184,14 +207,19 @@ def test_a_checkpoint_that_cannot_be_saved_does_not_end_the_training(monkeypatch
     monkeypatch.setattr(checkpoints, "save_file", full)
     if stop:
         send_after(monkeypatch, stop)
-        with pytest.raises(StoppedError, match="stopped by SIGTERM in epoch 2; nothing of it is kept"):
+        with pytest.raises(
+            StoppedError, match="stopped by SIGTERM in epoch 2; nothing of it is kept"
+        ):
             fitted(checkpoint=Checkpoint(path, "same"))
     else:
         assert_same(fitted(checkpoint=Checkpoint(path, "same")), fitted())
     assert list(tmp_path.iterdir()) == []
     lines = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(lines) == (2 if stop else EPOCHS - 1)
-    assert all("c.safetensors cannot be saved (I/O error: No space left on device" in line for line in lines)
+    assert all(
+        "c.safetensors cannot be saved (I/O error: No space left on device" in line
+        for line in lines
+    )
 
 
 def test_a_signal_during_validation_stops_after_it(monkeypatch, tmp_path):
@@ -199,7 +227,11 @@ def test_a_signal_during_validation_stops_after_it(monkeypatch, tmp_path):
     checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
     with monkeypatch.context() as patch:
         ranks = training.validation_ranks
-        patch.setattr(training, "validation_ranks", lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM) or ranks(*a, **k))
+        patch.setattr(
+            training,
+            "validation_ranks",
+            lambda *a, **k: os.kill(os.getpid(), signal.SIGTERM) or ranks(*a, **k),
+        )
         taken = send_after(patch, 10**9)
         with pytest.raises(StoppedError, match="stopped by SIGTERM in epoch 2"):
             fitted(checkpoint=checkpoint)
@@ -268,7 +300,9 @@ def write_data(folder, seed: int) -> None:
         columns = {name: getattr(sessions, name) for name in ("session_id", "target")}
         for name in ("tracks", "skipped", "unseen_skips"):
             ragged = getattr(sessions, name)
-            columns[name] = pa.ListArray.from_arrays(pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values))
+            columns[name] = pa.ListArray.from_arrays(
+                pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values)
+            )
         write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
     ids = range(1, N_TRACKS + 1)
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")
@@ -289,9 +323,15 @@ def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_p
         write_data(tmp_path, seed=5)
     elif change == "code":
         code.write_text("2")
-    changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(change, {})
+    changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(
+        change, {}
+    )
     taken = send_after(monkeypatch, 10**9)
     run(tmp_path, code, **changes)
     assert len(taken) == BATCHES * EPOCHS - (BATCHES + 1 if change is None else 0)
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["history.parquet", "model.safetensors", "run.json"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "history.parquet",
+        "model.safetensors",
+        "run.json",
+    ]
     assert not (tmp_path / "checkpoints" / "c.safetensors").exists()

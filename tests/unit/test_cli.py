@@ -1,4 +1,6 @@
-"""The command line: what it prints, on small folders that the library made, and one line for every mistake."""
+"""The command line: what it prints, on small folders that the library made, and one line for every
+mistake.
+"""
 
 import gzip
 import hashlib
@@ -15,7 +17,15 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
-from examples import ROOT, FixedScores, cyclic_sessions, label_and_sample_sessions, random_sessions, sequences, settings_of
+from examples import (
+    ROOT,
+    FixedScores,
+    cyclic_sessions,
+    label_and_sample_sessions,
+    random_sessions,
+    sequences,
+    settings_of,
+)
 from safetensors.torch import save_file
 from skipwise.commands.cli import main
 from skipwise.commands.recommend import TrainedModel, read_session, top
@@ -64,7 +74,9 @@ def write_part(sessions: Sequences, part: str, path: Path) -> None:
         for rows in [getattr(sessions, name)]
     }
     target = pa.array(sessions.target, pa.int32(), mask=sessions.target == 0)
-    write_artifact(pa.table({"session_id": sessions.session_id, "target": target, **lists}), part, path)
+    write_artifact(
+        pa.table({"session_id": sessions.session_id, "target": target, **lists}), part, path
+    )
 
 
 N = 12
@@ -81,7 +93,9 @@ def results(tmp_path_factory) -> Path:
         write_part(cyclic_sessions(60, N, seed=seed), part, Path(parts[part]))
     tracks = folder / "sessions/dataset=circle/tracks.parquet"
     counts = {"n_plays": [1] * N, "n_skips": [0] * N}
-    write_artifact(pa.table({"track_id": range(1, N + 1), "track_key": KEYS, **counts}), "tracks", tracks)
+    write_artifact(
+        pa.table({"track_id": range(1, N + 1), "track_key": KEYS, **counts}), "tracks", tracks
+    )
     for model, variant in (("markov", "orig"), ("sasrec", "orig"), ("wrmf", "nr")):
         train_model(
             parts["train"], parts["valid"], str(tracks), model_folder(folder, model, variant),
@@ -103,7 +117,9 @@ class TestRecommend:
     def test_the_next_track_of_the_circle_is_first(self, run, results, tmp_path):
         session = session_file(tmp_path / "s.csv", [3, 4, 5])
         for model in ("markov", "sasrec"):
-            status, out, err = run("recommend", "--run", model_folder(results, model), "--session", session, "--k", 3)
+            status, out, err = run(
+                "recommend", "--run", model_folder(results, model), "--session", session, "--k", 3
+            )
             assert (status, err) == (0, "")
             lines = out.splitlines()
             assert lines[0] == "rank,track,score"
@@ -114,7 +130,11 @@ class TestRecommend:
         model = load_model(model_folder(results, "sasrec"))
         scores = model.score(sequences([[3, 4, 5], [9, 10]])).numpy()[:, 1:]
         plays = pl.DataFrame(
-            {"session": ["a"] * 3 + ["b"] * 2, "track": [KEYS[i - 1] for i in (3, 4, 5, 9, 10)], "skipped": False}
+            {
+                "session": ["a"] * 3 + ["b"] * 2,
+                "track": [KEYS[i - 1] for i in (3, 4, 5, 9, 10)],
+                "skipped": False,
+            }
         )
         found = TrainedModel(model_folder(results, "sasrec")).recommend(plays, k=N)
         for session, row in zip("ab", scores, strict=True):
@@ -125,16 +145,22 @@ class TestRecommend:
     def test_json_names_and_tracks_that_are_new(self, run, results, tmp_path):
         session = session_file(tmp_path / "s.csv", [4, 5, 6, 5])
         names = tmp_path / "names.csv"
-        pl.DataFrame({"track": KEYS[:9], "name": [f"Song {i}" for i in range(1, 10)]}).write_csv(names)
+        pl.DataFrame({"track": KEYS[:9], "name": [f"Song {i}" for i in range(1, 10)]}).write_csv(
+            names
+        )
         out = tmp_path / "out.json"
         options = ("--new-only", "--names", names, "--format", "json", "--out", out, "--k", 100)
-        status, printed, _ = run("recommend", "--run", model_folder(results, "markov"), "--session", session, *options)
+        status, printed, _ = run(
+            "recommend", "--run", model_folder(results, "markov"), "--session", session, *options
+        )
         assert (status, printed) == (0, "")
         rows = json.loads(out.read_text())
         assert len(rows) == N - 3
         assert not {row["track"] for row in rows} & {KEYS[3], KEYS[4], KEYS[5]}
         assert {row["track"]: row["name"] for row in rows} == {
-            key: f"Song {i}" if i < 10 else None for i, key in enumerate(KEYS, 1) if i not in (4, 5, 6)
+            key: f"Song {i}" if i < 10 else None
+            for i, key in enumerate(KEYS, 1)
+            if i not in (4, 5, 6)
         }
 
     def test_unknown_tracks_are_named_and_left_out(self, run, results, tmp_path):
@@ -152,7 +178,9 @@ class TestRecommend:
         played = session_file(tmp_path / "s.csv", [3, 4, 5], seconds=[200, 10, 200])
         folder = model_folder(results, "wrmf", "nr")
         _, listened, _ = run("recommend", "--run", folder, "--session", played)
-        _, skipped, _ = run("recommend", "--run", folder, "--session", played, "--skipped-when", "seconds < 30")
+        _, skipped, _ = run(
+            "recommend", "--run", folder, "--session", played, "--skipped-when", "seconds < 30"
+        )
         assert listened != skipped
         model = load_model(folder)
         for printed, flags in ((listened, [False] * 3), (skipped, [False, True, False])):
@@ -165,7 +193,9 @@ class TestRecommend:
         folder = model_folder(results, "sasrec")
         length = read_json(folder / "run.json")["settings"]["max_length"] - 1
         answers = [
-            run("recommend", "--run", folder, "--session", session_file(tmp_path / f"{i}.csv", of))[1]
+            run("recommend", "--run", folder, "--session", session_file(tmp_path / f"{i}.csv", of))[
+                1
+            ]
             for i, of in enumerate((plays, plays[-length:], plays[-length + 1 :]))
         ]
         assert answers[0] == answers[1] != answers[2]
@@ -173,8 +203,13 @@ class TestRecommend:
     def test_several_sessions_keep_their_names_and_order(self, run, results, tmp_path):
         session = session_file(tmp_path / "s.csv", [9, 2, 10, 3], listener=["z", "a", "z", "a"])
         options = ("--session-column", "listener", "--k", 1)
-        _, out, _ = run("recommend", "--run", model_folder(results, "markov"), "--session", session, *options)
-        assert [row[:3] for row in pl.read_csv(out.encode()).rows()] == [("z", 1, KEYS[10]), ("a", 1, KEYS[3])]
+        _, out, _ = run(
+            "recommend", "--run", model_folder(results, "markov"), "--session", session, *options
+        )
+        assert [row[:3] for row in pl.read_csv(out.encode()).rows()] == [
+            ("z", 1, KEYS[10]),
+            ("a", 1, KEYS[3]),
+        ]
 
     def test_equal_scores_are_in_the_order_of_the_tracks(self):
         scores = torch.tensor([-torch.inf, 1, 3, 1, 3, 1, 0, -torch.inf])
@@ -184,7 +219,11 @@ class TestRecommend:
     def test_keys_are_found_whatever_their_number(self, tmp_path):
         keys = [f"k{i}" for i in range(1, 500)]
         counts = {"n_plays": [1] * 499, "n_skips": [0] * 499}
-        write_artifact(pa.table({"track_id": range(1, 500), "track_key": keys, **counts}), "tracks", tmp_path / "t.parquet")
+        write_artifact(
+            pa.table({"track_id": range(1, 500), "track_key": keys, **counts}),
+            "tracks",
+            tmp_path / "t.parquet",
+        )
         wanted = pl.Series(["k7", "nope", "k499", "k7", "k1"])
         assert Catalogue(tmp_path / "t.parquet").ids(wanted).tolist() == [7, 0, 499, 7, 1]
 
@@ -200,7 +239,10 @@ class TestRecommend:
             ({"--session": "weights.csv"}, ["weights.csv is not delimited text"]),
             ({"--track": "trak"}, ["no column 'trak'", "did you mean 'track'?"]),
             ({"--skipped-when": "seconds < 30"}, ["no column 'seconds'"]),
-            ({"--tracks": "other.parquet"}, ["other.parquet is not the file that the model", "--tracks"]),
+            (
+                {"--tracks": "other.parquet"},
+                ["other.parquet is not the file that the model", "--tracks"],
+            ),
             ({"--out": "absent/file.csv"}, ["absent: File exists"]),
         ],
         ids=lambda change: " ".join(change) if isinstance(change, dict) else "",
@@ -213,7 +255,9 @@ class TestRecommend:
         pl.DataFrame({"track": pl.Series([], dtype=pl.String)}).write_csv(tmp_path / "empty.csv")
         (tmp_path / "unknown.csv").write_text("track\nnobody\n")
         (tmp_path / "hole.csv").write_text(f"track,n\n{KEYS[1]},1\n,2\n")
-        (tmp_path / "weights.csv").write_bytes((model_folder(results, "sasrec") / "model.safetensors").read_bytes())
+        (tmp_path / "weights.csv").write_bytes(
+            (model_folder(results, "sasrec") / "model.safetensors").read_bytes()
+        )
         write_artifact(
             pa.table({"track_id": [1], "track_key": ["t"], "n_plays": [1], "n_skips": [0]}),
             "tracks",
@@ -223,7 +267,9 @@ class TestRecommend:
         status, out, err = run("recommend", *(word for pair in options.items() for word in pair))
         assert (status, out) == (1, "")
         *warnings, line = err.splitlines()
-        assert len(warnings) == (change == {"--session": "unknown.csv"})  # that one names the tracks first
+        assert len(warnings) == (
+            change == {"--session": "unknown.csv"}
+        )  # that one names the tracks first
         assert all(part in line for part in expected), line
 
     def test_weights_that_are_cut_short_are_one_line(self, run, results, tmp_path):
@@ -242,16 +288,28 @@ class TestRecommend:
         tracks = tmp_path / "sessions/dataset=big/tracks.parquet"
         keys = [f"t_{i:032x}" for i in np.random.default_rng(1).permutation(n)]
         counts = {"n_plays": np.ones(n, int), "n_skips": np.zeros(n, int)}
-        write_artifact(pa.table({"track_id": np.arange(1, n + 1), "track_key": keys, **counts}), "tracks", tracks)
+        write_artifact(
+            pa.table({"track_id": np.arange(1, n + 1), "track_key": keys, **counts}),
+            "tracks",
+            tracks,
+        )
         settings = settings_of("sasrec", "contrastive-hidden") | {"dimension": 128, "heads": 8}
         model = find_model("sasrec")(n, settings)
         model.initialise(1)
-        folder = tmp_path / "models/dataset=big/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        folder = (
+            tmp_path
+            / "models/dataset=big/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        )
         folder.mkdir(parents=True)
         save_file(model.state(), folder / "model.safetensors")
         run = {"model": "sasrec", "settings": settings, "n_tracks": n}
-        write_json(run | {"data": {"tracks": hashlib.sha256(tracks.read_bytes()).hexdigest()}}, folder / "run.json")
-        (tmp_path / "s.csv").write_text("track\n" + "\n".join(keys[i] for i in (5, 17, n - 1, 123_456)) + "\n")
+        write_json(
+            run | {"data": {"tracks": hashlib.sha256(tracks.read_bytes()).hexdigest()}},
+            folder / "run.json",
+        )
+        (tmp_path / "s.csv").write_text(
+            "track\n" + "\n".join(keys[i] for i in (5, 17, n - 1, 123_456)) + "\n"
+        )
         start = time.perf_counter()
         trained = TrainedModel(folder)
         loaded = time.perf_counter()
@@ -265,7 +323,9 @@ class TestRecommend:
 
 
 def scored(tmp_path: Path, *, levels: int) -> tuple[Sequences, np.ndarray, Path]:
-    """Test sessions over 40 tracks with scores of ``levels`` values, hence ties, and their split on disk."""
+    """Test sessions over 40 tracks with scores of ``levels`` values, hence ties, and their split on
+    disk.
+    """
     test = random_sessions(80, 40, seed=3)
     scores = np.random.default_rng(4).integers(0, levels, (len(test) + 1, 41)).astype(np.float32)
     write_part(test, "test", tmp_path / "test.parquet")
@@ -276,10 +336,15 @@ def scored(tmp_path: Path, *, levels: int) -> tuple[Sequences, np.ndarray, Path]
 def run_file(scores: np.ndarray, path: Path, *, best: int | None = None) -> pl.DataFrame:
     """All tracks of all sessions with their scores, or the ``best`` of each."""
     frame = pl.DataFrame(
-        {"session": np.repeat(np.arange(1, len(scores)), 40), "item": np.tile(np.arange(1, 41), len(scores) - 1)}
+        {
+            "session": np.repeat(np.arange(1, len(scores)), 40),
+            "item": np.tile(np.arange(1, 41), len(scores) - 1),
+        }
     ).with_columns(score=scores[1:, 1:].ravel())
     if best:
-        frame = frame.filter(pl.col("score").rank("ordinal", descending=True).over("session") <= best)
+        frame = frame.filter(
+            pl.col("score").rank("ordinal", descending=True).over("session") <= best
+        )
     frame = frame.sample(fraction=1, shuffle=True, seed=1)
     frame.write_parquet(path) if path.suffix == ".parquet" else frame.write_csv(path)
     return frame
@@ -291,13 +356,17 @@ class TestEvaluate:
         test, scores, path = scored(tmp_path, levels=15)
         popularity = Sequences.read("train", tmp_path / "train.parquet").counts(40)
         expected = rank_test_sessions(FixedScores(scores), test, popularity, candidates=5, seed=1)
-        frame = run_file(scores, tmp_path / ("run.parquet" if name.endswith("parquet") else "run.csv"))
+        frame = run_file(
+            scores, tmp_path / ("run.parquet" if name.endswith("parquet") else "run.csv")
+        )
         if name == "run.tsv.gz":
             (tmp_path / name).write_bytes(gzip.compress(frame.write_csv(separator="\t").encode()))
         found = ranks_of_run(tmp_path / name, path, session="session", item="item", score="score")
         write_artifact(found, "ranks", tmp_path / "ranks.parquet")
         write_artifact(expected, "ranks", tmp_path / "expected.parquet")
-        found, expected = (read_artifact("ranks", tmp_path / f"{which}.parquet") for which in ("ranks", "expected"))
+        found, expected = (
+            read_artifact("ranks", tmp_path / f"{which}.parquet") for which in ("ranks", "expected")
+        )
         assert len(set(expected["rank_full"].to_pylist())) > 10
         for column in set(found.column_names) - {"rank_sampled", "n_candidates"}:
             assert found[column].equals(expected[column]), column
@@ -310,7 +379,9 @@ class TestEvaluate:
         options = {"session": "session", "item": "item", "score": "score"}
         everything = ranks_of_run(tmp_path / "all.csv", path, **options)["rank_full"].to_pylist()
         short = ranks_of_run(tmp_path / "short.csv", path, **options)
-        assert short["rank_full"].to_pylist() == [rank if rank <= 10 else None for rank in everything]
+        assert short["rank_full"].to_pylist() == [
+            rank if rank <= 10 else None for rank in everything
+        ]
         # Which of two tracks past the end is better is not known.
         for row in short.to_pylist():
             for skip, outranks in zip(row["skip_ranks"], row["skip_outranks"], strict=True):
@@ -323,9 +394,20 @@ class TestEvaluate:
         assert "10 to 10 items" in err
 
     def test_ranks_are_taken_as_they_are_and_keys_may_stand_for_ids(self, tmp_path):
-        write_part(sequences([[1, 2], [3]], targets=[3, 1], unseen=[[2], []]), "test", tmp_path / "test.parquet")
+        write_part(
+            sequences([[1, 2], [3]], targets=[3, 1], unseen=[[2], []]),
+            "test",
+            tmp_path / "test.parquet",
+        )
         write_part(sequences([[1, 1, 3]]), "train", tmp_path / "train.parquet")
-        tracks = pa.table({"track_id": [1, 2, 3], "track_key": ["a", "b", "c"], "n_plays": [1] * 3, "n_skips": [0] * 3})
+        tracks = pa.table(
+            {
+                "track_id": [1, 2, 3],
+                "track_key": ["a", "b", "c"],
+                "n_plays": [1] * 3,
+                "n_skips": [0] * 3,
+            }
+        )
         write_artifact(tracks, "tracks", tmp_path / "tracks.parquet")
         (tmp_path / "run.csv").write_text("s,track,place\n1,c,7\n1,b,2\n2,b,1\n")
         found = ranks_of_run(
@@ -339,7 +421,9 @@ class TestEvaluate:
 
     def test_every_metric_is_printed(self, tmp_path, run):
         test, scores, _ = scored(tmp_path, levels=50)
-        ranks = rank_test_sessions(FixedScores(scores), test, np.ones(41, int), candidates=5, seed=1)
+        ranks = rank_test_sessions(
+            FixedScores(scores), test, np.ones(41, int), candidates=5, seed=1
+        )
         path = tmp_path / "dataset=d/model=m/variant=v/seed=1/ranks.parquet"
         write_artifact(ranks, "ranks", path)
         expected = pl.DataFrame(summarise(ranks, CUTOFFS))
@@ -375,10 +459,18 @@ class TestEvaluate:
             ("session,item,score\n1,3,1\n9,3,1\n", (), ["session 9 is not in"]),
             ("session,item,score\na,3,1\n", (), ["row 2", "'session' holds 'a'", "session_id"]),
             ("session,item,score\n1,3,1\n1,3,2\n", (), ["session 1 has item '3' twice"]),
-            ("session,item,score\n1,1,1\n", (), ["target of none of the 2 sessions", "--track-keys"]),
+            (
+                "session,item,score\n1,1,1\n",
+                (),
+                ["target of none of the 2 sessions", "--track-keys"],
+            ),
             ("session,track,score\n1,1,1\n", (), ["no column 'item'"]),
             ("session,item,rank\n1,3,0\n", ("--rank", "rank"), ["'rank' holds '0'", "rank from 1"]),
-            ("session,item,rank\n1,3,2\n1,2,2\n", ("--rank", "rank"), ["two items at rank 2", "ties"]),
+            (
+                "session,item,rank\n1,3,2\n1,2,2\n",
+                ("--rank", "rank"),
+                ["two items at rank 2", "ties"],
+            ),
             ("session,item,rank\n1,3,2\n", ("--rank", "rank", "--score", "rank"), ["either"]),
         ],
     )
@@ -387,7 +479,9 @@ class TestEvaluate:
         write_part(sequences([[1, 1, 3]]), "train", tmp_path / "train.parquet")
         (tmp_path / "run.csv").write_text(text)
         options = options or ("--score", "score")
-        line = failure(run, "evaluate", tmp_path / "run.csv", "--test", tmp_path / "test.parquet", *options)
+        line = failure(
+            run, "evaluate", tmp_path / "run.csv", "--test", tmp_path / "test.parquet", *options
+        )
         assert all(part in line for part in expected), line
 
     def test_what_is_no_ranks_file_is_one_line(self, tmp_path, run):
@@ -421,7 +515,16 @@ class TestLabel:
         assert status == 0
         assert "6 plays in 3 sessions, 16.7 % of them skipped" in err
         found = pl.read_csv(out.encode())
-        assert found.columns == ["who", "at", "song", "seconds_played", "note", "session", "position", "skipped"]
+        assert found.columns == [
+            "who",
+            "at",
+            "song",
+            "seconds_played",
+            "note",
+            "session",
+            "position",
+            "skipped",
+        ]
         assert found.select("who", "at", "song", "position", "skipped").rows() == [
             ("u", 100, "a", 1, False),
             ("u", 100, "b", 2, False),
@@ -446,15 +549,28 @@ class TestLabel:
         ]
 
     def test_skips_from_lengths(self, run, log):
-        """With a support of one play the length of a is 100 s and that of c 20 s, the median gaps after them."""
+        """With a support of one play the length of a is 100 s and that of c 20 s, the median gaps
+        after them.
+        """
         options = ("--min-support", 1, "--margin", 0)
         _, out, _ = run("label", log, *self.COLUMNS, *options)
         assert pl.read_csv(out.encode())["skipped"].to_list() == [False] * 5
-        _, out, _ = run("label", log, *self.COLUMNS, "--min-support", 2, "--default-length", 90, "--margin", 10)
+        _, out, _ = run(
+            "label", log, *self.COLUMNS, "--min-support", 2, "--default-length", 90, "--margin", 10
+        )
         assert pl.read_csv(out.encode())["skipped"].to_list() == [False, True, False, False, False]
 
     def test_sessions_as_they_are(self, run, log):
-        options = ("--session", "who", "--track", "song", "--skipped-when", "seconds_played < 30", "--format", "json")
+        options = (
+            "--session",
+            "who",
+            "--track",
+            "song",
+            "--skipped-when",
+            "seconds_played < 30",
+            "--format",
+            "json",
+        )
         _, out, _ = run("label", log, *options)
         rows = json.loads(out)
         assert [(row["session"], row["position"], row["song"]) for row in rows] == [
@@ -478,12 +594,16 @@ class TestLabel:
         labels = pl.read_csv(out.encode())
         assert stats["counts"]["plays_sessionised"] == labels.height
         assert stats["counts"]["sessions_formed"] == labels["session"].n_unique()
-        assert stats["counts"]["skip_share_before_filter"] == pytest.approx(labels["skipped"].mean())
+        assert stats["counts"]["skip_share_before_filter"] == pytest.approx(
+            labels["skipped"].mean()
+        )
         assert 0.1 < labels["skipped"].mean() < 0.9
 
     def test_lists_go_to_json_and_not_to_csv(self, run, tmp_path):
         path = tmp_path / "log.parquet"
-        pl.DataFrame({"user": ["u"], "time": [100], "track": ["a"], "tags": [["x", "y"]]}).write_parquet(path)
+        pl.DataFrame(
+            {"user": ["u"], "time": [100], "track": ["a"], "tags": [["x", "y"]]}
+        ).write_parquet(path)
         assert json.loads(run("label", path, "--format", "json")[1])[0]["tags"] == ["x", "y"]
         status, out, err = run("label", path)
         assert (status, out) == (1, "")
@@ -509,13 +629,19 @@ def inspected(folder: Path, plays: pl.DataFrame, skip_rule: dict) -> tuple[dict,
     plays.write_csv(folder / "plays.csv")
     columns = {"user": "user", "time": "time", "track": "track"}
     extract_events(
-        folder / "plays.csv", folder / "events.parquet", folder / "source.json", entry={"form": "events", "columns": columns}
+        folder / "plays.csv",
+        folder / "events.parquet",
+        folder / "source.json",
+        entry={"form": "events", "columns": columns},
     )
     results = folder / "results/sessions/dataset=mine"
     label_and_sample_sessions(
         [str(folder / "events.parquet")],
         [str(folder / "source.json")],
-        **{f"out_{name}": str(results / f"{name}.parquet") for name in ("sessions", "tracks", "keys")},
+        **{
+            f"out_{name}": str(results / f"{name}.parquet")
+            for name in ("sessions", "tracks", "keys")
+        },
         out_stats=str(results / "stats.json"),
         dataset="mine",
         skip_rule=skip_rule,
@@ -532,7 +658,10 @@ class TestInspect:
         plays = pl.DataFrame(
             {
                 "user": [f"u{i % 5}" for i in range(900)],
-                "time": [1_600_000_000 + 60 * i + int(rng.integers(0, 50)) + (i // 90) * 5000 for i in range(900)],
+                "time": [
+                    1_600_000_000 + 60 * i + int(rng.integers(0, 50)) + (i // 90) * 5000
+                    for i in range(900)
+                ],
                 "track": [f"t{i}" for i in rng.integers(0, 9, 900)],
             }
         )
@@ -542,10 +671,16 @@ class TestInspect:
         status, out, err = run("inspect", "mine", "--results", results, "--json")
         assert (status, err) == (0, "")
         found = json.loads(out)
-        plays = pl.read_parquet(results / "sessions/dataset=mine/sessions.parquet", hive_partitioning=False)
+        plays = pl.read_parquet(
+            results / "sessions/dataset=mine/sessions.parquet", hive_partitioning=False
+        )
         sessions = plays.group_by("session_id").agg(pl.len(), pl.col("skipped").sum())
-        assert [tuple(row) for row in found["lengths"]] == sessions["len"].value_counts().sort("len").rows()
-        assert [tuple(row) for row in found["skips"]] == sessions["skipped"].value_counts().sort("skipped").rows()
+        assert [tuple(row) for row in found["lengths"]] == sessions["len"].value_counts().sort(
+            "len"
+        ).rows()
+        assert [tuple(row) for row in found["skips"]] == sessions["skipped"].value_counts().sort(
+            "skipped"
+        ).rows()
         assert ["sessions in the sample", sessions.height] in found["steps"]
         assert ["plays in the sample", plays.height] in found["steps"]
         assert found["skip_share"]["in the sample"] == pytest.approx(plays["skipped"].mean())
@@ -556,7 +691,9 @@ class TestInspect:
         assert "900  plays read" in out
         assert "n_sessions null" in out
         assert "skip_rule gap_below seconds=290" in out
-        lengths = out[out.index("Plays of a session") : out.index("Skips of a session")].splitlines()[1:-1]
+        lengths = out[
+            out.index("Plays of a session") : out.index("Skips of a session")
+        ].splitlines()[1:-1]
         bars = {line.split()[1].count("█"): int(line.split()[2]) for line in lengths}
         assert bars[40] == max(bars.values())
 
@@ -564,14 +701,18 @@ class TestInspect:
         line = failure(run, "inspect", "mime", "--results", results)
         assert "no sessions of the data set 'mime'" in line
         assert "it has mine" in line
-        assert "run snakemake first" in failure(run, "inspect", "mine", "--results", results / "nothing")
+        assert "run snakemake first" in failure(
+            run, "inspect", "mine", "--results", results / "nothing"
+        )
 
 
 class TestStart:
     def call(self, *command: str, **options) -> subprocess.CompletedProcess:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         environment = os.environ | {"PATH": path}
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, **options)
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env=environment, **options
+        )
 
     def test_it_runs_from_anywhere_without_an_installation(self, tmp_path):
         done = self.call(str(ROOT / "skipwise"), "--help", cwd=tmp_path)

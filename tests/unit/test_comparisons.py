@@ -10,7 +10,16 @@ import pytest
 from examples import ROOT, default_config, outranking
 from skipwise.core.artifacts import read_artifact, write_artifact
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.evaluation.comparisons import Ranked, Resampling, Runs, mean_measure, quartiles, skip_measures, subset, with_holm
+from skipwise.evaluation.comparisons import (
+    Ranked,
+    Resampling,
+    Runs,
+    mean_measure,
+    quartiles,
+    skip_measures,
+    subset,
+    with_holm,
+)
 from skipwise.ranking.metrics import compute_metrics, summarise
 from skipwise.report.comparison_tables import (
     make_by_skip_share_table,
@@ -27,10 +36,24 @@ CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 PAPERS = default_config()["papers"]
 
 
-def write_ranks(folder, rank, *, skips=None, share=None, sampled=None, dataset="toy", model="sasrec", variant="orig", seed=1):
+def write_ranks(
+    folder,
+    rank,
+    *,
+    skips=None,
+    share=None,
+    sampled=None,
+    dataset="toy",
+    model="sasrec",
+    variant="orig",
+    seed=1,
+):
     """The ranks of a run in the path that the workflow uses."""
     n = len(rank)
-    path = folder / f"ranks/dataset={dataset}/split=paper/model={model}/variant={variant}/seed={seed}/ranks.parquet"
+    path = (
+        folder
+        / f"ranks/dataset={dataset}/split=paper/model={model}/variant={variant}/seed={seed}/ranks.parquet"
+    )
     table = {
         "session_id": range(1, n + 1),
         "rank_full": rank,
@@ -71,8 +94,15 @@ def two_seeds(tmp_path):
 
 class TestRecsys24:
     def test_values_are_means_over_seeds_and_sessions(self, two_seeds, tmp_path):
-        rows = {(row["candidates"], row["metric"]): row for row in made(make_recsys24_main_table, tmp_path, two_seeds)}
-        assert rows.keys() == {(c, m) for c in ("full", "sampled") for m in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")}
+        rows = {
+            (row["candidates"], row["metric"]): row
+            for row in made(make_recsys24_main_table, tmp_path, two_seeds)
+        }
+        assert rows.keys() == {
+            (c, m)
+            for c in ("full", "sampled")
+            for m in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")
+        }
         row = rows["full", "hr_10"]
         assert row["orig"] == pytest.approx((3 / 4 + 3 / 4) / 2)
         assert row["value"] == pytest.approx((4 / 4 + 3 / 4) / 2)
@@ -81,7 +111,12 @@ class TestRecsys24:
         assert row["difference_low"] <= row["difference"] <= row["difference_high"]
         # The seeds' differences are 1/4 and 0.
         assert row["seed_sd"] == pytest.approx(np.std([1 / 4, 0], ddof=1))
-        assert (row["dataset"], row["data"], row["sessions"], row["seeds"]) == ("toy", "real", 4, "1 2")
+        assert (row["dataset"], row["data"], row["sessions"], row["seeds"]) == (
+            "toy",
+            "real",
+            4,
+            "1 2",
+        )
         orig_ap = [1, 1 / 4, 0, 1 / 10], [1 / 2, 1 / 4, 0, 1 / 10]
         ours_ap = [1, 1 / 2, 1 / 8, 1 / 10], [1, 1, 1 / 9, 0]
         assert rows["full", "map_10"]["orig"] == pytest.approx(np.mean(orig_ap))
@@ -91,20 +126,38 @@ class TestRecsys24:
         rng = np.random.default_rng(1)
         orig = rng.integers(1, 40, 300)
         ours = np.where(rng.random(300) < 0.1, rng.integers(1, 40, 300), orig)
-        ranks = [write_ranks(tmp_path, orig), write_ranks(tmp_path, ours, variant="contrastive-item")]
-        row = next(row for row in made(make_recsys24_main_table, tmp_path, ranks) if row["metric"] == "hr_10")
+        ranks = [
+            write_ranks(tmp_path, orig),
+            write_ranks(tmp_path, ours, variant="contrastive-item"),
+        ]
+        row = next(
+            row
+            for row in made(make_recsys24_main_table, tmp_path, ranks)
+            if row["metric"] == "hr_10"
+        )
         gain = (ours <= 10).astype(float) - (orig <= 10)
         plain = gain[rng.integers(0, 300, (20_000, 300))].mean(1)
         assert row["difference"] == pytest.approx(gain.mean())
         limits = np.quantile(plain, [0.025, 0.975])
-        assert (row["difference_low"], row["difference_high"]) == pytest.approx(limits, abs=0.15 * plain.std())
+        assert (row["difference_low"], row["difference_high"]) == pytest.approx(
+            limits, abs=0.15 * plain.std()
+        )
 
     def test_a_further_model_changes_no_row_but_for_holm(self, two_seeds, tmp_path):
         before = made(make_recsys24_main_table, tmp_path, two_seeds)
-        more = [write_ranks(tmp_path, [3, 9, 1, 2], model="wrmf", variant=variant) for variant in ("orig", "bl", "nr")]
+        more = [
+            write_ranks(tmp_path, [3, 9, 1, 2], model="wrmf", variant=variant)
+            for variant in ("orig", "bl", "nr")
+        ]
         after = made(make_recsys24_main_table, tmp_path, more[:1] + two_seeds + more[1:])
-        strip = [{key: value for key, value in row.items() if key != "p_holm"} for row in after if row["model"] == "sasrec"]
-        assert strip == [{key: value for key, value in row.items() if key != "p_holm"} for row in before]
+        strip = [
+            {key: value for key, value in row.items() if key != "p_holm"}
+            for row in after
+            if row["model"] == "sasrec"
+        ]
+        assert strip == [
+            {key: value for key, value in row.items() if key != "p_holm"} for row in before
+        ]
         assert {row["variant"] for row in after if row["model"] == "wrmf"} == {"bl", "nr"}
 
     def test_the_whole_table_is_corrected(self, two_seeds, tmp_path):
@@ -113,14 +166,27 @@ class TestRecsys24:
         assert min(row["p_holm"] for row in rows) == pytest.approx(min(1, p.min() * len(rows)))
 
     def test_without_a_variant_the_table_is_empty_and_whole(self, tmp_path):
-        assert made(make_recsys24_main_table, tmp_path, [write_ranks(tmp_path, [1, 2], model="popularity")]) == []
+        assert (
+            made(
+                make_recsys24_main_table,
+                tmp_path,
+                [write_ranks(tmp_path, [1, 2], model="popularity")],
+            )
+            == []
+        )
         assert pq.read_schema(outputs(tmp_path)["parquet"]) == ARTIFACTS["recsys24_main"].schema
 
     def test_a_variant_that_saw_other_sessions_is_an_error(self, tmp_path):
-        ranks = [write_ranks(tmp_path, [1, 2, 3]), write_ranks(tmp_path, [1, 2], variant="contrastive-item")]
+        ranks = [
+            write_ranks(tmp_path, [1, 2, 3]),
+            write_ranks(tmp_path, [1, 2], variant="contrastive-item"),
+        ]
         with pytest.raises(ValueError, match="not the test sessions"):
             made(make_recsys24_main_table, tmp_path, ranks)
-        ranks = [write_ranks(tmp_path, [1, 2, 3], model="bpr"), write_ranks(tmp_path, [1, 2], model="bpr", seed=2)]
+        ranks = [
+            write_ranks(tmp_path, [1, 2, 3], model="bpr"),
+            write_ranks(tmp_path, [1, 2], model="bpr", seed=2),
+        ]
         with pytest.raises(ValueError, match="did not rank the same sessions"):
             Runs(ranks)["toy", "paper", "bpr", "orig"]
 
@@ -141,7 +207,10 @@ class TestMurs23:
             for variant in ("orig", "contrastive-hidden", "contrastive-item", "bl")
         ]
         rows = made(make_murs23_context_table, tmp_path, ranks, papers=PAPERS)
-        assert {(row["model"], row["context"]) for row in rows} == {("sasrec", "Uni"), ("bert4rec", "Bi")}
+        assert {(row["model"], row["context"]) for row in rows} == {
+            ("sasrec", "Uni"),
+            ("bert4rec", "Bi"),
+        }
         assert {(row["variant"], row["skips"]) for row in rows} == {
             ("contrastive-hidden", "S+ c=ŷ"),
             ("contrastive-item", "S+ c=e"),
@@ -151,18 +220,37 @@ class TestMurs23:
 
 class TestSkips:
     def test_values(self, two_seeds, tmp_path):
-        rows = {row["metric"]: row for row in made(make_skip_downranking_table, tmp_path, two_seeds, cutoffs=CUTOFFS)}
+        rows = {
+            row["metric"]: row
+            for row in made(make_skip_downranking_table, tmp_path, two_seeds, cutoffs=CUTOFFS)
+        }
         # Three unseen skips; orig ranks them 2, 12, 5 and 1, 12, 5; ours 4, 50, 9 and 3, 11, 2.
-        assert rows["mrr_skipped_10"]["orig"] == pytest.approx(((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2)
-        assert rows["mrr_skipped_10"]["value"] == pytest.approx(((1 / 4 + 0 + 1 / 9) / 3 + (1 / 3 + 0 + 1 / 2) / 3) / 2)
+        assert rows["mrr_skipped_10"]["orig"] == pytest.approx(
+            ((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2
+        )
+        assert rows["mrr_skipped_10"]["value"] == pytest.approx(
+            ((1 / 4 + 0 + 1 / 9) / 3 + (1 / 3 + 0 + 1 / 2) / 3) / 2
+        )
         assert rows["hr_skipped_5"]["orig"] == pytest.approx((2 / 3 + 2 / 3) / 2)
         assert rows["hr_skipped_5"]["value"] == pytest.approx((1 / 3 + 2 / 3) / 2)
         assert rows["delta_hr_10"]["orig"] == pytest.approx(3 / 4 - 2 / 3)
         assert rows["delta_hr_10"]["value"] == pytest.approx((4 / 4 + 3 / 4) / 2 - 2 / 3)
-        gain = np.mean([1 / log2(2), 1 / log2(3), 1 / log2(9), 1 / log2(11), 1 / log2(2), 1 / log2(2), 1 / log2(10), 0])
+        gain = np.mean(
+            [
+                1 / log2(2),
+                1 / log2(3),
+                1 / log2(9),
+                1 / log2(11),
+                1 / log2(2),
+                1 / log2(2),
+                1 / log2(10),
+                0,
+            ]
+        )
         skips = np.mean([1 / log2(5), 0, 1 / log2(10), 1 / log2(4), 0, 1 / log2(3)])
         assert rows["delta_ndcg_10"]["value"] == pytest.approx(gain - skips)
-        # Pairs in order: orig 1<2, 1<12, 4<5 and not 2<1, 2<12, 4<5; ours 1<4, 1<50, 2<9 and 1<3, 1<11, 1<2.
+        # Pairs in order: orig 1<2, 1<12, 4<5 and not 2<1, 2<12, 4<5; ours 1<4, 1<50, 2<9 and 1<3,
+        # 1<11, 1<2.
         assert rows["pairwise_accuracy"]["orig"] == pytest.approx((3 / 3 + 2 / 3) / 2)
         assert rows["pairwise_accuracy"]["value"] == pytest.approx(1)
         assert {row["candidates"] for row in rows.values()} == {"full"}
@@ -179,25 +267,43 @@ class TestSkips:
             if row["subset"] == "all"
         }
         for measure in skip_measures(CUTOFFS):
-            assert measure.of_seeds(ranked) == pytest.approx([metrics[measure.name]], abs=1e-12), measure.name
+            assert measure.of_seeds(ranked) == pytest.approx([metrics[measure.name]], abs=1e-12), (
+                measure.name
+            )
 
     def test_the_interval_of_a_mean_over_skips_resamples_sessions(self, tmp_path):
         rng = np.random.default_rng(4)
-        skips = [[int(rank) for rank in rng.integers(1, 25, size)] for size in rng.integers(0, 5, 200)]
+        skips = [
+            [int(rank) for rank in rng.integers(1, 25, size)] for size in rng.integers(0, 5, 200)
+        ]
         lower = [[rank + int(rng.integers(0, 6)) for rank in session] for session in skips]
-        paths = [write_ranks(tmp_path, [5] * 200, skips=skips), write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr")]
+        paths = [
+            write_ranks(tmp_path, [5] * 200, skips=skips),
+            write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr"),
+        ]
         orig, ours = (Ranked.read([path]) for path in paths)
         found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS)[0], ours, orig)
-        values = [np.array([sum(1 / r for r in session if r <= 10) for session in run]) for run in (lower, skips)]
+        values = [
+            np.array([sum(1 / r for r in session if r <= 10) for session in run])
+            for run in (lower, skips)
+        ]
         counts = np.array([len(session) for session in skips])
         chosen = rng.integers(0, 200, (20_000, 200))
         plain = (values[0] - values[1])[chosen].sum(1) / counts[chosen].sum(1)
         assert found.value == pytest.approx((values[0] - values[1]).sum() / counts.sum())
-        assert (found.low, found.high) == pytest.approx(np.quantile(plain, [0.025, 0.975]), abs=0.15 * plain.std())
+        assert (found.low, found.high) == pytest.approx(
+            np.quantile(plain, [0.025, 0.975]), abs=0.15 * plain.std()
+        )
 
     def test_where_nothing_was_skipped_nothing_is_known(self, tmp_path):
-        ranks = [write_ranks(tmp_path, [1, 2]), write_ranks(tmp_path, [2, 1], variant="contrastive-item")]
-        rows = {row["metric"]: row for row in made(make_skip_downranking_table, tmp_path, ranks, cutoffs=CUTOFFS)}
+        ranks = [
+            write_ranks(tmp_path, [1, 2]),
+            write_ranks(tmp_path, [2, 1], variant="contrastive-item"),
+        ]
+        rows = {
+            row["metric"]: row
+            for row in made(make_skip_downranking_table, tmp_path, ranks, cutoffs=CUTOFFS)
+        }
         assert rows["mrr_skipped_10"]["value"] is None
         assert rows["pairwise_accuracy"]["p_holm"] is None
 
@@ -207,10 +313,16 @@ class TestSkipShare:
         share = [0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9]
         ranks = [
             write_ranks(tmp_path, [20] * 8, share=share),
-            write_ranks(tmp_path, [20, 20, 20, 20, 20, 1, 1, 1], share=share, variant="contrastive-item"),
+            write_ranks(
+                tmp_path, [20, 20, 20, 20, 20, 1, 1, 1], share=share, variant="contrastive-item"
+            ),
         ]
         rows = made(make_by_skip_share_table, tmp_path, ranks)
-        hits = {row["quartile"]: row for row in rows if row["candidates"] == "full" and row["metric"] == "hr_10"}
+        hits = {
+            row["quartile"]: row
+            for row in rows
+            if row["candidates"] == "full" and row["metric"] == "hr_10"
+        }
         # Quartile limits are 0.175, 0.35 and 0.525.
         assert [hits[q]["sessions"] for q in (1, 2, 3, 4)] == [2, 2, 2, 2]
         assert [hits[q]["difference"] for q in (1, 2, 3, 4)] == [0, 0, 1 / 2, 1]
@@ -237,7 +349,13 @@ class TestPaperComparison:
     def tables(self, tmp_path):
         """The tables of a run of SASRec on a data set in the form of MSSD."""
         ranks = {
-            "orig": write_ranks(tmp_path, [1, 4, 30, 10], skips=[[2], [], [], []], sampled=[1, 2, 3, 4], dataset="mssd-sim"),
+            "orig": write_ranks(
+                tmp_path,
+                [1, 4, 30, 10],
+                skips=[[2], [], [], []],
+                sampled=[1, 2, 3, 4],
+                dataset="mssd-sim",
+            ),
             "contrastive-hidden": write_ranks(
                 tmp_path,
                 [1, 1, 30, 10],
@@ -260,13 +378,21 @@ class TestPaperComparison:
         return [paths[name]["parquet"] for name in names]
 
     def rows(self, tables, tmp_path, forms):
-        make_paper_comparison_table(*tables, str(ROOT / "resources/paper_results.csv"), outputs(tmp_path, "paper"), forms=forms)
+        make_paper_comparison_table(
+            *tables,
+            str(ROOT / "resources/paper_results.csv"),
+            outputs(tmp_path, "paper"),
+            forms=forms,
+        )
         return pq.read_table(outputs(tmp_path, "paper")["parquet"], partitioning=None).to_pylist()
 
     def test_every_printed_cell_is_there_once_and_ours_beside_it(self, tables, tmp_path):
         rows = self.rows(tables, tmp_path, {"mssd-sim": "mssd"})
         assert len(rows) == 2 * 3 * 4 + 3 * 5 * (4 * 2 + 2 * 3) + 3 * 2 * 2
-        cell = {(row["table"], row["form"], row["model"], row["variant"], row["metric"]): row for row in rows}
+        cell = {
+            (row["table"], row["form"], row["model"], row["variant"], row["metric"]): row
+            for row in rows
+        }
         row = cell["recsys24", "mssd", "sasrec", "contrastive-hidden", "hr_1"]
         assert row["paper"] == 0.410
         assert row["paper_relative_change"] == pytest.approx(0.410 / 0.377 - 1)
@@ -300,7 +426,9 @@ class TestPaperComparison:
     def test_cells_of_the_papers(self, tables, tmp_path, cell, value):
         rows = self.rows(tables, tmp_path, {"mssd-sim": "mssd"})
         names = ("table", "form", "model", "variant", "metric")
-        assert [row["paper"] for row in rows if tuple(row[name] for name in names) == cell] == [value]
+        assert [row["paper"] for row in rows if tuple(row[name] for name in names) == cell] == [
+            value
+        ]
 
 
 def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):

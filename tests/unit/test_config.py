@@ -1,4 +1,6 @@
-"""The default configuration fits its schema, a mistake in it is one line that names the key, and what follows from it."""
+"""The default configuration fits its schema, a mistake in it is one line that names the key, and
+what follows from it.
+"""
 
 import copy
 import os
@@ -16,7 +18,11 @@ from skipwise.simulation.worlds import Listeners
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 DEFAULT = default_config()
-OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
+OVERLAYS = sorted(
+    path.name
+    for path in (ROOT / "config").glob("*.yaml")
+    if path.name not in ("config.yaml", "datasets.yaml")
+)
 REGISTRIES = ("model_registry", "registry")
 
 
@@ -72,7 +78,8 @@ def schema_defaults(schema: dict, path: tuple[str, ...] = ()):
 
 
 @pytest.mark.parametrize(
-    ("path", "default"), [pytest.param(*found, id=".".join(found[0])) for found in schema_defaults(SCHEMA)]
+    ("path", "default"),
+    [pytest.param(*found, id=".".join(found[0])) for found in schema_defaults(SCHEMA)],
 )
 def test_the_schema_has_the_default_of_the_default_configuration(path, default):
     value = DEFAULT
@@ -86,7 +93,11 @@ SECTIONS = [key for key, part in SCHEMA["properties"].items() if "properties" in
 
 
 def test_sections_are_the_same_in_schema_and_default():
-    assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {*SECTIONS, *REGISTRIES, "seeds_by_dataset"}
+    assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {
+        *SECTIONS,
+        *REGISTRIES,
+        "seeds_by_dataset",
+    }
     assert set(DEFAULT) == set(SCHEMA["properties"]) - {"pathvars"}
 
 
@@ -109,7 +120,9 @@ def closed(schema: dict, path: str = "top"):
             yield from closed(schema[key], f"{path}.*")
 
 
-@pytest.mark.parametrize(("path", "part"), [pytest.param(*found, id=found[0]) for found in closed(SCHEMA)])
+@pytest.mark.parametrize(
+    ("path", "part"), [pytest.param(*found, id=found[0]) for found in closed(SCHEMA)]
+)
 def test_every_object_of_the_schema_is_closed_and_every_key_described(path, part):
     # A variant may override any setting of its model, which the model itself checks.
     assert part["additionalProperties"] is ("variants" in path)
@@ -149,7 +162,11 @@ def test_every_data_set_of_the_registry_may_be_chosen(name):
     check_config(default_config({"datasets": [name]}), SCHEMA)
     entry = DEFAULT["registry"][name]
     assert {"title", "licence", "citation", "note"} <= entry.keys()
-    assert "simulation" in entry or any("urls" in file for file in entry.get("files", [])) or "how_to_get" in entry
+    assert (
+        "simulation" in entry
+        or any("urls" in file for file in entry.get("files", []))
+        or "how_to_get" in entry
+    )
 
 
 def test_the_default_needs_no_download():
@@ -169,7 +186,12 @@ def test_the_default_needs_no_download():
         (("metrics", "ndgc"), [5], "metrics", "ndcg"),
         (("threads", "trian"), 1, "threads", "train"),
         (("registry", "mssd", "skip_rul"), {}, "registry.mssd", "skip_rule"),
-        (("registry", "mssd-sim", "simulation", "skipshare"), 0.4, "registry.mssd-sim.simulation", "skip_share"),
+        (
+            ("registry", "mssd-sim", "simulation", "skipshare"),
+            0.4,
+            "registry.mssd-sim.simulation",
+            "skip_share",
+        ),
         (("registry", "ml100k", "files", 0, "url"), "x", "registry.ml100k.files.0", "urls"),
         (("model_registry", "sasrec", "familly"), "neural", "model_registry.sasrec", "family"),
     ],
@@ -197,15 +219,27 @@ def test_a_typo_lists_the_known_keys():
         (("seeds",), "[3]", "seeds: '[3]' is not of type 'array'"),
         (("seeds",), [1, 1], "seeds: [1, 1]"),
         (("seeds",), [], "seeds: []"),
-        (("splits",), ["papr"], "splits.0: 'papr' is not one of ['paper', 'temporal', 'authors_code']"),
+        (
+            ("splits",),
+            ["papr"],
+            "splits.0: 'papr' is not one of ['paper', 'temporal', 'authors_code']",
+        ),
         (("metrics", "hr"), [0], "metrics.hr.0: 0"),
         (("neural",), None, "neural: None"),
         (("temporal_split", "test_share"), 0.5, "temporal_split.test_share: 0.5"),
         (("registry", "mssd", "form"), "msd", "registry.mssd.form: 'msd' is not one of"),
         (("registry", "mssd", "session_gap"), 0, "registry.mssd.session_gap: 0"),
         (("registry", "ml100k", "files", 0, "md5"), "123", "registry.ml100k.files.0.md5: '123'"),
-        (("registry", "ml100k", "files", 0, "name"), "../x", "registry.ml100k.files.0.name: '../x'"),
-        (("model_registry", "sasrec", "variants", "orig"), 1, "model_registry.sasrec.variants.orig: 1"),
+        (
+            ("registry", "ml100k", "files", 0, "name"),
+            "../x",
+            "registry.ml100k.files.0.name: '../x'",
+        ),
+        (
+            ("model_registry", "sasrec", "variants", "orig"),
+            1,
+            "model_registry.sasrec.variants.orig: 1",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key(path, value, expected):
@@ -217,7 +251,11 @@ def test_a_wrong_value_is_named_with_its_key(path, value, expected):
     [
         (("models",), "top level", "models"),
         (("registry", "mssd", "session_gap"), "registry.mssd", "session_gap"),
-        (("registry", "mssd-sim", "simulation", "tracks"), "registry.mssd-sim.simulation", "tracks"),
+        (
+            ("registry", "mssd-sim", "simulation", "tracks"),
+            "registry.mssd-sim.simulation",
+            "tracks",
+        ),
         (("model_registry", "sasrec", "variants"), "model_registry.sasrec", "variants"),
     ],
 )
@@ -227,7 +265,12 @@ def test_a_missing_key_is_named(path, where, key):
 
 @pytest.mark.parametrize(
     "rule",
-    [{"name": "gap_belo", "seconds": 30}, {"name": "gap_below"}, {"name": "given", "seconds": 30}, {"name": "length_margin"}],
+    [
+        {"name": "gap_belo", "seconds": 30},
+        {"name": "gap_below"},
+        {"name": "given", "seconds": 30},
+        {"name": "length_margin"},
+    ],
 )
 def test_a_wrong_skip_rule_says_which_there_are(rule):
     message = mistake(changed("registry", "mssd", "skip_rule", value=rule))
@@ -249,7 +292,9 @@ def test_an_unknown_model_lists_the_known_ones():
 
 
 def test_a_model_without_a_file_lists_those_that_have_one():
-    config = changed("model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}})
+    config = changed(
+        "model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}}
+    )
     config["models"] = ["my-model"]
     message = mistake(config)
     assert "'my-model'" in message
@@ -257,7 +302,10 @@ def test_a_model_without_a_file_lists_those_that_have_one():
 
 
 def test_a_model_that_is_not_run_needs_no_file():
-    check_config(changed("model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}}), SCHEMA)
+    check_config(
+        changed("model_registry", "my-model", value={"family": "neural", "variants": {"orig": {}}}),
+        SCHEMA,
+    )
 
 
 MINE = {
@@ -280,7 +328,14 @@ def with_mine(*left_out: str, **values) -> dict:
     [
         ((), {}),
         (("skipped_when",), {"skip_rule": {"name": "gap_below", "seconds": 30}}),
-        ((), {"columns": {"user": "who", "track": "song", "time": "at"}, "session_gap": 1200, "time_unit": "ms"}),
+        (
+            (),
+            {
+                "columns": {"user": "who", "track": "song", "time": "at"},
+                "session_gap": 1200,
+                "time_unit": "ms",
+            },
+        ),
     ],
 )
 def test_a_data_set_of_the_users_own(left_out, values):
@@ -294,10 +349,18 @@ def test_a_data_set_of_the_users_own(left_out, values):
         (("skipped_when",), {}, "skipped_when"),
         (("paths",), {}, "paths"),
         ((), {"columns": {"session": "visit"}}, "'track' is missing"),
-        ((), {"columns": {"sesion": "visit", "track": "song"}}, "unknown key 'sesion'; did you mean 'session'?"),
+        (
+            (),
+            {"columns": {"sesion": "visit", "track": "song"}},
+            "unknown key 'sesion'; did you mean 'session'?",
+        ),
         ((), {"columns": {"track": "song"}}, "session"),  # neither session nor user
         (("columns", "skipped_when"), {"form": "movielens"}, "skipped_when"),
-        (("paths",), {"files": [{"name": "mine.csv"}]}, "urls"),  # neither an address nor a simulation
+        (
+            ("paths",),
+            {"files": [{"name": "mine.csv"}]},
+            "urls",
+        ),  # neither an address nor a simulation
     ],
 )
 def test_an_incomplete_data_set_is_named_before_anything_runs(left_out, values, expected):
@@ -314,11 +377,20 @@ def test_a_share_that_is_kept_and_all_sessions_contradict_each_other():
     config = with_mine(keep_share=0.1)
     config["sessions"]["n_sessions"] = None
     assert "registry.mine: keep_share" in mistake(config)
-    check_config(config | {"registry": config["registry"] | {"mine": MINE | {"keep_share": None}}}, SCHEMA)
+    check_config(
+        config | {"registry": config["registry"] | {"mine": MINE | {"keep_share": None}}}, SCHEMA
+    )
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("keep_share", 0), ("keep_share", 1.5), ("parts", 0), ("until", "June 2009"), ("until", "2009-6-1")]
+    ("key", "value"),
+    [
+        ("keep_share", 0),
+        ("keep_share", 1.5),
+        ("parts", 0),
+        ("until", "June 2009"),
+        ("until", "2009-6-1"),
+    ],
 )
 def test_a_wrong_value_of_a_data_set_is_named(key, value):
     assert f"registry.mine.{key}: " in mistake(with_mine(**{key: value}))
@@ -350,18 +422,25 @@ def touch(folder, *names: str) -> None:
 )
 def test_shard_of_a_file(tmp_path, name, shard):
     touch(tmp_path, name)
-    assert raw_files("mine", {"paths": [str(tmp_path / name)]}, "resources") == {shard: str(tmp_path / name)}
+    assert raw_files("mine", {"paths": [str(tmp_path / name)]}, "resources") == {
+        shard: str(tmp_path / name)
+    }
 
 
 def test_files_stand_under_the_resources_of_their_data_set():
     entry = {"files": [{"name": "b.tar.gz"}, {"name": "a.tar.gz"}]}
-    assert raw_files("mine", entry, "elsewhere") == {"b": "elsewhere/raw/mine/b.tar.gz", "a": "elsewhere/raw/mine/a.tar.gz"}
+    assert raw_files("mine", entry, "elsewhere") == {
+        "b": "elsewhere/raw/mine/b.tar.gz",
+        "a": "elsewhere/raw/mine/a.tar.gz",
+    }
 
 
 def test_patterns_are_sorted_and_keep_their_order(tmp_path):
     touch(tmp_path, *(f"b/{i}.csv" for i in (5, 2, 8, 1, 7, 3, 6, 4)), "a/9.csv", "a/notes.txt")
     entry = {"paths": [f"{tmp_path}/b/*.csv", f"{tmp_path}/a/*.csv"]}
-    expected = [(str(i), f"{tmp_path}/b/{i}.csv") for i in range(1, 9)] + [("9", f"{tmp_path}/a/9.csv")]
+    expected = [(str(i), f"{tmp_path}/b/{i}.csv") for i in range(1, 9)] + [
+        ("9", f"{tmp_path}/a/9.csv")
+    ]
     assert list(raw_files("mine", entry, "resources").items()) == expected
 
 
@@ -380,7 +459,9 @@ def test_a_name_with_the_letters_of_a_pattern_is_found(tmp_path):
 def test_a_file_that_two_patterns_match_is_read_once(tmp_path):
     touch(tmp_path, "log_1.csv", "log_2.csv")
     entry = {"paths": [f"{tmp_path}/log_1.csv", f"{tmp_path}/*.csv"]}
-    assert raw_files("mine", entry, "resources") == {f"log_{i}": f"{tmp_path}/log_{i}.csv" for i in (1, 2)}
+    assert raw_files("mine", entry, "resources") == {
+        f"log_{i}": f"{tmp_path}/log_{i}.csv" for i in (1, 2)
+    }
 
 
 def missing(name: str, entry: dict) -> str:
@@ -390,7 +471,9 @@ def missing(name: str, entry: dict) -> str:
     return str(error.value)
 
 
-@pytest.mark.parametrize("name", [name for name, entry in DEFAULT["registry"].items() if "paths" in entry])
+@pytest.mark.parametrize(
+    "name", [name for name, entry in DEFAULT["registry"].items() if "paths" in entry]
+)
 def test_missing_local_files_say_how_to_get_them(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     entry = DEFAULT["registry"][name]
@@ -441,7 +524,11 @@ def test_runs_are_in_the_order_of_the_tables():
             "seeds_by_dataset": {"lfm1k-sim": [3, 1]},
         }
     )
-    sasrec = [("sasrec", variant, seed) for variant in ("orig", "contrastive-item", "contrastive-hidden") for seed in (3, 1)]
+    sasrec = [
+        ("sasrec", variant, seed)
+        for variant in ("orig", "contrastive-item", "contrastive-hidden")
+        for seed in (3, 1)
+    ]
     expected = [
         {"dataset": dataset, "split": "paper", "model": model, "variant": variant, "seed": seed}
         for dataset in ("lfm1k-sim", "mssd-sim")
@@ -451,7 +538,12 @@ def test_runs_are_in_the_order_of_the_tables():
 
 
 def test_a_variant_of_null_is_left_out():
-    config = default_config({"models": ["sasrec"], "model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}})
+    config = default_config(
+        {
+            "models": ["sasrec"],
+            "model_registry": {"sasrec": {"variants": {"contrastive-item": None}}},
+        }
+    )
     check_config(config, SCHEMA)
     assert variants(config, "sasrec") == ["orig", "contrastive-hidden"]
     assert "contrastive-item" not in {run["variant"] for run in runs(config)}
@@ -460,8 +552,16 @@ def test_a_variant_of_null_is_left_out():
 
 def test_only_models_with_randomness_have_all_seeds():
     config = default_config({"seeds": [4, 2, 7]})
-    found = {model: seeds(config, "mssd-sim", model) for model in ("popularity", "session-popularity", "wrmf", "sasrec")}
-    assert found == {"popularity": [4], "session-popularity": [4], "wrmf": [4, 2, 7], "sasrec": [4, 2, 7]}
+    found = {
+        model: seeds(config, "mssd-sim", model)
+        for model in ("popularity", "session-popularity", "wrmf", "sasrec")
+    }
+    assert found == {
+        "popularity": [4],
+        "session-popularity": [4],
+        "wrmf": [4, 2, 7],
+        "sasrec": [4, 2, 7],
+    }
 
 
 def test_a_data_set_may_have_seeds_of_its_own():
@@ -477,7 +577,9 @@ def test_a_data_set_may_have_seeds_of_its_own():
 
 def test_the_default_shows_the_spread_over_seeds_on_one_data_set():
     found = {
-        run["dataset"]: {other["seed"] for other in runs(DEFAULT) if other["dataset"] == run["dataset"]}
+        run["dataset"]: {
+            other["seed"] for other in runs(DEFAULT) if other["dataset"] == run["dataset"]
+        }
         for run in runs(DEFAULT)
     }
     assert found == {"mssd-sim": {1, 2, 3}, "lfm1k-sim": {1}, "lfm2b-sim": {1}}
@@ -496,17 +598,30 @@ def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():
 
 def test_settings_of_a_neural_model_are_shared_and_its_own():
     found = run_settings(DEFAULT, "sasrec", "orig")
-    assert found == {**DEFAULT["neural"], "max_length": 20, "query": None, "layers": 2, "heads": 8, "feed_forward": 128}
+    assert found == {
+        **DEFAULT["neural"],
+        "max_length": 20,
+        "query": None,
+        "layers": 2,
+        "heads": 8,
+        "feed_forward": 128,
+    }
 
 
 def test_a_variant_overrides_its_model_and_a_model_what_is_shared():
     overlay = {
         "model_registry": {
-            "sasrec": {"settings": {"dropout": 0.5, "layers": 3}, "variants": {"contrastive-item": {"layers": 1, "tau": 9}}}
+            "sasrec": {
+                "settings": {"dropout": 0.5, "layers": 3},
+                "variants": {"contrastive-item": {"layers": 1, "tau": 9}},
+            }
         }
     }
     config = default_config(overlay)
-    assert run_settings(config, "sasrec", "orig") == run_settings(DEFAULT, "sasrec", "orig") | {"dropout": 0.5, "layers": 3}
+    assert run_settings(config, "sasrec", "orig") == run_settings(DEFAULT, "sasrec", "orig") | {
+        "dropout": 0.5,
+        "layers": 3,
+    }
     found = run_settings(config, "sasrec", "contrastive-item")
     assert (found["dropout"], found["layers"], found["tau"], found["query"]) == (0.5, 1, 9, "item")
 
@@ -517,7 +632,8 @@ def test_other_families_have_their_own_settings_alone():
 
 
 @pytest.mark.parametrize(
-    ("section", "key"), [("sessions", "n_sessions"), ("metrics", "hr"), ("intervals", "seed"), ("threads", "rank")]
+    ("section", "key"),
+    [("sessions", "n_sessions"), ("metrics", "hr"), ("intervals", "seed"), ("threads", "rank")],
 )
 def test_what_does_not_concern_training_is_not_in_its_settings(section, key):
     config = changed(section, key, value=[3] if key == "hr" else 3)
@@ -535,7 +651,9 @@ def test_settings_do_not_change_the_configuration():
 
 def test_a_rank_cutoff_below_the_metrics_is_named():
     message = mistake(changed("candidates", "rank_cutoff", value=15))
-    assert message.startswith("configuration, candidates.rank_cutoff: with 15 no rank is known at the cut-off 20")
+    assert message.startswith(
+        "configuration, candidates.rank_cutoff: with 15 no rank is known at the cut-off 20"
+    )
 
 
 @pytest.mark.parametrize("cutoff", [20, None])

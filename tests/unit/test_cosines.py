@@ -14,7 +14,8 @@ from skipwise.evaluation import cosines
 from skipwise.evaluation.cosines import session_cosines
 from skipwise.training.saved import RUN, WEIGHTS
 
-# Directions of the tracks 1..5 in degrees, and their lengths, which a cosine does not see; row 0 is padding.
+# Directions of the tracks 1..5 in degrees, and their lengths, which a cosine does not see; row 0 is
+# padding.
 DEGREES = [0, 0, 30, 60, 90, 180]
 LENGTHS = [0, 1, 2, 3, 0.5, 7]
 # ŷ of the sessions below stands at these angles.
@@ -25,11 +26,16 @@ class Fixed:
     """A model of which table and queries are known."""
 
     table = torch.tensor(
-        [[n * math.cos(math.radians(a)), n * math.sin(math.radians(a))] for a, n in zip(DEGREES, LENGTHS, strict=True)]
+        [
+            [n * math.cos(math.radians(a)), n * math.sin(math.radians(a))]
+            for a, n in zip(DEGREES, LENGTHS, strict=True)
+        ]
     )
 
     def queries(self, contexts):
-        angles = torch.deg2rad(torch.tensor([float(PREDICTED[i]) for i in contexts.session_id.tolist()]))
+        angles = torch.deg2rad(
+            torch.tensor([float(PREDICTED[i]) for i in contexts.session_id.tolist()])
+        )
         return 3 * torch.stack([angles.cos(), angles.sin()], dim=1)
 
 
@@ -78,7 +84,10 @@ def test_values(sessions):
     ]
     for row, values in zip(rows, expected, strict=True):
         for name, value in values.items():
-            assert row[name] == (None if value is None else pytest.approx(value, abs=1e-6)), (row["session_id"], name)
+            assert row[name] == (None if value is None else pytest.approx(value, abs=1e-6)), (
+                row["session_id"],
+                name,
+            )
 
 
 def test_sessions_without_a_skip_give_no_row(sessions):
@@ -109,7 +118,9 @@ def test_memory_does_not_grow_with_the_sessions(model, monkeypatch):
     """No batch is larger than BATCH, and none is empty."""
     seen = []
     queries = model.queries
-    monkeypatch.setattr(model, "queries", lambda contexts: seen.append(len(contexts)) or queries(contexts))
+    monkeypatch.setattr(
+        model, "queries", lambda contexts: seen.append(len(contexts)) or queries(contexts)
+    )
     monkeypatch.setattr(cosines, "BATCH", 16)
     n = session_cosines(model, random_sessions(60, 40, seed=2)).num_rows
     assert max(seen) == 16
@@ -124,7 +135,9 @@ def test_cosine_of_a_real_prediction(model):
     at = int(np.flatnonzero(sessions.session_id == row["session_id"])[0])
     one = sessions.take(np.array([at]))
     query, target = model.queries(one)[0].double(), model.table[one.target[0]].double()
-    assert row["hidden_target"] == pytest.approx(float(query @ target / (query.norm() * target.norm())), abs=1e-6)
+    assert row["hidden_target"] == pytest.approx(
+        float(query @ target / (query.norm() * target.norm())), abs=1e-6
+    )
 
 
 def test_artifact_of_a_saved_model(tmp_path, model):
@@ -132,10 +145,17 @@ def test_artifact_of_a_saved_model(tmp_path, model):
     write_json({"model": "sasrec", "n_tracks": 40, "settings": model.settings}, tmp_path / RUN)
     rows = [(2, [1, 2], [False, True], 3, []), (1, [4, 5], [True, False], 6, [7])]
     names = ("session_id", "tracks", "skipped", "target", "unseen_skips")
-    test = pa.table({name: pa.array(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)})
+    test = pa.table(
+        {
+            name: pa.array(column)
+            for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        }
+    )
     write_artifact(test, "test", tmp_path / "test.parquet")
     for name in ("first", "second"):
-        cosines.measure_cosines(tmp_path, str(tmp_path / "test.parquet"), str(tmp_path / f"{name}.parquet"), threads=1)
+        cosines.measure_cosines(
+            tmp_path, str(tmp_path / "test.parquet"), str(tmp_path / f"{name}.parquet"), threads=1
+        )
     table = read_artifact("cosines", tmp_path / "first.parquet")
     assert table["session_id"].to_pylist() == [1, 2]
     assert table["hidden_unseen_skips"].null_count == 1

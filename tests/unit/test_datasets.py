@@ -1,4 +1,6 @@
-"""Every raw form is read from small files, and whatever is wrong with a file is one line that says where."""
+"""Every raw form is read from small files, and whatever is wrong with a file is one line that says
+where.
+"""
 
 import bz2
 import contextlib
@@ -31,7 +33,9 @@ def read(path, entry: dict, tolerance: float = 0.001) -> pl.DataFrame:
 
 
 def mistake(path, entry: dict) -> str:
-    """The one line that the whole extraction of ``path`` ends with; it names the file and leaves no output."""
+    """The one line that the whole extraction of ``path`` ends with; it names the file and leaves no
+    output.
+    """
     events, source = path.with_name("events.parquet.out"), path.with_name("source.json.out")
     with pytest.raises(UserError) as error:
         extract_events(path, events, source, entry=entry)
@@ -82,9 +86,7 @@ def with_bom_and_crlf(text: str) -> bytes:
 # --- MSSD
 
 MSSD = {"form": "mssd"}
-MSSD_HEADER = (
-    "session_id,session_position,track_id_clean,skip_1,skip_2,skip_3,hist_user_behavior_is_shuffle,hour_of_day,premium,"
-)
+MSSD_HEADER = "session_id,session_position,track_id_clean,skip_1,skip_2,skip_3,hist_user_behavior_is_shuffle,hour_of_day,premium,"
 MSSD_HEADER += "context_type,session_length\n"
 MSSD_LOG = (
     MSSD_HEADER
@@ -99,7 +101,17 @@ MSSD_PLAYS = [
     ("65_bb", 1, "t_1", False, 65, 23, False, True, "charts"),
     ("65_bb", 2, "t_3", False, 65, 0, True, False, "radio"),
 ]
-MSSD_COLUMNS = ["session_key", "position", "track_key", "skipped", "day", "hour", "premium", "shuffle", "context_type"]
+MSSD_COLUMNS = [
+    "session_key",
+    "position",
+    "track_key",
+    "skipped",
+    "day",
+    "hour",
+    "premium",
+    "shuffle",
+    "context_type",
+]
 MEMBERS = [f"training_set/log_0_201807{day}_000000000000.csv" for day in (15, 16, 17)]
 
 
@@ -134,7 +146,12 @@ def test_mssd_archive_of_several_logs(tmp_path, prefix, caplog):
     with caplog.at_level(logging.WARNING, logger="skipwise"):
         frame = read(write(tmp_path / "training_set_0.tar.gz", tar_gz(members)), MSSD)
     assert frame.rows()[:4] == MSSD_PLAYS
-    assert frame["session_key"].to_list()[4:] == ["7_00000000", "7_00000000", "7_00000001", "7_00000001"]
+    assert frame["session_key"].to_list()[4:] == [
+        "7_00000000",
+        "7_00000000",
+        "7_00000001",
+        "7_00000001",
+    ]
     assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
         "1 members do not belong to the data set and were not read"
     ]
@@ -183,7 +200,9 @@ def test_mssd_context_may_be_empty_and_the_day_missing(tmp_path):
 )
 def test_mssd_wrong_cell(tmp_path, column, cell, expected):
     text = changed(MSSD_LOG, 3, 3, "true", ",")
-    assert expected in mistake(write(tmp_path / "log.csv", changed(text, 3, column, cell, ",")), MSSD)
+    assert expected in mistake(
+        write(tmp_path / "log.csv", changed(text, 3, column, cell, ",")), MSSD
+    )
 
 
 def test_mssd_counts_the_rows_that_break_the_nesting(tmp_path):
@@ -217,7 +236,9 @@ def test_mssd_row_with_too_few_cells(tmp_path):
 
 
 def test_mssd_row_with_too_many_cells(tmp_path):
-    message = mistake(write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3,t_3,0,0,0,0,0,1,radio,3,more\n"), MSSD)
+    message = mistake(
+        write(tmp_path / "log.csv", MSSD_LOG + "65_bb,3,t_3,0,0,0,0,0,1,radio,3,more\n"), MSSD
+    )
     assert "line 6: 12 fields where 11 are expected" in message
 
 
@@ -237,7 +258,9 @@ def test_mssd_archive_cut_short(tmp_path, share):
 def test_mssd_archive_cut_short_anywhere_loses_no_log_silently(tmp_path):
     """Also between two logs and within a header, where the part before looks like a whole archive."""
     path = tmp_path / "training_set_0.tar.gz"
-    plays = {size: plays_or_none(write(path, ARCHIVE[:size]), MSSD) for size in range(0, len(ARCHIVE), 7)}
+    plays = {
+        size: plays_or_none(write(path, ARCHIVE[:size]), MSSD) for size in range(0, len(ARCHIVE), 7)
+    }
     assert {size: frame.height for size, frame in plays.items() if frame is not None} == {}
 
 
@@ -263,7 +286,11 @@ def test_mssd_archive_with_a_damaged_byte_is_not_read_as_something_else(tmp_path
     ("name", "content", "expected"),
     [
         ("training_set_0.tar.gz", tar_gz({}), "holds no training_set/log_*.csv"),
-        ("training_set_0.tar.gz", tar_gz({"test_set/x.csv": MSSD_LOG}), "holds no training_set/log_*.csv"),
+        (
+            "training_set_0.tar.gz",
+            tar_gz({"test_set/x.csv": MSSD_LOG}),
+            "holds no training_set/log_*.csv",
+        ),
         ("training_set_0.tar.gz", tar_gz({MEMBERS[0]: MSSD_HEADER}), "holds no plays"),
         ("training_set_0.tar.gz", tar_gz({MEMBERS[0]: ""}), f"{MEMBERS[0]} is empty"),
         ("training_set_0.tar.gz", "<html>moved</html>" * 100, "damaged"),
@@ -324,11 +351,17 @@ def test_lfm1k_archive_reads_the_listening_member_alone(tmp_path):
         "lastfm-dataset-1K/userid-profile.tsv": "#id\tgender\n",
         f"lastfm-dataset-1K/{LFM1K_NAME}": LFM1K_LOG,
     }
-    assert read(write(tmp_path / "lastfm-dataset-1K.tar.gz", tar_gz(members)), LFM1K).rows() == LFM1K_PLAYS
+    assert (
+        read(write(tmp_path / "lastfm-dataset-1K.tar.gz", tar_gz(members)), LFM1K).rows()
+        == LFM1K_PLAYS
+    )
 
 
 def test_lfm1k_byte_order_mark_and_windows_line_ends(tmp_path):
-    assert read(write(tmp_path / LFM1K_NAME, with_bom_and_crlf(LFM1K_LOG)), LFM1K).rows() == LFM1K_PLAYS
+    assert (
+        read(write(tmp_path / LFM1K_NAME, with_bom_and_crlf(LFM1K_LOG)), LFM1K).rows()
+        == LFM1K_PLAYS
+    )
 
 
 def test_lfm1k_same_track_name_of_two_artists_is_two_tracks(tmp_path):
@@ -347,18 +380,36 @@ def test_lfm1k_same_track_name_of_two_artists_is_two_tracks(tmp_path):
     ],
 )
 def test_lfm1k_wrong_cell(tmp_path, line, column, cell, expected):
-    assert expected in mistake(write(tmp_path / LFM1K_NAME, changed(LFM1K_LOG, line, column, cell, "\t")), LFM1K)
+    assert expected in mistake(
+        write(tmp_path / LFM1K_NAME, changed(LFM1K_LOG, line, column, cell, "\t")), LFM1K
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
         (LFM1K_NAME, "", "is empty"),
-        (LFM1K_NAME, "user\t2009-05-04T23:08:57Z\tartist\ttrack\n", "line 1: 4 fields where 6 are expected"),
-        (LFM1K_NAME, LFM1K_LOG + "user_000003\t2009-05-04T23:08:57Z\n", "line 4: 2 fields where 6 are expected"),
+        (
+            LFM1K_NAME,
+            "user\t2009-05-04T23:08:57Z\tartist\ttrack\n",
+            "line 1: 4 fields where 6 are expected",
+        ),
+        (
+            LFM1K_NAME,
+            LFM1K_LOG + "user_000003\t2009-05-04T23:08:57Z\n",
+            "line 4: 2 fields where 6 are expected",
+        ),
         (LFM1K_NAME, LFM1K_LOG.encode().replace("ó".encode(), b"\xf3"), "utf-8"),
-        ("lastfm-dataset-1K.tar.gz", tar_gz({"lastfm-dataset-1K/README.txt": "x"}), f"has no member {LFM1K_NAME}"),
-        ("lastfm-dataset-1K.tar.gz", tar_gz({LFM1K_NAME: LFM1K_LOG * 500})[:-200], "damaged or cut short"),
+        (
+            "lastfm-dataset-1K.tar.gz",
+            tar_gz({"lastfm-dataset-1K/README.txt": "x"}),
+            f"has no member {LFM1K_NAME}",
+        ),
+        (
+            "lastfm-dataset-1K.tar.gz",
+            tar_gz({LFM1K_NAME: LFM1K_LOG * 500})[:-200],
+            "damaged or cut short",
+        ),
         ("lastfm-dataset-1K.tar.gz", "<html>moved</html>" * 100, "damaged"),
         ("lastfm-dataset-1K.tar.gz", b"", "damaged"),
     ],
@@ -393,12 +444,17 @@ def test_lfm2b(tmp_path, name, content):
 def test_lfm2b_of_two_compressed_streams(tmp_path):
     """As parallel compressors write it."""
     halves = [bz2.compress(part.encode()) for part in (LFM2B_LOG[:60], LFM2B_LOG[60:])]
-    assert read(write(tmp_path / "listening-events.tsv.bz2", b"".join(halves)), LFM2B).rows() == LFM2B_PLAYS
+    assert (
+        read(write(tmp_path / "listening-events.tsv.bz2", b"".join(halves)), LFM2B).rows()
+        == LFM2B_PLAYS
+    )
 
 
 def test_lfm2b_columns_are_found_by_name(tmp_path):
     table = pl.read_csv(LFM2B_LOG.encode(), separator="\t", quote_char=None, infer_schema=False)
-    text = table.select("timestamp", "track_id", "user_id", country=pl.lit("AT")).write_csv(separator="\t", quote_style="never")
+    text = table.select("timestamp", "track_id", "user_id", country=pl.lit("AT")).write_csv(
+        separator="\t", quote_style="never"
+    )
     assert read(write(tmp_path / "listening-events.tsv", text), LFM2B).rows() == LFM2B_PLAYS
 
 
@@ -409,9 +465,17 @@ def test_lfm2b_columns_are_found_by_name(tmp_path):
         ("l.tsv.bz2", LFM2B_LOG, "damaged"),
         ("l.tsv.bz2", b"", "is empty"),
         ("l.tsv", LFM2B_LOG.splitlines()[0] + "\n", "holds no plays"),
-        ("l.tsv", LFM2B_LOG.replace("timestamp", "time_stamp"), "no column 'timestamp'; did you mean 'time_stamp'?"),
+        (
+            "l.tsv",
+            LFM2B_LOG.replace("timestamp", "time_stamp"),
+            "no column 'timestamp'; did you mean 'time_stamp'?",
+        ),
         ("l.tsv", changed(LFM2B_LOG, 3, 1, "", "\t"), "line 3: column 'track_id' is empty"),
-        ("l.tsv", changed(LFM2B_LOG, 3, 3, "yesterday", "\t"), "line 3: column 'timestamp' holds 'yesterday'"),
+        (
+            "l.tsv",
+            changed(LFM2B_LOG, 3, 3, "yesterday", "\t"),
+            "line 3: column 'timestamp' holds 'yesterday'",
+        ),
         ("l.tsv", LFM2B_LOG.encode() + b"\xe9\t1\t2\t2005-02-14 00:00:00\n", "utf-8"),
     ],
     ids=short,
@@ -450,12 +514,22 @@ def swapped_inter() -> str:
     [
         ("u.data", U_DATA),
         ("u.data", with_bom_and_crlf(U_DATA)),
-        ("ml-100k.zip", zipped({"ml-100k/README": "x", "ml-100k/u.data": U_DATA, "ml-100k/u1.base": "x"})),
+        (
+            "ml-100k.zip",
+            zipped({"ml-100k/README": "x", "ml-100k/u.data": U_DATA, "ml-100k/u1.base": "x"}),
+        ),
         ("ml-100k.inter", INTER_HEADER + U_DATA),
         ("ml-100k.inter", with_bom_and_crlf(INTER_HEADER + U_DATA)),
         ("ml-100k.inter", swapped_inter()),
     ],
-    ids=["u.data", "u.data with BOM and CRLF", "zip", "inter", "inter with BOM and CRLF", "inter in another order"],
+    ids=[
+        "u.data",
+        "u.data with BOM and CRLF",
+        "zip",
+        "inter",
+        "inter with BOM and CRLF",
+        "inter in another order",
+    ],
 )
 def test_movielens(tmp_path, name, content):
     frame = read(write(tmp_path / name, content), MOVIELENS)
@@ -483,9 +557,17 @@ def test_every_comparison_of_a_rule(tmp_path, rule, expected):
     ("name", "content", "expected"),
     [
         ("u.data", "", "is empty"),
-        ("u.data", changed(U_DATA, 2, 2, "good", "\t"), "line 2: column 'rating' holds 'good', which is not a number"),
+        (
+            "u.data",
+            changed(U_DATA, 2, 2, "good", "\t"),
+            "line 2: column 'rating' holds 'good', which is not a number",
+        ),
         ("u.data", changed(U_DATA, 2, 2, "", "\t"), "line 2: column 'rating' is empty"),
-        ("u.data", changed(U_DATA, 3, 3, "monday", "\t"), "line 3: column 'timestamp' holds 'monday'"),
+        (
+            "u.data",
+            changed(U_DATA, 3, 3, "monday", "\t"),
+            "line 3: column 'timestamp' holds 'monday'",
+        ),
         ("u.data", changed(U_DATA, 3, 3, "nan", "\t"), "line 3: column 'timestamp' holds 'nan'"),
         ("u.data", U_DATA.replace("\t", ","), "line 1: 1 fields where 4 are expected"),
         ("u.data", U_DATA.encode() + b"1\t\xe9\t3\t5\n", "utf-8"),
@@ -504,7 +586,13 @@ def test_movielens_file_that_is_something_else(tmp_path, name, content, expected
 def test_movielens_zip_with_a_damaged_byte(tmp_path):
     """Each byte of the compressed member in turn."""
     path = tmp_path / "ml-100k.zip"
-    archive = zipped({"ml-100k/u.data": "".join(f"{i}\t{i * i}\t{i % 5 + 1}\t{881250949 + i}\n" for i in range(60))})
+    archive = zipped(
+        {
+            "ml-100k/u.data": "".join(
+                f"{i}\t{i * i}\t{i % 5 + 1}\t{881250949 + i}\n" for i in range(60)
+            )
+        }
+    )
     start = archive.index(b"u.data") + len("u.data")
     for at in range(start, start + 120):
         damaged = bytearray(archive)
@@ -515,14 +603,18 @@ def test_movielens_zip_with_a_damaged_byte(tmp_path):
 
 
 def test_movielens_rule_on_a_column_that_it_does_not_have(tmp_path):
-    message = mistake(write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": "ratings < 4"})
+    message = mistake(
+        write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": "ratings < 4"}
+    )
     assert "no column 'ratings'; did you mean 'rating'?" in message
 
 
 @pytest.mark.parametrize("rule", ["rating", "rating == good"])
 def test_movielens_rule_that_does_not_fit_the_column(tmp_path, rule):
     """A number is no label and no text."""
-    message = mistake(write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": rule})
+    message = mistake(
+        write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": rule}
+    )
     assert rule in message
 
 
@@ -531,7 +623,13 @@ def test_movielens_rule_that_does_not_fit_the_column(tmp_path, rule):
 GIVEN = {"form": "events", "columns": {"session": "visit", "track": "song"}, "skipped_when": "skip"}
 TIMED = {"form": "events", "columns": {"user": "who", "track": "song", "time": "at"}}
 EVENTS_LOG = "visit,song,skip\nv1,x,true\nv1,y,False\nv2,x,1\nv2,z,0\nv2,z,\n"
-EVENTS_PLAYS = [("v1", 1, "x", True), ("v1", 2, "y", False), ("v2", 3, "x", True), ("v2", 4, "z", False), ("v2", 5, "z", None)]
+EVENTS_PLAYS = [
+    ("v1", 1, "x", True),
+    ("v1", 2, "y", False),
+    ("v2", 3, "x", True),
+    ("v2", 4, "z", False),
+    ("v2", 5, "z", None),
+]
 
 
 def timed(*times: str) -> str:
@@ -545,7 +643,10 @@ def timed(*times: str) -> str:
         ("mine.tsv", EVENTS_LOG.replace(",", "\t")),
         ("mine.tab", EVENTS_LOG.replace(",", "\t")),
         ("mine.csv", with_bom_and_crlf(EVENTS_LOG)),
-        ("mine.csv", "skip,other,song,visit\ntrue,1,x,v1\nfalse,2,y,v1\n1,3,x,v2\n0,4,z,v2\n,5,z,v2\n"),
+        (
+            "mine.csv",
+            "skip,other,song,visit\ntrue,1,x,v1\nfalse,2,y,v1\n1,3,x,v2\n0,4,z,v2\n,5,z,v2\n",
+        ),
         ("mine.csv", EVENTS_LOG.replace("v1", '"v1"').replace("x", '"x"')),
     ],
     ids=["csv", "tsv", "tab", "BOM and CRLF", "other order and an extra column", "quoted"],
@@ -558,18 +659,30 @@ def test_events_text_with_given_sessions_and_a_boolean(tmp_path, name, content):
 
 def test_events_parquet_with_given_sessions_and_a_boolean(tmp_path):
     path = tmp_path / "mine.parquet"
-    table = {"more": range(5), "song": ["x", "y", "x", "z", "z"], "skip": [True, False, True, False, None]}
+    table = {
+        "more": range(5),
+        "song": ["x", "y", "x", "z", "z"],
+        "skip": [True, False, True, False, None],
+    }
     pl.DataFrame(table | {"visit": ["v1", "v1", "v2", "v2", "v2"]}).write_parquet(path)
     assert read(path, GIVEN).rows() == EVENTS_PLAYS
 
 
-@pytest.mark.parametrize("labels", [[1, 0, None], ["True", "false", None], ["1", "0", None]], ids=["int", "words", "digits"])
+@pytest.mark.parametrize(
+    "labels",
+    [[1, 0, None], ["True", "false", None], ["1", "0", None]],
+    ids=["int", "words", "digits"],
+)
 def test_events_parquet_spells_booleans_as_csv_does(tmp_path, labels):
     path = tmp_path / "mine.parquet"
     pl.DataFrame({"visit": [7, 7, 7], "song": [1, 2, 3], "skip": labels}).write_parquet(path)
     extract_events(path, tmp_path / "events", tmp_path / "source", entry=GIVEN)
     table = read_artifact("events", tmp_path / "events", ["session_key", "track_key", "skipped"])
-    assert [tuple(row.values()) for row in table.to_pylist()] == [("7", "1", True), ("7", "2", False), ("7", "3", None)]
+    assert [tuple(row.values()) for row in table.to_pylist()] == [
+        ("7", "1", True),
+        ("7", "2", False),
+        ("7", "3", None),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -592,7 +705,10 @@ def test_events_rule_on_a_column(tmp_path, suffix, rule, expected):
 
 def test_events_rule_on_the_session_column_changes_no_key(tmp_path):
     path = write(tmp_path / "mine.csv", "visit,song\n1,x\n7,y\n")
-    assert read(path, {**GIVEN, "skipped_when": "visit < 4"}).rows() == [("1", 1, "x", True), ("7", 2, "y", False)]
+    assert read(path, {**GIVEN, "skipped_when": "visit < 4"}).rows() == [
+        ("1", 1, "x", True),
+        ("7", 2, "y", False),
+    ]
 
 
 def test_events_without_a_label(tmp_path):
@@ -628,7 +744,10 @@ def test_events_times_in_text(tmp_path, text, unit, expected):
     [
         (pl.Series([MOMENT]), "s"),
         (pl.Series([MOMENT]).cast(pl.Datetime("ns")), "s"),
-        (pl.Series([MOMENT]).dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Vienna"), "s"),
+        (
+            pl.Series([MOMENT]).dt.replace_time_zone("UTC").dt.convert_time_zone("Europe/Vienna"),
+            "s",
+        ),
         (pl.Series([1580551205]), "s"),
         (pl.Series([1580551205000]), "ms"),
         (pl.Series(["2020-02-01T10:00:05Z"]), "s"),
@@ -707,7 +826,11 @@ def test_events_wrong_column_of_the_rule_lists_those_there_are(tmp_path, suffix)
         ("mine.csv", "visit,song,skip\nv1,x,true\n,y,true\n", "2: column 'visit' is empty"),
         ("mine.csv", "visit,song,skip\nv1,x,true\nv1,,true\n", "2: column 'song' is empty"),
         ("mine.csv", 'visit,song,skip\nv1,x,true\nv1,"",true\n', "2: column 'song' is empty"),
-        ("mine.csv", "visit,song,skip\nv1,x,true\nv1,y,maybe\n", "line 3: column 'skip' holds 'maybe', which is not a boolean"),
+        (
+            "mine.csv",
+            "visit,song,skip\nv1,x,true\nv1,y,maybe\n",
+            "line 3: column 'skip' holds 'maybe', which is not a boolean",
+        ),
         ("mine.csv", "visit,song,skip\nv1,x,true\nv1,y,1,2\n", "not readable"),
         ("mine.csv", "visit,song,skip\nv1,caf\xe9,true\n".encode("latin-1"), "utf-8"),
         ("mine.parquet", "visit,song,skip\n", "not a readable parquet file"),
@@ -725,7 +848,9 @@ def test_events_rule_that_needs_a_number(tmp_path):
     assert "line 3: column 'played' holds 'n/a', which is not a number" in message
 
 
-@pytest.mark.parametrize(("values", "rule"), [(["12", "n/a"], "played < 30"), ([12, 40], "played == short")])
+@pytest.mark.parametrize(
+    ("values", "rule"), [(["12", "n/a"], "played < 30"), ([12, 40], "played == short")]
+)
 def test_events_parquet_rule_that_does_not_fit_the_column(tmp_path, values, rule):
     path = tmp_path / "mine.parquet"
     pl.DataFrame({"visit": ["v", "v"], "song": ["x", "y"], "played": values}).write_parquet(path)
@@ -734,20 +859,26 @@ def test_events_parquet_rule_that_does_not_fit_the_column(tmp_path, values, rule
 
 def test_events_parquet_label_that_is_no_boolean(tmp_path):
     path = tmp_path / "mine.parquet"
-    pl.DataFrame({"visit": ["v", "v"], "song": ["x", "y"], "skip": ["true", "perhaps"]}).write_parquet(path)
+    pl.DataFrame(
+        {"visit": ["v", "v"], "song": ["x", "y"], "skip": ["true", "perhaps"]}
+    ).write_parquet(path)
     assert "perhaps" in mistake(path, GIVEN)
 
 
 @pytest.mark.parametrize("column", ["who", "song", "at"])
 def test_events_parquet_with_a_column_of_lists(tmp_path, column):
     path = tmp_path / "mine.parquet"
-    pl.DataFrame({"who": ["u"], "song": ["s"], "at": [1580551205]} | {column: [[1, 2]]}).write_parquet(path)
+    pl.DataFrame(
+        {"who": ["u"], "song": ["s"], "at": [1580551205]} | {column: [[1, 2]]}
+    ).write_parquet(path)
     assert f"'{column}'" in mistake(path, TIMED)
 
 
 def test_events_parquet_with_an_empty_key(tmp_path):
     path = tmp_path / "mine.parquet"
-    pl.DataFrame({"visit": ["v", None], "song": ["x", "y"], "skip": [True, True]}).write_parquet(path)
+    pl.DataFrame({"visit": ["v", None], "song": ["x", "y"], "skip": [True, True]}).write_parquet(
+        path
+    )
     assert "row 2: column 'visit' is empty" in mistake(path, GIVEN)
 
 
@@ -771,7 +902,9 @@ def listens(path, **changed) -> object:
         "played_ratio_pct": pl.Series([100, 49, 50], dtype=pl.UInt16),
         "track_length_seconds": pl.Series([180, 200, 180], dtype=pl.UInt32),
     }
-    pl.DataFrame({name: column for name, column in (columns | changed).items() if column is not None}).write_parquet(path)
+    pl.DataFrame(
+        {name: column for name, column in (columns | changed).items() if column is not None}
+    ).write_parquet(path)
     return path
 
 
@@ -780,7 +913,14 @@ def test_yambda(tmp_path, monkeypatch, rows):
     """However many rows are read at a time."""
     monkeypatch.setattr(yambda, "_ROWS", rows)
     frame = read(listens(tmp_path / "listens.parquet"), YAMBDA)
-    assert frame.columns == ["session_key", "position", "track_key", "skipped", "started_at", "is_organic"]
+    assert frame.columns == [
+        "session_key",
+        "position",
+        "track_key",
+        "skipped",
+        "started_at",
+        "is_organic",
+    ]
     start = datetime(1970, 1, 1)
     assert frame.rows() == [
         ("10", 1, "6928395", False, start + timedelta(seconds=15929455), True),
@@ -791,14 +931,24 @@ def test_yambda(tmp_path, monkeypatch, rows):
 
 def test_yambda_rule_is_a_parameter(tmp_path):
     path = listens(tmp_path / "listens.parquet")
-    assert read(path, YAMBDA | {"skipped_when": "played_ratio_pct <= 50"})["skipped"].to_list() == [False, True, True]
-    assert read(path, YAMBDA | {"skipped_when": "track_length_seconds > 190"})["skipped"].to_list() == [False, True, False]
+    assert read(path, YAMBDA | {"skipped_when": "played_ratio_pct <= 50"})["skipped"].to_list() == [
+        False,
+        True,
+        True,
+    ]
+    assert read(path, YAMBDA | {"skipped_when": "track_length_seconds > 190"})[
+        "skipped"
+    ].to_list() == [False, True, False]
 
 
 def test_yambda_organic_plays_reach_the_events(tmp_path):
     path = listens(tmp_path / "listens.parquet")
     extract_events(path, tmp_path / "events", tmp_path / "source", entry=YAMBDA)
-    assert read_artifact("events", tmp_path / "events")["is_organic"].to_pylist() == [True, False, True]
+    assert read_artifact("events", tmp_path / "events")["is_organic"].to_pylist() == [
+        True,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -817,7 +967,9 @@ def test_yambda_file_that_is_something_else(tmp_path, changed, expected):
 
 @pytest.mark.parametrize("content", [b"", b"uid,item_id\n", b"PAR1" + bytes(100)])
 def test_yambda_file_that_is_no_parquet(tmp_path, content):
-    assert "is not a readable parquet file" in mistake(write(tmp_path / "listens.parquet", content), YAMBDA)
+    assert "is not a readable parquet file" in mistake(
+        write(tmp_path / "listens.parquet", content), YAMBDA
+    )
 
 
 # --- Rules, forms, and the artifact
@@ -841,7 +993,9 @@ def test_parse_rule(rule, expected):
 
 
 def test_parse_rule_that_compares_sizes_with_text():
-    with pytest.raises(UserError, match="'rating < four' compares with 'four', which is not a number"):
+    with pytest.raises(
+        UserError, match="'rating < four' compares with 'four', which is not a number"
+    ):
         parse_rule("rating < four")
 
 
@@ -852,17 +1006,22 @@ def test_every_form_has_a_module(form):
 
 def test_unknown_form():
     with pytest.raises(
-        UserError, match=r"unknown raw form 'lfm3k'; the forms are mssd, lfm1k, lfm2b, yambda, movielens, events"
+        UserError,
+        match=r"unknown raw form 'lfm3k'; the forms are mssd, lfm1k, lfm2b, yambda, movielens, events",
     ):
         form_module("lfm3k")
 
 
 def test_extract_writes_the_plays_in_order_and_where_they_come_from(tmp_path):
-    path = write(tmp_path / "log.csv", MSSD_HEADER + "".join(MSSD_LOG.splitlines(keepends=True)[:0:-1]))
+    path = write(
+        tmp_path / "log.csv", MSSD_HEADER + "".join(MSSD_LOG.splitlines(keepends=True)[:0:-1])
+    )
     extract_events(path, tmp_path / "events.parquet", tmp_path / "source.json", entry=MSSD)
     rows = read_artifact("events", tmp_path / "events.parquet").to_pylist()
     # Sessions as they come in the file, each by position.
-    assert [tuple(row[column] for column in MSSD_COLUMNS) for row in rows] == MSSD_PLAYS[2:] + MSSD_PLAYS[:2]
+    assert [tuple(row[column] for column in MSSD_COLUMNS) for row in rows] == MSSD_PLAYS[
+        2:
+    ] + MSSD_PLAYS[:2]
     assert {row["started_at"] for row in rows} == {None}
     source = json.loads((tmp_path / "source.json").read_text())
     assert source["file"] == "log.csv"

@@ -38,13 +38,19 @@ def hit_rate(model: str, variant: str, **settings) -> float:
     train, valid = (cyclic_sessions(400, N_TRACKS, seed=seed) for seed in (1, 2))
     recommender = find_model(model)(N_TRACKS, settings_of(model, variant) | settings)
     recommender.fit(train, valid, seed=1, threads=1)
-    return float(metrics.hit_rate(validation_ranks(ranker(recommender, train.counts(N_TRACKS)), valid, cutoff=10), 1).mean())
+    return float(
+        metrics.hit_rate(
+            validation_ranks(ranker(recommender, train.counts(N_TRACKS)), valid, cutoff=10), 1
+        ).mean()
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("model", NEURAL)
 def test_bfloat16_products_are_near_those_of_float32_and_not_the_same(model, variant):
-    low, high = (losses(model, variant, precision=precision) for precision in ("bfloat16", "float32"))
+    low, high = (
+        losses(model, variant, precision=precision) for precision in ("bfloat16", "float32")
+    )
     assert (low != high).any()
     np.testing.assert_allclose(low, high, rtol=0.05, atol=0.05)
 
@@ -71,7 +77,9 @@ def test_a_gpu_takes_the_steps_of_the_cpu(model, variant):
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", NEURAL)
 def test_a_step_never_waits_for_the_gpu(model):
-    recommender = find_model(model)(N_TRACKS, settings_of(model, "contrastive-hidden") | {"device": "cuda"})
+    recommender = find_model(model)(
+        N_TRACKS, settings_of(model, "contrastive-hidden") | {"device": "cuda"}
+    )
     recommender.initialise(1)
     recommender.network.train()
     rng = np.random.default_rng(1)
@@ -106,7 +114,9 @@ def test_a_gpu_ranks_a_trained_model_as_the_cpu_does():
     here = find_model("sasrec")(N_TRACKS, model.settings)
     here.load_state({name: tensor.cpu() for name, tensor in model.state().items()})
     assert not here.vectors.is_cuda
-    assert (there == validation_ranks(ranker(here, train.counts(N_TRACKS)), valid, cutoff=None)).mean() > 0.99
+    assert (
+        there == validation_ranks(ranker(here, train.counts(N_TRACKS)), valid, cutoff=None)
+    ).mean() > 0.99
 
 
 @pytest.mark.gpu
@@ -114,7 +124,9 @@ def test_a_training_on_a_gpu_goes_on_where_it_stopped(tmp_path, monkeypatch):
     train, valid = random_sessions(200, N_TRACKS, seed=1), random_sessions(50, N_TRACKS, seed=2)
 
     def model():
-        return find_model("sasrec")(N_TRACKS, settings_of("sasrec", "orig") | {"device": "cuda", "max_epochs": 4})
+        return find_model("sasrec")(
+            N_TRACKS, settings_of("sasrec", "orig") | {"device": "cuda", "max_epochs": 4}
+        )
 
     whole = model()
     whole.fit(train, valid, seed=1, threads=1)

@@ -21,7 +21,11 @@ def brute_rank(scores, candidates, item) -> int:
 
 def random_scores(sessions: int, n_tracks: int, seed: int, levels: int = 15) -> np.ndarray:
     """Scores at few levels, so that ties abound."""
-    return np.random.default_rng(seed).integers(0, levels, (sessions + 1, n_tracks + 1)).astype(np.float32)
+    return (
+        np.random.default_rng(seed)
+        .integers(0, levels, (sessions + 1, n_tracks + 1))
+        .astype(np.float32)
+    )
 
 
 @pytest.fixture
@@ -41,11 +45,15 @@ def drawn(monkeypatch):
 
 def ranked(model, test, *, candidates=20, seed=1, popularity=None, cutoff=None):
     popularity = np.arange(model.n_tracks + 1) * 10 if popularity is None else popularity
-    return rank_test_sessions(model, test, popularity, candidates=candidates, seed=seed, cutoff=cutoff)
+    return rank_test_sessions(
+        model, test, popularity, candidates=candidates, seed=seed, cutoff=cutoff
+    )
 
 
 def with_targets(test, targets):
-    return type(test)(test.session_id, test.tracks, test.skipped, np.asarray(targets, np.int32), test.unseen_skips)
+    return type(test)(
+        test.session_id, test.tracks, test.skipped, np.asarray(targets, np.int32), test.unseen_skips
+    )
 
 
 def test_every_column_by_hand():
@@ -64,9 +72,11 @@ def test_every_column_by_hand():
         targets=[3, 6, 2],
         unseen=[[2, 1, 4], [], [6, 6]],
     )
-    rows = ranked(FixedScores(table), test, popularity=np.array([0, 11, 22, 33, 44, 55, 66]), candidates=100).to_pylist()
-    # Every unobserved track is drawn, so the candidates are all six but the observed ones that are nobody's target: without
-    # 1 in session 1; without 4 and 5 in session 3.
+    rows = ranked(
+        FixedScores(table), test, popularity=np.array([0, 11, 22, 33, 44, 55, 66]), candidates=100
+    ).to_pylist()
+    # Every unobserved track is drawn, so the candidates are all six but the observed ones that are
+    # nobody's target: without 1 in session 1; without 4 and 5 in session 3.
     assert [tuple(row.values()) for row in rows] == [
         (1, 3, 2, 5, pytest.approx(1 / 3), False, 33, [6, 1, 3], [False, True, True]),
         (2, 1, 1, 6, 0.0, True, 66, [], []),
@@ -75,18 +85,24 @@ def test_every_column_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("groups", "n_tracks", "size"), [([GROUP, GROUP, 22], 400, 30), ([GROUP], 300, 20), ([10], 40, 100)], ids=str
+    ("groups", "n_tracks", "size"),
+    [([GROUP, GROUP, 22], 400, 30), ([GROUP], 300, 20), ([10], 40, 100)],
+    ids=str,
 )
 def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
     sessions = sum(groups)
     rng = np.random.default_rng(sessions)
     # Each session has a target of its own, which tells the rows of a group apart.
-    test = with_targets(random_sessions(sessions, n_tracks, seed=4), rng.permutation(n_tracks)[:sessions] + 1)
+    test = with_targets(
+        random_sessions(sessions, n_tracks, seed=4), rng.permutation(n_tracks)[:sessions] + 1
+    )
     table = random_scores(sessions, n_tracks, seed=5)
     found = ranked(FixedScores(table), test, candidates=size).to_pylist()
     assert [row["session_id"] for row in found] == test.session_id.tolist()
     assert [len(targets) for _, targets, _ in drawn] == groups
-    candidates_of = {row[0]: row[row > 0].tolist() for _, _, candidates in drawn for row in candidates}
+    candidates_of = {
+        row[0]: row[row > 0].tolist() for _, _, candidates in drawn for row in candidates
+    }
     assert sorted(candidates_of) == sorted(test.target.tolist())
     offsets = test.unseen_skips.offsets
     for i, row in enumerate(found):
@@ -96,7 +112,9 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
         assert row["rank_full"] == brute_rank(scores, range(1, n_tracks + 1), target)
         assert row["rank_sampled"] == brute_rank(scores, candidates_of[target], target)
         assert row["n_candidates"] == len(candidates_of[target])
-        assert row["skip_ranks"] == [brute_rank(scores, range(1, n_tracks + 1), skip) for skip in skips]
+        assert row["skip_ranks"] == [
+            brute_rank(scores, range(1, n_tracks + 1), skip) for skip in skips
+        ]
         assert row["skip_outranks"] == [bool(scores[skip] >= scores[target]) for skip in skips]
         skipped = test.skipped.values[test.tracks.offsets[i] : test.tracks.offsets[i + 1]]
         assert row["skip_share"] == pytest.approx(sum(skipped.tolist()) / len(context))
@@ -107,13 +125,19 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
 
 
 def test_candidates_come_from_the_sessions_own_group(drawn):
-    test = with_targets(random_sessions(150, 400, seed=4), np.random.default_rng(0).permutation(400)[:150] + 1)
+    test = with_targets(
+        random_sessions(150, 400, seed=4), np.random.default_rng(0).permutation(400)[:150] + 1
+    )
     ranked(FixedScores(random_scores(150, 400, seed=5)), test, candidates=30)
     context_of = dict(zip(test.target.tolist(), test.tracks.padded().tolist(), strict=True))
     for contexts, targets, candidates in drawn:
-        for context, target, row in zip(contexts.tolist(), targets.tolist(), candidates.tolist(), strict=True):
+        for context, target, row in zip(
+            contexts.tolist(), targets.tolist(), candidates.tolist(), strict=True
+        ):
             # Context and target belong together.
-            assert [track for track in context if track] == [track for track in context_of[target] if track]
+            assert [track for track in context if track] == [
+                track for track in context_of[target] if track
+            ]
             assert set(targets.tolist()) <= set(row)
     everyone = [target for _, targets, _ in drawn for target in targets.tolist()]
     assert sorted(everyone) == sorted(test.target.tolist())
@@ -151,7 +175,10 @@ def test_a_rank_past_the_cutoff_is_null_and_everything_else_is_the_same(cutoff):
     whole, cut = ranked(FixedScores(table), test), ranked(FixedScores(table), test, cutoff=cutoff)
     within = [rank if rank <= cutoff else None for rank in whole["rank_full"].to_pylist()]
     assert cut["rank_full"].to_pylist() == within
-    skips = [[rank if rank <= cutoff else None for rank in ranks] for ranks in whole["skip_ranks"].to_pylist()]
+    skips = [
+        [rank if rank <= cutoff else None for rank in ranks]
+        for ranks in whole["skip_ranks"].to_pylist()
+    ]
     assert cut["skip_ranks"].to_pylist() == skips
     for name in set(whole.column_names) - {"rank_full", "skip_ranks"}:
         assert cut[name].equals(whole[name]), name
@@ -160,8 +187,14 @@ def test_a_rank_past_the_cutoff_is_null_and_everything_else_is_the_same(cutoff):
 def test_validation_ranks_are_those_of_the_brute_force():
     valid = random_sessions(80, 30, seed=3)
     table = random_scores(80, 30, seed=8, levels=9)
-    expected = [brute_rank(table[s], range(1, 31), t) for s, t in zip(valid.session_id, valid.target, strict=True)]
-    assert validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=30).tolist() == expected
+    expected = [
+        brute_rank(table[s], range(1, 31), t)
+        for s, t in zip(valid.session_id, valid.target, strict=True)
+    ]
+    assert (
+        validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=30).tolist()
+        == expected
+    )
     few = validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=5)
     np.testing.assert_array_equal(few, [rank if rank <= 5 else np.nan for rank in expected])
 
@@ -208,7 +241,10 @@ def test_no_session():
 
 def test_without_any_unseen_skip():
     test = sequences([[1, 2], [3]], targets=[3, 4])
-    assert ranked(FixedScores(random_scores(2, 5, seed=1)), test)["skip_ranks"].to_pylist() == [[], []]
+    assert ranked(FixedScores(random_scores(2, 5, seed=1)), test)["skip_ranks"].to_pylist() == [
+        [],
+        [],
+    ]
 
 
 def test_ranks_fit_their_artifact(tmp_path):
@@ -217,6 +253,14 @@ def test_ranks_fit_their_artifact(tmp_path):
     write_artifact(table, "ranks", tmp_path / "ranks.parquet")
     written = read_artifact("ranks", tmp_path / "ranks.parquet")
     assert written["session_id"].to_pylist() == test.session_id.tolist()
-    for name in ("rank_full", "rank_sampled", "n_candidates", "is_repeat", "target_popularity", "skip_ranks", "skip_outranks"):
+    for name in (
+        "rank_full",
+        "rank_sampled",
+        "n_candidates",
+        "is_repeat",
+        "target_popularity",
+        "skip_ranks",
+        "skip_outranks",
+    ):
         assert written[name].to_pylist() == table[name].to_pylist(), name
     assert written["skip_share"].to_pylist() == pytest.approx(table["skip_share"].to_pylist())

@@ -1,4 +1,6 @@
-"""WRMF and BPR: what they see, the pairs of BPR, its trainer against implicit's, and the folding in of a context."""
+"""WRMF and BPR: what they see, the pairs of BPR, its trainer against implicit's, and the folding in
+of a context.
+"""
 
 import math
 
@@ -34,7 +36,9 @@ def cells(rows: list[list[int]], n_tracks: int) -> csr_matrix:
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory):
-    """40 sessions in which every play has a track of its own, and the plays that training may see by hand."""
+    """40 sessions in which every play has a track of its own, and the plays that training may see
+    by hand.
+    """
     folder = tmp_path_factory.mktemp("split")
     rng = np.random.default_rng(1)
     plays, seen, track = [], [], 0
@@ -55,7 +59,9 @@ def split(tmp_path_factory):
     write_artifact(pa.table(tracks | counts), "tracks", folder / "tracks.parquet")
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     sessions = str(folder / "sessions.parquet")
-    split_sessions(sessions, outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={})
+    split_sessions(
+        sessions, outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={}
+    )
     return folder, parts, seen
 
 
@@ -64,9 +70,18 @@ class TestHeldOut:
 
     @pytest.mark.parametrize(
         ("model", "variant", "of_a_skip"),
-        [("wrmf", "orig", 1), ("wrmf", "bl", 0), ("wrmf", "nr", -2), ("bpr", "orig", 1), ("bpr", "bl", 0), ("bpr", "nr", -1)],
+        [
+            ("wrmf", "orig", 1),
+            ("wrmf", "bl", 0),
+            ("wrmf", "nr", -2),
+            ("bpr", "orig", 1),
+            ("bpr", "bl", 0),
+            ("bpr", "nr", -1),
+        ],
     )
-    def test_the_matrix_is_the_train_sequences(self, split, monkeypatch, tmp_path, model, variant, of_a_skip):
+    def test_the_matrix_is_the_train_sequences(
+        self, split, monkeypatch, tmp_path, model, variant, of_a_skip
+    ):
         folder, parts, seen = split
         given = []
 
@@ -96,7 +111,14 @@ class TestHeldOut:
         (matrix,) = given
         session_ids = Sequences.read("train", parts["train"]).session_id
         row, track = matrix.nonzero()
-        found = set(zip(session_ids[row].tolist(), track.tolist(), matrix[row, track].A1.tolist(), strict=True))
+        found = set(
+            zip(
+                session_ids[row].tolist(),
+                track.tolist(),
+                matrix[row, track].A1.tolist(),
+                strict=True,
+            )
+        )
         expected = {(session, track, of_a_skip if skip else 1) for session, track, skip in seen}
         assert len(seen) > 150
         assert found == {cell for cell in expected if cell[2] != 0}
@@ -104,7 +126,9 @@ class TestHeldOut:
 
 class TestPairs:
     def test_listened_wins_over_skipped(self):
-        sessions = sequences([[1, 2, 2, 3, 1], [4, 4, 5]], [[False, True, True, False, True], [True, False, True]])
+        sessions = sequences(
+            [[1, 2, 2, 3, 1], [4, 4, 5]], [[False, True, True, False, True], [True, False, True]]
+        )
         listened, rejected = sessions.listened_and_rejected(5)
         assert listened.toarray().tolist() == [[0, 1, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0]]
         assert rejected.toarray().tolist() == [[0, 0, 2, 0, 0, 0], [0, 0, 0, 0, 0, 1]]
@@ -119,7 +143,8 @@ class TestPairs:
     def test_pairs_are_of_the_allowed_kind_and_all_of_them(self):
         drawn = self.drawn(0.3)
         skips = {(0, p, n) for p in (1, 2) for n in (3, 6)}
-        # 3 and 6 were listened to nowhere, so they are drawn only as skips; 1 is unobserved in session 1, 4 and 5 in session 0.
+        # 3 and 6 were listened to nowhere, so they are drawn only as skips; 1 is unobserved in
+        # session 1, 4 and 5 in session 0.
         unobserved = {(0, p, n) for p in (1, 2) for n in (4, 5)} | {(1, p, 1) for p in (2, 4, 5)}
         assert set(map(tuple, drawn.tolist())) == skips | unobserved
 
@@ -128,18 +153,23 @@ class TestPairs:
         drawn = self.drawn(share)
         with_skips = drawn[drawn[:, 0] == 0]
         from_skips = np.isin(with_skips[:, 2], [3, 6]).mean()
-        assert from_skips == pytest.approx(share, abs=4 * math.sqrt(share * (1 - share) / len(with_skips)))
+        assert from_skips == pytest.approx(
+            share, abs=4 * math.sqrt(share * (1 - share) / len(with_skips))
+        )
         assert set(drawn[drawn[:, 0] == 1][:, 2]) == {1}
 
     def test_as_many_pairs_stay_whatever_the_share(self):
-        # Of 5 × 5 equally likely draws the other is unobserved for 2 × 2 of session 0 and 3 × 1 of session 1.
+        # Of 5 × 5 equally likely draws the other is unobserved for 2 × 2 of session 0 and 3 × 1 of
+        # session 1.
         for share in (0.0, 1.0):
             assert len(self.drawn(share)) == pytest.approx(4000 * 5 * 7 / 25, rel=0.03)
 
     def test_others_are_as_frequent_as_their_sessions(self):
         sampler = PairSampler(cells([[1], [2], [2], [2], [3]], 3), cells([[]] * 5, 3), 0.0)
         rng = np.random.default_rng(1)
-        session, _, other = np.concatenate([np.stack(sampler.draw(rng)) for _ in range(4000)], axis=1)
+        session, _, other = np.concatenate(
+            [np.stack(sampler.draw(rng)) for _ in range(4000)], axis=1
+        )
         count = np.bincount(other[session == 0], minlength=4)
         assert count[:2].tolist() == [0, 0]
         assert count[2] / count[3] == pytest.approx(3, rel=0.15)
@@ -147,7 +177,9 @@ class TestPairs:
 
 class TestTrainer:
     def test_a_step_is_the_update_of_the_paper_for_each_of_its_pairs(self):
-        """Two pairs that share a session and a track, from Rendle et al. 2009, figure 4, with the bias of implicit."""
+        """Two pairs that share a session and a track, from Rendle et al. 2009, figure 4, with the
+        bias of implicit.
+        """
 
         class TwoPairs(PairSampler):
             def draw(self, rng):
@@ -155,7 +187,9 @@ class TestTrainer:
 
         sampler = TwoPairs(cells([[1, 2, 3]], 4), cells([[]], 4), 0.0)
         common = {"factors": 2, "learning_rate": 0.1, "regularization": 0.3}
-        (x,), y = fit_with_rejected(sampler, **common, iterations=0, rng=np.random.default_rng(1), callback=None)
+        (x,), y = fit_with_rejected(
+            sampler, **common, iterations=0, rng=np.random.default_rng(1), callback=None
+        )
         assert x[2] == 1
         assert np.abs(y[1:4]).max() <= 0.25
         assert not y[[0, 4]].any()
@@ -165,7 +199,9 @@ class TestTrainer:
         z = {n: 1 / (1 + math.exp(x @ (y[1] - y[n]))) for n in (2, 3)}
         expected = x + 0.1 * sum(z[n] * (y[1] - y[n]) - 0.3 * x for n in (2, 3))
         np.testing.assert_allclose(moved_x, [*expected[:2], 1], rtol=1e-5)
-        np.testing.assert_allclose(moved_y[1], y[1] + 0.1 * sum(z[n] * x - 0.3 * y[1] for n in (2, 3)), rtol=1e-5)
+        np.testing.assert_allclose(
+            moved_y[1], y[1] + 0.1 * sum(z[n] * x - 0.3 * y[1] for n in (2, 3)), rtol=1e-5
+        )
         for n in (2, 3):
             np.testing.assert_allclose(moved_y[n], y[n] + 0.1 * (-z[n] * x - 0.3 * y[n]), rtol=1e-5)
         assert not moved_y[[0, 4]].any()
@@ -173,17 +209,21 @@ class TestTrainer:
     def test_without_pairs_with_skips_it_agrees_with_implicit(self):
         """Mean AUC and NDCG@10 over seeds differ by less than one model differs from seed to seed.
 
-        The sessions have no skips: implicit takes a skipped track for an unobserved one, the trainer never does.
+        The sessions have no skips: implicit takes a skipped track for an unobserved one, the
+        trainer never does.
         """
         train, valid = tastes(600, seed=1, skips=0), tastes(400, seed=2, skips=0)
         values = {}
         for variant, own in (("bl", {}), ("nr", {"skip_pair_share": 0.0})):
             settings = settings_of("bpr", variant) | {"factors": 16, "iterations": 30} | own
-            values[variant] = np.array([quality(settings, train, valid, seed) for seed in range(20)])
+            values[variant] = np.array(
+                [quality(settings, train, valid, seed) for seed in range(20)]
+            )
         spread = np.sqrt((values["bl"].var(0, ddof=1) + values["nr"].var(0, ddof=1)) / 2)
         difference = np.abs(values["bl"].mean(0) - values["nr"].mean(0))
         assert (difference < spread).all(), (difference, spread)
-        # What they agree on is something learned: chance has an AUC of 0.5, and a wide spread would hide a difference.
+        # What they agree on is something learned: chance has an AUC of 0.5, and a wide spread would
+        # hide a difference.
         assert (values["nr"][:, 0] > 0.8).all()
         assert (spread < [0.005, 0.02]).all()
 
@@ -226,7 +266,9 @@ def quality(settings: dict, train: Sequences, valid: Sequences, seed: int) -> tu
 
 class TestWRMF:
     def test_a_context_is_folded_in_by_the_least_squares_of_the_paper(self):
-        """Hu, Koren & Volinsky 2008, equation 4: x = (Yᵀ C Y + λ I)⁻¹ Yᵀ C p, with what each variant says of a skip."""
+        """Hu, Koren & Volinsky 2008, equation 4: x = (Yᵀ C Y + λ I)⁻¹ Yᵀ C p, with what each
+        variant says of a skip.
+        """
         context = sequences([[1, 2, 3, 2, 2]], [[False, False, True, False, True]])
         train = random_sessions(60, 10, seed=1)
         for variant, confidence, preference in (
@@ -244,20 +286,27 @@ class TestWRMF:
 
     def test_a_rejection_no_stronger_than_an_unobserved_track_is_an_error(self):
         settings = settings_of("wrmf", "nr")
-        with pytest.raises(UserError, match=r"wrmf: alpha × skip_confidence must be above 1.*; it is 0\.8$"):
+        with pytest.raises(
+            UserError, match=r"wrmf: alpha × skip_confidence must be above 1.*; it is 0\.8$"
+        ):
             find_model("wrmf")(10, settings | {"alpha": 0.4})
 
 
 class TestBPR:
     @pytest.mark.parametrize("variant", BPR_VARIANTS)
     def test_it_completes_a_checkerboard(self, variant):
-        """Session i listens to the tracks of its own parity but i itself, which must then be the best of the unheard."""
+        """Session i listens to the tracks of its own parity but i itself, which must then be the
+        best of the unheard.
+        """
         n = 40
         tracks = [
-            [track for track in range(1, n + 1) if (session - track) % 2 == 0 and track != session] for session in range(n)
+            [track for track in range(1, n + 1) if (session - track) % 2 == 0 and track != session]
+            for session in range(n)
         ]
         train = sequences(tracks)
-        model = find_model("bpr")(n, settings_of("bpr", variant) | {"factors": 16, "iterations": 200})
+        model = find_model("bpr")(
+            n, settings_of("bpr", variant) | {"factors": 16, "iterations": 200}
+        )
         model.fit(train, train, seed=1, threads=1)
         scores = model.score(train).numpy()
         for session in range(1, n):
@@ -273,11 +322,13 @@ class TestBPR:
         for variant in BPR_VARIANTS:
             own = {"skip_pair_share": 0.3} if variant == "nr" else {}
             model = find_model("bpr")(
-                N_TASTES * PER_TASTE, settings_of("bpr", variant) | {"factors": 16, "iterations": 30} | own
+                N_TASTES * PER_TASTE,
+                settings_of("bpr", variant) | {"factors": 16, "iterations": 30} | own,
             )
             model.fit(train, train, seed=1, threads=1)
             found = model.score(train).numpy()
-            # Above or below the session's unobserved tracks, because scores of two models have no common scale.
+            # Above or below the session's unobserved tracks, because scores of two models have no
+            # common scale.
             unobserved = np.where(train.matrix(model.n_tracks).toarray() > 0, np.nan, found)[:, 1:]
             place = (found[row, track][:, None] > unobserved[row]).mean(1)
             scores[variant] = place[rejected].mean()
@@ -291,7 +342,9 @@ class TestBPR:
             history = model.fit(train, train, seed=1, threads=1)
             assert [row["epoch"] for row in history] == [1, 2, 3, 4, 5]
             assert [row["best"] for row in history] == [False] * 4 + [True]
-            assert all(row["sessions_per_second"] == pytest.approx(60 / row["seconds"]) for row in history)
+            assert all(
+                row["sessions_per_second"] == pytest.approx(60 / row["seconds"]) for row in history
+            )
 
 
 class TestFoldIn:
@@ -301,17 +354,23 @@ class TestFoldIn:
         listened, rejected = train.listened_and_rejected(N_TASTES * PER_TASTE)
         rng, rates = np.random.default_rng(1), {"learning_rate": 0.05, "regularization": 0.01}
         sampler = PairSampler(listened, rejected, share)
-        learned, items = fit_with_rejected(sampler, **rates, factors=16, iterations=40, rng=rng, callback=lambda *_: None)
+        learned, items = fit_with_rejected(
+            sampler, **rates, factors=16, iterations=40, rng=rng, callback=lambda *_: None
+        )
         drawn = torch.from_numpy(listened.indices[rng.integers(listened.nnz, size=(40, 16))])
         padded = [bpr._padded(matrix) for matrix in (listened, rejected)]
-        folded = bpr.fold_in(torch.from_numpy(items), drawn, *padded, **rates, skip_pair_share=share).numpy()
+        folded = bpr.fold_in(
+            torch.from_numpy(items), drawn, *padded, **rates, skip_pair_share=share
+        ).numpy()
         cosine = (learned * folded)[:, :-1].sum(1)
         cosine /= np.linalg.norm(learned[:, :-1], axis=1) * np.linalg.norm(folded[:, :-1], axis=1)
         assert np.median(cosine) > 0.95
         assert (folded[:, -1] == 1).all()
 
     def test_an_epoch_is_the_sum_of_the_expected_updates(self):
-        """One session with two preferred tracks, a rejected one and two drawn ones, of which one is observed."""
+        """One session with two preferred tracks, a rejected one and two drawn ones, of which one is
+        observed.
+        """
         items = torch.randn(6, 3, generator=torch.Generator().manual_seed(1))
         x = np.array([0.0, 0.0, 1.0])
         y = items.numpy().astype(np.float64)
@@ -325,7 +384,8 @@ class TestFoldIn:
             skip_pair_share=0.25,
         )
         for unobserved in (4, 5):
-            # Half of the pairs are left out because the drawn track is observed; a quarter of the rest gets the rejected track.
+            # Half of the pairs are left out because the drawn track is observed; a quarter of the
+            # rest gets the rejected track.
             chances = {unobserved: 0.5 * 0.75, 3: 0.5 * 0.25}
             step = np.zeros(3)
             for p in (1, 2):

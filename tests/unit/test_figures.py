@@ -1,4 +1,6 @@
-"""The figures beside hit_rates, from hand-made artifacts: their numbers, what they name, and their bytes."""
+"""The figures beside hit_rates, from hand-made artifacts: their numbers, what they name, and their
+bytes.
+"""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -17,7 +19,17 @@ QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hid
 EMPTY = "No run of this configuration has numbers for this figure."
 
 
-def write(artifact, folder, columns, *, dataset="toy-sim", split="paper", model="sasrec", variant="orig", seed=1) -> str:
+def write(
+    artifact,
+    folder,
+    columns,
+    *,
+    dataset="toy-sim",
+    split="paper",
+    model="sasrec",
+    variant="orig",
+    seed=1,
+) -> str:
     """An artifact of a run in the path that the workflow uses."""
     run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
     path = str(folder / artifact / run / f"{artifact}.parquet")
@@ -58,9 +70,15 @@ def write_history(folder, ndcg, **keys) -> str:
 
 
 def write_cosines(folder, target, skips, *, shift=0.0, **keys) -> str:
-    """The cosines of the item query; those of the hidden query are less by ``shift``, and 0 for a null."""
+    """The cosines of the item query; those of the hidden query are less by ``shift``, and 0 for a
+    null.
+    """
     columns = {"session_id": range(1, len(target) + 1)}
-    for to, values in (("target", target), ("skips", skips), ("unseen_skips", [None] * len(target))):
+    for to, values in (
+        ("target", target),
+        ("skips", skips),
+        ("unseen_skips", [None] * len(target)),
+    ):
         columns[f"item_{to}"] = values
         columns[f"hidden_{to}"] = [0.0 if value is None else value - shift for value in values]
     return write("cosines", folder, columns, **keys)
@@ -72,9 +90,12 @@ def write_by_skip_share(folder, rows) -> str:
     keys = ("dataset", "data", "split", "candidates", "model", "variant", "metric", "quartile")
     numbers = ("share_low", "share_high", "difference", "difference_low", "difference_high")
     schema = pa.schema(
-        [(key, pa.int16() if key == "quartile" else pa.string()) for key in keys] + [(name, pa.float64()) for name in numbers]
+        [(key, pa.int16() if key == "quartile" else pa.string()) for key in keys]
+        + [(name, pa.float64()) for name in numbers]
     )
-    table = pa.Table.from_pylist([dict(zip((*keys, *numbers), row, strict=True)) for row in rows], schema=schema)
+    table = pa.Table.from_pylist(
+        [dict(zip((*keys, *numbers), row, strict=True)) for row in rows], schema=schema
+    )
     pq.write_table(table, path)
     return str(path)
 
@@ -85,7 +106,9 @@ def outputs(folder, name) -> dict[str, str]:
 
 def words(svg) -> list[str]:
     tree = ElementTree.parse(svg).getroot()
-    return ["".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        "".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 GAINS = [
@@ -95,7 +118,11 @@ GAINS = [
     for metric in ("hr_10", "ndcg_10")
     for variant in ("contrastive-item", "contrastive-hidden")
     for keys in [(dataset, data, "paper", candidates, "sasrec", variant, metric)]
-    for quartile, low, high in ((1, 0.0, 0.2), (2, 0.25, 0.4), (4, 0.5, 0.75))  # few shares: a quartile may be empty
+    for quartile, low, high in (
+        (1, 0.0, 0.2),
+        (2, 0.25, 0.4),
+        (4, 0.5, 0.75),
+    )  # few shares: a quartile may be empty
 ]
 
 
@@ -111,10 +138,14 @@ def draw(name, folder) -> dict[str, str]:
     if name == "gain_by_skip_share":
         plots.plot_gain_by_skip_share(write_by_skip_share(folder, GAINS), paths)
     elif name == "rank_distribution":
-        ranks = [write_ranks(folder, [1, 5, 9 * run["seed"]], [[3], [], [20, 30]], **run) for run in runs]
+        ranks = [
+            write_ranks(folder, [1, 5, 9 * run["seed"]], [[3], [], [20, 30]], **run) for run in runs
+        ]
         plots.plot_rank_distribution(ranks, paths, **SIMULATED)
     elif name == "learning_curves":
-        histories = [write_history(folder, [0.1, 0.3, 0.2 + run["seed"] / 20], **run) for run in runs]
+        histories = [
+            write_history(folder, [0.1, 0.3, 0.2 + run["seed"] / 20], **run) for run in runs
+        ]
         plots.plot_learning_curves(histories, paths, **SIMULATED)
     else:
         cosines = [write_cosines(folder, [0.1, 0.3], [0.0, -0.2], **run) for run in runs]
@@ -148,7 +179,9 @@ def test_the_numbers_beside_it_have_their_schema(name, tmp_path):
 
 
 def test_without_neural_models_a_figure_says_that_it_is_empty(tmp_path):
-    plots.plot_gain_by_skip_share(write_by_skip_share(tmp_path, []), outputs(tmp_path, "gain_by_skip_share"))
+    plots.plot_gain_by_skip_share(
+        write_by_skip_share(tmp_path, []), outputs(tmp_path, "gain_by_skip_share")
+    )
     plots.plot_rank_distribution([], outputs(tmp_path, "rank_distribution"), **SIMULATED)
     plots.plot_learning_curves([], outputs(tmp_path, "learning_curves"), **SIMULATED)
     plots.plot_query_cosines([], outputs(tmp_path, "query_cosines"), queries={}, **SIMULATED)
@@ -191,13 +224,24 @@ def test_share_of_ranks(tmp_path):
     }
     assert curves == {
         "target": {1: 1 / 8, 2: 4 / 8, 3: 5 / 8, 4: 6 / 8, 5: 6 / 8, 6: 6 / 8, 7: 6 / 8, 8: 7 / 8},
-        "unseen skips": {1: 1 / 6, 2: 2 / 6, 3: 2 / 6, 4: 2 / 6, 5: 2 / 6, 6: 5 / 6, 7: 5 / 6, 8: 6 / 6},
+        "unseen skips": {
+            1: 1 / 6,
+            2: 2 / 6,
+            3: 2 / 6,
+            4: 2 / 6,
+            5: 2 / 6,
+            6: 5 / 6,
+            7: 5 / 6,
+            8: 6 / 6,
+        },
     }
 
 
 def test_a_curve_has_few_points_and_starts_and_ends_where_the_ranks_do(tmp_path):
     n = 3000
-    frame = figures.rank_distribution([write_ranks(tmp_path, range(1, n + 1), [[]] * n)], **SIMULATED)
+    frame = figures.rank_distribution(
+        [write_ranks(tmp_path, range(1, n + 1), [[]] * n)], **SIMULATED
+    )
     assert frame["tracks"].unique().to_list() == ["target"]  # no unseen skip, no curve
     assert 100 < len(frame) <= 200
     assert frame.select("rank", "share").row(0) == (1, 1 / n)
@@ -207,8 +251,15 @@ def test_a_curve_has_few_points_and_starts_and_ends_where_the_ranks_do(tmp_path)
 
 
 def test_a_learning_curve_is_a_run(tmp_path):
-    paths = [write_history(tmp_path, [0.1, 0.3, 0.2], seed=1), write_history(tmp_path, [0.4, 0.2], seed=2)]
-    rows = figures.learning_curves(paths, **SIMULATED).select("variant", "seed", "epoch", "valid_ndcg_10", "best").rows()
+    paths = [
+        write_history(tmp_path, [0.1, 0.3, 0.2], seed=1),
+        write_history(tmp_path, [0.4, 0.2], seed=2),
+    ]
+    rows = (
+        figures.learning_curves(paths, **SIMULATED)
+        .select("variant", "seed", "epoch", "valid_ndcg_10", "best")
+        .rows()
+    )
     assert rows == [
         ("orig", 1, 1, 0.1, False),
         ("orig", 1, 2, 0.3, True),
@@ -225,7 +276,11 @@ def test_quartiles_of_cosines(tmp_path):
         write_cosines(tmp_path, [0.75, 1.0], [0.0, 0.25], seed=2),
         write_cosines(tmp_path, [0.5], [0.0], variant="contrastive-item"),
     ]
-    rows = figures.query_cosines(paths, queries=QUERIES, **SIMULATED).drop("dataset", "data", "split", "model").rows()
+    rows = (
+        figures.query_cosines(paths, queries=QUERIES, **SIMULATED)
+        .drop("dataset", "data", "split", "model")
+        .rows()
+    )
     assert rows == [
         ("orig", "item", "next-positive", 0.25, 0.5, 0.75, 5),
         ("orig", "item", "skips", -0.25 - 0.25 / 4, -0.25 / 2, 0.25 / 4, 4),
@@ -235,7 +290,10 @@ def test_quartiles_of_cosines(tmp_path):
 
 
 def test_a_variant_is_shown_with_the_query_of_its_term_and_orig_with_each(tmp_path):
-    paths = [write_cosines(tmp_path, [0.75], [0.0], shift=0.5, variant=variant) for variant in QUERIES["sasrec"]]
+    paths = [
+        write_cosines(tmp_path, [0.75], [0.0], shift=0.5, variant=variant)
+        for variant in QUERIES["sasrec"]
+    ]
     frame = figures.query_cosines(paths, queries=QUERIES, **SIMULATED).filter(to="next-positive")
     assert frame.select("query", "variant", "median").rows() == [
         ("hidden", "orig", 0.25),

@@ -6,7 +6,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, default_config
-from skipwise.report.findings import CLAIMS, FAILS, HOLDS, ON_SIMULATED, UNKNOWN, make_findings_table, verdict
+from skipwise.report.findings import (
+    CLAIMS,
+    FAILS,
+    HOLDS,
+    ON_SIMULATED,
+    UNKNOWN,
+    make_findings_table,
+    verdict,
+)
 from test_comparisons import INTERVALS, outputs, write_ranks
 
 PAPERS = default_config()["papers"]
@@ -31,24 +39,38 @@ def found(folder, ranks, *, simulated=(), forms=None) -> list[dict]:
 def verdicts(rows, claim, **where) -> set[str]:
     """Verdicts of a claim's rows about single models."""
     rows = [row for row in rows if row["claim"] == claim and row["model"] is not None]
-    return {row["verdict"] for row in rows if all(row[key] == value for key, value in where.items())}
+    return {
+        row["verdict"] for row in rows if all(row[key] == value for key, value in where.items())
+    }
 
 
 def planted(folder, hit_rates, *, dataset="toy", skip_rank=None, seed=1) -> list[str]:
-    """Ranks that are 1 in a share of the sessions and 50 in the others; the share may be a function of the skip share."""
+    """Ranks that are 1 in a share of the sessions and 50 in the others; the share may be a function
+    of the skip share.
+    """
     paths = []
     for (model, variant), rate in hit_rates.items():
         rng = np.random.default_rng([seed, 7])  # the same sessions are easy for all
         hit = rng.random(N) < (rate(SHARE) if callable(rate) else rate)
         skips = [[(skip_rank or {}).get((model, variant), 5)]] * N
         paths.append(
-            write_ranks(folder, np.where(hit, 1, 50), skips=skips, share=SHARE, dataset=dataset, model=model, variant=variant)
+            write_ranks(
+                folder,
+                np.where(hit, 1, 50),
+                skips=skips,
+                share=SHARE,
+                dataset=dataset,
+                model=model,
+                variant=variant,
+            )
         )
     return paths
 
 
 def everything(better: float) -> dict:
-    """Hit rates in which all that the papers say of hit rates is true (better > 0) or the other way round."""
+    """Hit rates in which all that the papers say of hit rates is true (better > 0) or the other way
+    round.
+    """
     rates = {}
     for i, model in enumerate(NEURAL):
         base = 0.5 - 0.1 * better * i
@@ -63,20 +85,38 @@ def everything(better: float) -> dict:
 
 
 def test_what_is_true_holds(tmp_path):
-    sinks = {(model, variant): 20 for model in NEURAL for variant in ("contrastive-hidden", "contrastive-item")}
-    rows = found(tmp_path, planted(tmp_path, everything(1), skip_rank=sinks), forms={"toy": "lfm2b"})
-    for claim in ("helps everywhere", "unidirectional beats bidirectional", "c = e beats c = ŷ", "SASRec is best"):
+    sinks = {
+        (model, variant): 20
+        for model in NEURAL
+        for variant in ("contrastive-hidden", "contrastive-item")
+    }
+    rows = found(
+        tmp_path, planted(tmp_path, everything(1), skip_rank=sinks), forms={"toy": "lfm2b"}
+    )
+    for claim in (
+        "helps everywhere",
+        "unidirectional beats bidirectional",
+        "c = e beats c = ŷ",
+        "SASRec is best",
+    ):
         assert verdicts(rows, claim) == {HOLDS}, claim
     assert verdicts(rows, "skips sink") == {HOLDS}
     assert verdicts(rows, "skips help factorisation") == {HOLDS}
-    summary = next(row for row in rows if row["claim"] == "helps everywhere" and row["model"] is None)
+    summary = next(
+        row for row in rows if row["claim"] == "helps everywhere" and row["model"] is None
+    )
     assert summary["verdict"] == HOLDS
     assert summary["note"] == "holds in 8, does not hold in 0, cannot be told in 0 of 8 rows."
 
 
 def test_what_is_false_does_not_hold(tmp_path):
     rows = found(tmp_path, planted(tmp_path, everything(-1)))
-    for claim in ("helps everywhere", "unidirectional beats bidirectional", "c = e beats c = ŷ", "SASRec is best"):
+    for claim in (
+        "helps everywhere",
+        "unidirectional beats bidirectional",
+        "c = e beats c = ŷ",
+        "SASRec is best",
+    ):
         assert verdicts(rows, claim) == {FAILS}, claim
 
 
@@ -86,12 +126,18 @@ def test_where_nothing_differs_nothing_can_be_told(tmp_path):
 
 
 def test_bert4rec_on_mssd_is_the_exception(tmp_path):
-    rates = {(model, variant): 0.5 for model in ("sasrec", "bert4rec") for variant in ("orig", "contrastive-hidden")}
+    rates = {
+        (model, variant): 0.5
+        for model in ("sasrec", "bert4rec")
+        for variant in ("orig", "contrastive-hidden")
+    }
     sinks = {("sasrec", "contrastive-hidden"): 9, ("bert4rec", "contrastive-hidden"): 9}
     ranks = planted(tmp_path, rates, skip_rank=sinks)
     on_mssd = found(tmp_path, ranks, forms={"toy": "mssd"})
     assert verdicts(on_mssd, "skips sink", model="sasrec") == {HOLDS}
-    assert verdicts(on_mssd, "skips sink", model="bert4rec") == {FAILS}  # the papers say that they rise there
+    assert verdicts(on_mssd, "skips sink", model="bert4rec") == {
+        FAILS
+    }  # the papers say that they rise there
     elsewhere = found(tmp_path, ranks, forms={"toy": "lfm1k"})
     assert verdicts(elsewhere, "skips sink", model="bert4rec") == {HOLDS}
     row = next(row for row in on_mssd if row["claim"] == "skips sink" and row["model"] == "sasrec")
@@ -100,7 +146,10 @@ def test_bert4rec_on_mssd_is_the_exception(tmp_path):
 
 
 def test_a_gain_that_grows_with_skips(tmp_path):
-    rates = {("sasrec", "orig"): 0.3, ("sasrec", "contrastive-hidden"): lambda share: 0.3 + 0.6 * (share > 0.6)}
+    rates = {
+        ("sasrec", "orig"): 0.3,
+        ("sasrec", "contrastive-hidden"): lambda share: 0.3 + 0.6 * (share > 0.6),
+    }
     rows = found(tmp_path, planted(tmp_path, rates))
     assert verdicts(rows, "gain grows with skips") == {HOLDS}
     row = next(row for row in rows if row["claim"] == "gain grows with skips" and row["model"])
@@ -113,12 +162,19 @@ def test_a_gain_at_small_k(tmp_path):
     orig = [1] * 100 + [15] * 100 + [50] * 200
     ours = [1] * 200 + [50] * 200
     ranks = [write_ranks(tmp_path, orig), write_ranks(tmp_path, ours, variant="contrastive-item")]
-    row = next(row for row in found(tmp_path, ranks) if row["claim"] == "most at small k" and row["model"])
+    row = next(
+        row for row in found(tmp_path, ranks) if row["claim"] == "most at small k" and row["model"]
+    )
     assert row["estimate"] == pytest.approx(200 / 100 - 200 / 200)
     assert row["verdict"] == HOLDS
     # Turned round, the loss is largest at small k.
-    ranks = [write_ranks(tmp_path, ours, model="caser"), write_ranks(tmp_path, orig, model="caser", variant="contrastive-item")]
-    row = next(row for row in found(tmp_path, ranks) if row["claim"] == "most at small k" and row["model"])
+    ranks = [
+        write_ranks(tmp_path, ours, model="caser"),
+        write_ranks(tmp_path, orig, model="caser", variant="contrastive-item"),
+    ]
+    row = next(
+        row for row in found(tmp_path, ranks) if row["claim"] == "most at small k" and row["model"]
+    )
     assert row["estimate"] == pytest.approx(100 / 200 - 200 / 200)
     assert row["verdict"] == FAILS
 
@@ -126,8 +182,14 @@ def test_a_gain_at_small_k(tmp_path):
 def test_data_sets_in_their_order(tmp_path):
     ranks, forms = [], {"a": "mssd", "b": "lfm2b", "c": "lfm1k"}
     for dataset, rate in (("a", 0.8), ("b", 0.5), ("c", 0.52)):
-        ranks += planted(tmp_path, {("sasrec", "contrastive-hidden"): rate}, dataset=dataset, seed=ord(dataset))
-    rows = [row for row in found(tmp_path, ranks, forms=forms) if row["claim"] == "MSSD > LFM-2B > LFM-1K" and row["model"]]
+        ranks += planted(
+            tmp_path, {("sasrec", "contrastive-hidden"): rate}, dataset=dataset, seed=ord(dataset)
+        )
+    rows = [
+        row
+        for row in found(tmp_path, ranks, forms=forms)
+        if row["claim"] == "MSSD > LFM-2B > LFM-1K" and row["model"]
+    ]
     assert [(row["measured"], row["verdict"]) for row in rows] == [
         ("HR@10 of SASRec, a − b", HOLDS),
         ("HR@10 of SASRec, b − c", UNKNOWN),
@@ -135,8 +197,16 @@ def test_data_sets_in_their_order(tmp_path):
 
 
 def test_the_best_is_measured_against_the_nearest(tmp_path):
-    rates = {("sasrec", "contrastive-hidden"): 0.6, ("gru4rec", "contrastive-hidden"): 0.5, ("wrmf", "nr"): 0.2}
-    row = next(row for row in found(tmp_path, planted(tmp_path, rates)) if row["claim"] == "SASRec is best" and row["model"])
+    rates = {
+        ("sasrec", "contrastive-hidden"): 0.6,
+        ("gru4rec", "contrastive-hidden"): 0.5,
+        ("wrmf", "nr"): 0.2,
+    }
+    row = next(
+        row
+        for row in found(tmp_path, planted(tmp_path, rates))
+        if row["claim"] == "SASRec is best" and row["model"]
+    )
     assert row["model"] == "sasrec − gru4rec"
     assert row["estimate"] == pytest.approx(0.1, abs=0.05)
 
@@ -150,7 +220,11 @@ def test_a_claim_that_cannot_be_put_says_why(tmp_path):
 
 def test_simulated_data_is_called_so_in_every_row(tmp_path):
     rows = found(tmp_path, planted(tmp_path, everything(1)), simulated=["toy"])
-    assert all(ON_SIMULATED in row["note"] and row["data"] == "simulated" for row in rows if "lacks" not in row["note"])
+    assert all(
+        ON_SIMULATED in row["note"] and row["data"] == "simulated"
+        for row in rows
+        if "lacks" not in row["note"]
+    )
     assert ON_SIMULATED in Path(outputs(tmp_path)["csv"]).read_text(encoding="utf-8")
 
 
@@ -172,14 +246,18 @@ def test_a_verdict_takes_the_interval_and_the_correction(sign, low, high, p_holm
 
 
 def test_a_seed_that_says_the_opposite_leaves_it_open(tmp_path):
-    """One collapsed run of the reference makes a large mean difference; the other seeds do not see it."""
+    """One collapsed run of the reference makes a large mean difference; the other seeds do not see
+    it.
+    """
     ours, fine, collapsed = [1] * 300 + [50] * 100, [1] * 304 + [50] * 96, [50] * 400
     ranks = [
         write_ranks(tmp_path, rank, variant=variant, seed=seed)
         for variant, runs in (("orig", (fine, collapsed)), ("contrastive-hidden", (ours, ours)))
         for seed, rank in enumerate(runs, start=1)
     ]
-    row = next(row for row in found(tmp_path, ranks) if row["claim"] == "helps everywhere" and row["model"])
+    row = next(
+        row for row in found(tmp_path, ranks) if row["claim"] == "helps everywhere" and row["model"]
+    )
     assert row["estimate_low"] > 0
     assert row["p_holm"] < 0.001
     assert (row["single_seed_low"], row["single_seed_high"]) == pytest.approx((-0.01, 0.75))

@@ -1,4 +1,6 @@
-"""Data with a planted order, whose right answer is known, through every step from a csv file to the metrics."""
+"""Data with a planted order, whose right answer is known, through every step from a csv file to the
+metrics.
+"""
 
 import numpy as np
 import polars as pl
@@ -14,11 +16,17 @@ from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.training.train import train_model
 
 CONFIG = default_config({"neural": {"max_epochs": 25, "patience": 5, "sampled_candidates": 200}})
-ENTRY = {"form": "events", "columns": {"session": "session", "track": "track"}, "skipped_when": "skipped"}
+ENTRY = {
+    "form": "events",
+    "columns": {"session": "session", "track": "track"},
+    "skipped_when": "skipped",
+}
 
 
 def planted_cycle(n_sessions: int, n_tracks: int, seed: int) -> pl.DataFrame:
-    """Sessions whose listened tracks walk round a circle; a third of the plays are skipped tracks from anywhere."""
+    """Sessions whose listened tracks walk round a circle; a third of the plays are skipped tracks
+    from anywhere.
+    """
     rng = np.random.default_rng(seed)
     rows = []
     for session in range(n_sessions):
@@ -27,14 +35,20 @@ def planted_cycle(n_sessions: int, n_tracks: int, seed: int) -> pl.DataFrame:
             skipped = rng.random() < 1 / 3
             if not skipped:
                 track = (track + 1) % n_tracks
-            rows.append((f"s{session}", f"t{rng.integers(n_tracks) if skipped else track}", skipped))
+            rows.append(
+                (f"s{session}", f"t{rng.integers(n_tracks) if skipped else track}", skipped)
+            )
     return pl.DataFrame(rows, schema=["session", "track", "skipped"], orient="row")
 
 
-def ranks_of(frame: pl.DataFrame, folder, models: list[tuple[str, str]]) -> dict[tuple[str, str], np.ndarray]:
+def ranks_of(
+    frame: pl.DataFrame, folder, models: list[tuple[str, str]]
+) -> dict[tuple[str, str], np.ndarray]:
     """Rank of the test target in the full catalogue by model and variant."""
     frame.write_csv(folder / "plays.csv")
-    extract_events(folder / "plays.csv", folder / "events.parquet", folder / "source.json", entry=ENTRY)
+    extract_events(
+        folder / "plays.csv", folder / "events.parquet", folder / "source.json", entry=ENTRY
+    )
     label_and_sample_sessions(
         [str(folder / "events.parquet")],
         [str(folder / "source.json")],
@@ -49,7 +63,11 @@ def ranks_of(frame: pl.DataFrame, folder, models: list[tuple[str, str]]) -> dict
     )
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     split_sessions(
-        str(folder / "sessions.parquet"), outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={}
+        str(folder / "sessions.parquet"),
+        outputs=parts,
+        out_stats=str(folder / "split.json"),
+        split="paper",
+        shares={},
     )
     ranks = {}
     for model, variant in models:
@@ -66,9 +84,18 @@ def ranks_of(frame: pl.DataFrame, folder, models: list[tuple[str, str]]) -> dict
             threads=1,
         )
         rank_sessions(
-            run, parts["train"], parts["test"], str(run / "ranks.parquet"), candidates=1000, seed=1, cutoff=None, threads=1
+            run,
+            parts["train"],
+            parts["test"],
+            str(run / "ranks.parquet"),
+            candidates=1000,
+            seed=1,
+            cutoff=None,
+            threads=1,
         )
-        ranks[model, variant] = read_artifact("ranks", run / "ranks.parquet")["rank_full"].to_numpy()
+        ranks[model, variant] = read_artifact("ranks", run / "ranks.parquet")[
+            "rank_full"
+        ].to_numpy()
     return ranks
 
 
@@ -81,17 +108,27 @@ def test_sasrec_finds_a_planted_order(tmp_path, variant):
 
 
 def test_nothing_beats_popularity_where_there_is_no_order(tmp_path):
-    # Popularity is skewed and everything else is chance: plays are drawn alike and independent of each other.
+    # Popularity is skewed and everything else is chance: plays are drawn alike and independent of
+    # each other.
     rng = np.random.default_rng(3)
     frame = planted_cycle(800, 100, seed=1)
     share = 1 / np.arange(1, 101)
     drawn = rng.choice(100, frame.height, p=share / share.sum())
-    frame = frame.with_columns(track=pl.Series([f"t{i}" for i in drawn]), skipped=pl.Series(rng.random(frame.height) < 0.4))
-    models = [("popularity", "orig"), ("session-popularity", "orig"), ("wrmf", "orig"), ("sasrec", "orig")]
+    frame = frame.with_columns(
+        track=pl.Series([f"t{i}" for i in drawn]), skipped=pl.Series(rng.random(frame.height) < 0.4)
+    )
+    models = [
+        ("popularity", "orig"),
+        ("session-popularity", "orig"),
+        ("wrmf", "orig"),
+        ("sasrec", "orig"),
+    ]
     models += [("sasrec", "contrastive-item"), ("sasrec", "contrastive-hidden")]
     ranks = ranks_of(frame, tmp_path, models)
     popularity = ranks.pop(("popularity", "orig"))
     assert hit_rate(popularity, 10).mean() > 0.4  # what can be known is known
     for run, rank in ranks.items():
-        low, _ = mean_interval(ndcg(rank, 10) - ndcg(popularity, 10), np.random.default_rng(1), level=0.99)
+        low, _ = mean_interval(
+            ndcg(rank, 10) - ndcg(popularity, 10), np.random.default_rng(1), level=0.99
+        )
         assert low <= 0, run

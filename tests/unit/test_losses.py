@@ -24,12 +24,16 @@ def test_cross_entropy_by_hand():
     candidates = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]], dtype=torch.float64)
     # Scores are (1, 0, 1) and (0, 2, 2).
     expected = (log(2 * exp(1) + 1) - 0 + log(1 + 2 * exp(2)) - 2) / 2
-    assert candidate_cross_entropy(predictions, candidates, torch.tensor([1, 2])).item() == pytest.approx(expected, abs=1e-14)
+    assert candidate_cross_entropy(
+        predictions, candidates, torch.tensor([1, 2])
+    ).item() == pytest.approx(expected, abs=1e-14)
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 2e-5)])
 @pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
-@pytest.mark.parametrize("count", [1, 32, 50])  # candidates: fewer than fill a row of scores, as many, and more
+@pytest.mark.parametrize(
+    "count", [1, 32, 50]
+)  # candidates: fewer than fill a row of scores, as many, and more
 def test_cross_entropy_and_its_gradient_are_those_of_torch(kind, tolerance, scale, count):
     target = torch.randint(0, count, (33,), generator=torch.Generator().manual_seed(3))
     results = []
@@ -45,9 +49,14 @@ def test_cross_entropy_and_its_gradient_are_those_of_torch(kind, tolerance, scal
 
 
 def test_cross_entropy_passes_gradcheck():
-    predictions, candidates = normal(5, 3, seed=1).requires_grad_(), normal(7, 3, seed=2).requires_grad_()
+    predictions, candidates = (
+        normal(5, 3, seed=1).requires_grad_(),
+        normal(7, 3, seed=2).requires_grad_(),
+    )
     target = torch.tensor([0, 6, 3, 3, 1])
-    assert torch.autograd.gradcheck(lambda p, c: candidate_cross_entropy(p, c, target), (predictions, candidates))
+    assert torch.autograd.gradcheck(
+        lambda p, c: candidate_cross_entropy(p, c, target), (predictions, candidates)
+    )
 
 
 def test_cross_entropy_of_large_scores_is_finite():
@@ -59,9 +68,14 @@ def test_cross_entropy_of_large_scores_is_finite():
 
 
 def test_cross_entropy_ends_low_precision_at_the_scores():
-    """Of products in bfloat16 the loss is exact in float32, and so are the gradients but for their own rounding."""
+    """Of products in bfloat16 the loss is exact in float32, and so are the gradients but for their
+    own rounding.
+    """
     target = torch.randint(0, 50, (33,), generator=torch.Generator().manual_seed(3))
-    predictions, candidates = normal(33, 8, seed=1).bfloat16().requires_grad_(), normal(50, 8, seed=2).float().requires_grad_()
+    predictions, candidates = (
+        normal(33, 8, seed=1).bfloat16().requires_grad_(),
+        normal(50, 8, seed=2).float().requires_grad_(),
+    )
     loss = candidate_cross_entropy(predictions, candidates, target)
     loss.backward()
     scores = (predictions.detach() @ candidates.detach().bfloat16().T).float().requires_grad_()
@@ -70,8 +84,12 @@ def test_cross_entropy_ends_low_precision_at_the_scores():
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, expected)
     assert (predictions.grad.dtype, candidates.grad.dtype) == (torch.bfloat16, torch.float32)
-    torch.testing.assert_close(predictions.grad.float(), scores.grad @ candidates.detach(), rtol=0.02, atol=1e-3)
-    torch.testing.assert_close(candidates.grad, scores.grad.T @ predictions.detach().float(), rtol=0.02, atol=1e-3)
+    torch.testing.assert_close(
+        predictions.grad.float(), scores.grad @ candidates.detach(), rtol=0.02, atol=1e-3
+    )
+    torch.testing.assert_close(
+        candidates.grad, scores.grad.T @ predictions.detach().float(), rtol=0.02, atol=1e-3
+    )
 
 
 def test_cross_entropy_leaves_its_inputs_alone():
@@ -95,8 +113,13 @@ def booleans(*rows) -> torch.Tensor:
 
 def test_contrastive_by_hand():
     """Two sessions of three.  Angles give the cosines; lengths must not matter."""
-    items = torch.tensor([[unit(0), unit(90, 2.0), unit(60)], [unit(0), unit(45), unit(180, 0.5)]], dtype=torch.float64)
-    queries = torch.tensor([[unit(30, 3.0), unit(0), unit(0)], [unit(0), unit(90), unit(0)]], dtype=torch.float64)
+    items = torch.tensor(
+        [[unit(0), unit(90, 2.0), unit(60)], [unit(0), unit(45), unit(180, 0.5)]],
+        dtype=torch.float64,
+    )
+    queries = torch.tensor(
+        [[unit(30, 3.0), unit(0), unit(0)], [unit(0), unit(90), unit(0)]], dtype=torch.float64
+    )
     # Session 1: the second is skipped; the first listened is a query, its positive is the third.
     #   cos to the positive: 30° apart; to the skip: 60° apart.
     # Session 2: the first is skipped; the second is a query, its positive is the third.
@@ -105,26 +128,37 @@ def test_contrastive_by_hand():
     first = -log(exp(sqrt(3) / 2 / tau) / (exp(sqrt(3) / 2 / tau) + exp(0.5 / tau)))
     second = -log(exp(0) / (exp(0) + exp(0)))
     loss = skip_contrastive(
-        queries, items, torch.tensor([[2, 2, -1], [1, 2, -1]]), booleans("x..", ".x."), booleans(".x.", "x.."), tau
+        queries,
+        items,
+        torch.tensor([[2, 2, -1], [1, 2, -1]]),
+        booleans("x..", ".x."),
+        booleans(".x.", "x.."),
+        tau,
     )
     assert loss.item() == pytest.approx((first + second) / 2, abs=1e-12)
 
 
 def test_contrastive_counts_a_track_that_is_skipped_twice_twice():
     items = torch.tensor([[unit(0), unit(60), unit(60), unit(90)]], dtype=torch.float64)
-    loss = skip_contrastive(items, items, torch.tensor([[3, 3, 3, -1]]), booleans("x..."), booleans(".xx."), 1.0)
+    loss = skip_contrastive(
+        items, items, torch.tensor([[3, 3, 3, -1]]), booleans("x..."), booleans(".xx."), 1.0
+    )
     # Positive at 90°, both skips at 60°.
     assert loss.item() == pytest.approx(-log(1 / (1 + 2 * exp(0.5))), abs=1e-12)
 
 
 def test_a_skip_before_the_query_is_a_negative_too():
     items = torch.tensor([[unit(60), unit(0), unit(90)]], dtype=torch.float64)
-    loss = skip_contrastive(items, items, torch.tensor([[1, 2, -1]]), booleans(".x."), booleans("x.."), 1.0)
+    loss = skip_contrastive(
+        items, items, torch.tensor([[1, 2, -1]]), booleans(".x."), booleans("x.."), 1.0
+    )
     assert loss.item() == pytest.approx(-log(1 / (1 + exp(0.5))), abs=1e-12)
 
 
 def random_batch(seed: int, *, sessions=6, length=9, dimension=4):
-    """(queries, items, next_listened, query, skipped) as training makes them; padding at the end is all zero."""
+    """(queries, items, next_listened, query, skipped) as training makes them; padding at the end is
+    all zero.
+    """
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, length + 1, sessions)
     lengths[0] = length
@@ -154,8 +188,12 @@ def loop(queries, items, next_listened, query, skipped, tau) -> float:
         skips = [j for j in range(items.shape[1]) if skipped[session, j]]
         for i in range(items.shape[1]):
             if skips and query[session, i]:
-                positive = exp(cosine(queries[session, i], items[session, next_listened[session, i]]) / tau)
-                negative = sum(exp(cosine(queries[session, i], items[session, j]) / tau) for j in skips)
+                positive = exp(
+                    cosine(queries[session, i], items[session, next_listened[session, i]]) / tau
+                )
+                negative = sum(
+                    exp(cosine(queries[session, i], items[session, j]) / tau) for j in skips
+                )
                 losses.append(-log(positive / (positive + negative)))
     return sum(losses) / len(losses)
 
@@ -193,7 +231,9 @@ def assert_equal(ours, theirs):
 
 
 def test_a_skip_of_another_session_changes_nothing():
-    """The gradient of one session's part by another session's tracks is 0, and moving that session's skips changes nothing."""
+    """The gradient of one session's part by another session's tracks is 0, and moving that
+    session's skips changes nothing.
+    """
     batch = random_batch(4)
     queries, items, following, query, skipped = batch
     session = int((query & skipped.any(1, keepdim=True)).any(1).nonzero()[0])
@@ -221,7 +261,9 @@ def test_sessions_without_a_skip_contribute_nothing():
 
 
 def test_positions_that_are_no_query_contribute_nothing():
-    """Skipped positions and those without a later listened track: neither their query nor their next_listened matters."""
+    """Skipped positions and those without a later listened track: neither their query nor their
+    next_listened matters.
+    """
     queries, items, following, query, skipped = random_batch(5)
     expected = differentiated(queries, items, following, query, skipped)
     assert not expected[1][~query].any()
@@ -260,14 +302,20 @@ def test_zero_vectors_of_padding_give_no_nan():
 
 @pytest.mark.parametrize(
     ("query", "skipped"),
-    [(["xx.", "x.."], ["...", "..."]), (["...", "..."], [".x.", "x.."]), (["xx.", "..."], ["...", "x.."])],
+    [
+        (["xx.", "x.."], ["...", "..."]),
+        (["...", "..."], [".x.", "x.."]),
+        (["xx.", "..."], ["...", "x.."]),
+    ],
     ids=["no skip", "no query", "never both"],
 )
 def test_contrastive_is_zero_without_a_query_that_has_a_negative(query, skipped):
     queries, items = normal(2, 3, 4, seed=1), normal(2, 3, 4, seed=2)
     items[1, 2] = 0
     following = torch.tensor([[1, 2, -1], [1, 2, -1]])
-    loss, by_query, by_item = differentiated(queries, items, following, booleans(*query), booleans(*skipped))
+    loss, by_query, by_item = differentiated(
+        queries, items, following, booleans(*query), booleans(*skipped)
+    )
     assert loss.item() == 0
     assert torch.equal(by_query, torch.zeros_like(queries))
     assert torch.equal(by_item, torch.zeros_like(items))
@@ -275,7 +323,9 @@ def test_contrastive_is_zero_without_a_query_that_has_a_negative(query, skipped)
 
 def test_low_temperature_does_not_overflow():
     items = torch.tensor([[unit(0), unit(180), unit(0)]], dtype=torch.float32)
-    found = differentiated(items, items, torch.tensor([[1, -1, -1]]), booleans("x.."), booleans("..x"), tau=1e-3)
+    found = differentiated(
+        items, items, torch.tensor([[1, -1, -1]]), booleans("x.."), booleans("..x"), tau=1e-3
+    )
     assert found[0].item() == pytest.approx((1 - -1) / 1e-3, rel=1e-5)  # e^1000 is no float32
     assert torch.isfinite(found[1]).all()
     assert torch.isfinite(found[2]).all()

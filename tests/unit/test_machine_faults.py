@@ -20,24 +20,35 @@ from skipwise.core.log import rule_log
 
 
 def raised(work) -> BaseException:
-    with pytest.raises((RuntimeError, MemoryError, OSError, duckdb.Error, SafetensorError)) as caught:
+    with pytest.raises(
+        (RuntimeError, MemoryError, OSError, duckdb.Error, SafetensorError)
+    ) as caught:
         work()
     return caught.value
 
 
 def too_much_for_duckdb():
-    with duckdb.connect(config={"memory_limit": "5MB", "threads": 1, "max_temp_directory_size": "0MB"}) as connection:
+    with duckdb.connect(
+        config={"memory_limit": "5MB", "threads": 1, "max_temp_directory_size": "0MB"}
+    ) as connection:
         connection.sql("select list(range) from range(10000000)").fetchall()
 
 
 @pytest.mark.parametrize(
     "work",
-    [lambda: torch.empty(2**50), lambda: np.empty(2**55), too_much_for_duckdb, lambda: bytearray(2**60)],
+    [
+        lambda: torch.empty(2**50),
+        lambda: np.empty(2**55),
+        too_much_for_duckdb,
+        lambda: bytearray(2**60),
+    ],
     ids=["torch", "numpy", "duckdb", "python"],
 )
 def test_memory(work):
     line = machine_fault(raised(work), "train_model")
-    assert line.startswith("not enough memory; run fewer jobs at once (--cores), or give the job more")
+    assert line.startswith(
+        "not enough memory; run fewer jobs at once (--cores), or give the job more"
+    )
     assert "--set-resources train_model:mem_mb=" in line
     assert "\n" not in line
 
@@ -56,7 +67,8 @@ def test_disk(number, expected):
 
 
 @pytest.mark.parametrize(
-    "error", [KeyError("x"), OSError(errno.ENOENT, "No such file", "a"), RuntimeError("shapes do not fit")]
+    "error",
+    [KeyError("x"), OSError(errno.ENOENT, "No such file", "a"), RuntimeError("shapes do not fit")],
 )
 def test_an_error_of_ours_is_no_fault_of_the_machine(error):
     assert machine_fault(error, "x") is None
@@ -64,7 +76,10 @@ def test_an_error_of_ours_is_no_fault_of_the_machine(error):
 
 def test_the_file_is_named_that_could_not_be_written(tmp_path, capfd):
     def job():
-        with rule_log(str(tmp_path / "job.log"), "train_model"), whole_file(tmp_path / "model.safetensors") as partial:
+        with (
+            rule_log(str(tmp_path / "job.log"), "train_model"),
+            whole_file(tmp_path / "model.safetensors") as partial,
+        ):
             partial.symlink_to("/dev/full")
             write_to = str(partial)
             with open(write_to, "wb") as out:

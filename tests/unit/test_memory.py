@@ -11,12 +11,18 @@ GIB = 2**30
 
 
 def test_a_neural_training_holds_five_tables_of_the_tracks():
-    assert memory.training_memory("neural", {"dimension": 128}, n_tracks=10**6, n_sessions=9) == GIB + 5 * 10**6 * 128 * 4
+    assert (
+        memory.training_memory("neural", {"dimension": 128}, n_tracks=10**6, n_sessions=9)
+        == GIB + 5 * 10**6 * 128 * 4
+    )
 
 
 def test_a_factorisation_has_a_vector_and_a_bias_for_each_session_too():
     expected = GIB + 2 * (1000 + 500) * (64 + 1) * 4
-    assert memory.training_memory("factorization", {"factors": 64}, n_tracks=1000, n_sessions=500) == expected
+    assert (
+        memory.training_memory("factorization", {"factors": 64}, n_tracks=1000, n_sessions=500)
+        == expected
+    )
 
 
 def test_a_baseline_has_no_table(monkeypatch):
@@ -28,11 +34,25 @@ def test_a_baseline_has_no_table(monkeypatch):
 @pytest.mark.parametrize(
     ("model", "variant", "family", "rows", "remedy"),
     [
-        ("sasrec", "contrastive-item", "neural", "5 × 1000000 tracks × 32 × 4 bytes", "neural.dimension"),
-        ("bpr", "nr", "factorization", "2 × 1000000 tracks and 300 sessions × 9 × 4 bytes", "factors"),
+        (
+            "sasrec",
+            "contrastive-item",
+            "neural",
+            "5 × 1000000 tracks × 32 × 4 bytes",
+            "neural.dimension",
+        ),
+        (
+            "bpr",
+            "nr",
+            "factorization",
+            "2 × 1000000 tracks and 300 sessions × 9 × 4 bytes",
+            "factors",
+        ),
     ],
 )
-def test_too_little_memory_is_the_sentence_of_the_log_and_a_remedy(monkeypatch, caplog, model, variant, family, rows, remedy):
+def test_too_little_memory_is_the_sentence_of_the_log_and_a_remedy(
+    monkeypatch, caplog, model, variant, family, rows, remedy
+):
     caplog.set_level(logging.INFO, "skipwise")
     settings, sizes = settings_of(model, variant), {"n_tracks": 10**6, "n_sessions": 300}
     needed = memory.training_memory(family, settings, **sizes)
@@ -51,7 +71,11 @@ def test_too_little_memory_is_the_sentence_of_the_log_and_a_remedy(monkeypatch, 
 def test_this_process_may_have_what_it_has_and_not_more_than_the_machine():
     import psutil
 
-    assert psutil.Process().memory_info().rss < memory.available_memory() < psutil.virtual_memory().total
+    assert (
+        psutil.Process().memory_info().rss
+        < memory.available_memory()
+        < psutil.virtual_memory().total
+    )
 
 
 def group(folder, limit: str, usage: int, stat: str, names: tuple[str, str]) -> None:
@@ -72,7 +96,13 @@ def test_the_limits_of_control_groups_and_of_those_above(tmp_path):
 
 def test_the_limits_of_the_first_version(tmp_path):
     names = ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    group(tmp_path / "memory/slurm/job", "8000", 3_000, "inactive_file 5\ntotal_inactive_file 900\n", names)
+    group(
+        tmp_path / "memory/slurm/job",
+        "8000",
+        3_000,
+        "inactive_file 5\ntotal_inactive_file 900\n",
+        names,
+    )
     listed = tmp_path / "listed"
     listed.write_text("5:cpu,cpuacct:/elsewhere\n4:memory:/slurm/job\n1:name=systemd:/\n")
     assert memory._left_in_groups(listed, tmp_path) == [8_000 - 3_000 + 900]

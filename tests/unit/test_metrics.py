@@ -1,4 +1,6 @@
-"""Metrics: arithmetic by hand, a brute force that sorts, and the bounds between them.  Libraries: test_agreement.py."""
+"""Metrics: arithmetic by hand, a brute force that sorts, and the bounds between them.  Libraries:
+test_agreement.py.
+"""
 
 import math
 
@@ -30,9 +32,15 @@ def test_values_by_hand():
     assert hit_rate(rank, 1).tolist() == [1, 0, 0, 0, 0, 0, 0]
     assert hit_rate(rank, 5).tolist() == [1, 1, 1, 0, 0, 0, 0]
     assert hit_rate(rank, 10).tolist() == [1, 1, 1, 1, 1, 0, 0]
-    assert ndcg(rank, 5).tolist() == pytest.approx([1, 1 / log2(3), 1 / log2(6), 0, 0, 0, 0], abs=1e-15)
-    assert ndcg(rank, 10).tolist() == pytest.approx([1, 1 / log2(3), 1 / log2(6), 1 / log2(7), 1 / log2(11), 0, 0], abs=1e-15)
-    assert average_precision(rank, 10).tolist() == pytest.approx([1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 0, 0], abs=1e-15)
+    assert ndcg(rank, 5).tolist() == pytest.approx(
+        [1, 1 / log2(3), 1 / log2(6), 0, 0, 0, 0], abs=1e-15
+    )
+    assert ndcg(rank, 10).tolist() == pytest.approx(
+        [1, 1 / log2(3), 1 / log2(6), 1 / log2(7), 1 / log2(11), 0, 0], abs=1e-15
+    )
+    assert average_precision(rank, 10).tolist() == pytest.approx(
+        [1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 0, 0], abs=1e-15
+    )
 
 
 def test_integer_ranks_give_the_same():
@@ -44,8 +52,12 @@ def test_integer_ranks_give_the_same():
 def test_every_metric_at_every_cutoff():
     values = per_session(np.array([3.0]), {"hr": [1, 3], "ndcg": [3], "map": [2, 3]})
     expected = {("hr", 1): 0, ("hr", 3): 1, ("ndcg", 3): 1 / 2, ("map", 2): 0, ("map", 3): 1 / 3}
-    assert {key: value.tolist() for key, value in values.items()} == {key: [value] for key, value in expected.items()}
-    assert set(per_session(np.array([3.0]))) == {(name, k) for name, ks in CUTOFFS.items() for k in ks}
+    assert {key: value.tolist() for key, value in values.items()} == {
+        key: [value] for key, value in expected.items()
+    }
+    assert set(per_session(np.array([3.0]))) == {
+        (name, k) for name, ks in CUTOFFS.items() for k in ks
+    }
 
 
 def brute_force(scores: list[float], target: int, k: int) -> tuple[float, float, float]:
@@ -90,8 +102,18 @@ def test_bounds_hold_where_they_are_tight(rank):
     check_bounds(means([rank] * 7), "here")
 
 
-# HR@1 + (HR@5−HR@1)/5 + (HR@10−HR@5)/10 = 0.24 ≤ MAP@10 ≤ HR@1 + (HR@5−HR@1)/2 + (HR@10−HR@5)/6 = 0.3583…
-GOOD = {"hr_1": 0.15, "hr_5": 0.5, "hr_10": 0.7, "hr_20": 0.8, "ndcg_5": 0.3, "ndcg_10": 0.4, "ndcg_20": 0.5, "map_10": 0.25}
+# HR@1 + (HR@5−HR@1)/5 + (HR@10−HR@5)/10 = 0.24 ≤ MAP@10 ≤ HR@1 + (HR@5−HR@1)/2 + (HR@10−HR@5)/6 =
+# 0.3583…
+GOOD = {
+    "hr_1": 0.15,
+    "hr_5": 0.5,
+    "hr_10": 0.7,
+    "hr_20": 0.8,
+    "ndcg_5": 0.3,
+    "ndcg_10": 0.4,
+    "ndcg_20": 0.5,
+    "map_10": 0.25,
+}
 LOW = 0.15 + (0.5 - 0.15) / 5 + (0.7 - 0.5) / 10
 HIGH = 0.15 + (0.5 - 0.15) / 2 + (0.7 - 0.5) / 6
 
@@ -143,15 +165,22 @@ def test_a_value_that_is_no_number_satisfies_no_bound(name):
 
 def test_cutoffs_may_be_few():
     check_bounds({"hr_10": 0.4}, "here")
-    check_bounds({"hr_3": 0.4, "ndcg_7": 0.6, "map_10": 0.2}, "here")  # no hit rate at 7: nothing to compare with
+    check_bounds(
+        {"hr_3": 0.4, "ndcg_7": 0.6, "map_10": 0.2}, "here"
+    )  # no hit rate at 7: nothing to compare with
     with pytest.raises(ValueError, match="0 ≤ MAP@10 ≤ HR@10"):
         check_bounds({"hr_10": 0.4, "map_10": 0.5}, "here")
 
 
 def test_the_maps_of_the_papers_break_the_bounds():
-    """P2 prints for SASRec on MSSD an HR@1 of .377 and a MAP@10 of .397, but .377 + .238 / 5 + .081 / 10 = .4327."""
+    """P2 prints for SASRec on MSSD an HR@1 of .377 and a MAP@10 of .397, but .377 + .238 / 5 + .081
+    / 10 = .4327.
+    """
     with pytest.raises(ValueError, match="MAP@10 between its bounds"):
-        check_bounds({"hr_1": 0.377, "hr_5": 0.615, "hr_10": 0.696, "hr_20": 0.767, "map_10": 0.397}, "P2, MSSD, SASRec")
+        check_bounds(
+            {"hr_1": 0.377, "hr_5": 0.615, "hr_10": 0.696, "hr_20": 0.767, "map_10": 0.397},
+            "P2, MSSD, SASRec",
+        )
 
 
 # --- summary
@@ -195,7 +224,10 @@ def ranks_table(rows) -> pa.Table:
 def summary(rows, cutoffs=CONFIGURED) -> dict[tuple, tuple]:
     """(metric, k, candidates, subset) to (value, n)."""
     found = summarise(ranks_table(rows), cutoffs).to_pylist()
-    cells = {(row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"]) for row in found}
+    cells = {
+        (row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"])
+        for row in found
+    }
     assert len(cells) == len(found), "a metric stands twice"
     return cells
 
@@ -216,7 +248,11 @@ def test_summary_of_the_targets():
     }
     for (candidates, subset), (n, hits) in hit.items():
         for k, count in hits.items():
-            assert cells["hr", k, candidates, subset] == mean_of(count, n=n), (candidates, subset, k)
+            assert cells["hr", k, candidates, subset] == mean_of(count, n=n), (
+                candidates,
+                subset,
+                k,
+            )
     first_five = (1, 1 / log2(3), 1 / log2(6), 1 / log2(4))  # ranks 1, 2, 5, 3
     first_ten = (*first_five, 1 / log2(7), 1 / log2(11))  # and 6, 10
     assert cells["ndcg", 5, "full", "all"] == mean_of(*first_five, n=10)
@@ -225,7 +261,9 @@ def test_summary_of_the_targets():
     assert cells["map", 10, "full", "all"] == mean_of(1, 1 / 2, 1 / 5, 1 / 6, 1 / 10, 1 / 3, n=10)
     assert cells["map", 10, "full", "repeat"] == mean_of(1, 1 / 5, n=4)
     assert cells["map", 10, "full", "new"] == mean_of(1 / 2, 1 / 6, 1 / 10, 1 / 3, n=6)
-    assert cells["map", 10, "sampled", "all"] == mean_of(1, 1, 1 / 2, 1 / 3, 1 / 5, 1 / 6, 1 / 10, n=10)
+    assert cells["map", 10, "sampled", "all"] == mean_of(
+        1, 1, 1 / 2, 1 / 3, 1 / 5, 1 / 6, 1 / 10, n=10
+    )
 
 
 def test_summary_of_the_unseen_skips():
@@ -238,11 +276,15 @@ def test_summary_of_the_unseen_skips():
     gain = 1 / log2(3) + 1 + 1 / log2(7) + 1 / log2(5)
     assert cells["ndcg_skipped", 10, "full", "all"] == mean_of(gain, n=7)
     assert cells["mrr_skipped", 10, "full", "all"] == mean_of(1 / 2, 1, 1 / 6, 1 / 4, n=7)
-    # 1 < 2 yes, 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes, null < 4 no, null < null: the scores decide, here yes
+    # 1 < 2 yes, 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes, null < 4 no, null < null: the scores
+    # decide, here yes
     assert cells["pairwise_accuracy", None, "full", "all"] == mean_of(4, n=7)
     target_gain = 1 + 1 / log2(3) + 1 / log2(6) + 1 / log2(4) + 1 / log2(7) + 1 / log2(11)
     assert cells["delta_hr", 10, "full", "all"] == (pytest.approx(6 / 10 - 4 / 7, abs=1e-12), 7)
-    assert cells["delta_ndcg", 10, "full", "all"] == (pytest.approx(target_gain / 10 - gain / 7, abs=1e-12), 7)
+    assert cells["delta_ndcg", 10, "full", "all"] == (
+        pytest.approx(target_gain / 10 - gain / 7, abs=1e-12),
+        7,
+    )
 
 
 def test_summary_has_every_row_once():
@@ -264,7 +306,11 @@ def test_other_cutoffs():
 def test_without_any_unseen_skip_the_skip_metrics_are_null():
     rows = [(full, sampled, repeat, []) for full, sampled, repeat, _ in TEN]
     cells = summary(rows)
-    about_skips = {key: cell for key, cell in cells.items() if "skipped" in key[0] or key[0].startswith(("delta", "pairwise"))}
+    about_skips = {
+        key: cell
+        for key, cell in cells.items()
+        if "skipped" in key[0] or key[0].startswith(("delta", "pairwise"))
+    }
     assert len(about_skips) == 9
     assert set(about_skips.values()) == {(None, 0)}
     others = {key: cell for key, cell in cells.items() if key not in about_skips}
@@ -301,7 +347,11 @@ def test_every_summary_keeps_the_bounds(rows):
     cells = summary(rows)
     for candidates in ("full", "sampled"):
         for subset in ("all", "repeat", "new"):
-            found = {f"{key[0]}_{key[1]}": cell[0] for key, cell in cells.items() if key[2:] == (candidates, subset)}
+            found = {
+                f"{key[0]}_{key[1]}": cell[0]
+                for key, cell in cells.items()
+                if key[2:] == (candidates, subset)
+            }
             values = {name: found[name] for name in GOOD}
             if None not in values.values():
                 check_bounds(values, f"{candidates} {subset}")
@@ -310,9 +360,14 @@ def test_every_summary_keeps_the_bounds(rows):
 
 def test_the_metrics_file_holds_the_summary_in_order(tmp_path):
     write_artifact(ranks_table(TEN), "ranks", tmp_path / "ranks.parquet")
-    compute_metrics(str(tmp_path / "ranks.parquet"), str(tmp_path / "metrics.parquet"), cutoffs=CONFIGURED)
+    compute_metrics(
+        str(tmp_path / "ranks.parquet"), str(tmp_path / "metrics.parquet"), cutoffs=CONFIGURED
+    )
     rows = read_artifact("metrics", tmp_path / "metrics.parquet").to_pylist()
-    cells = {(row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"]) for row in rows}
+    cells = {
+        (row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"])
+        for row in rows
+    }
     assert cells == summary(TEN)
     order = [(row["candidates"], row["subset"], row["metric"], row["k"] or 0) for row in rows]
     assert order == sorted(order)

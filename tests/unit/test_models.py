@@ -44,9 +44,13 @@ def fitted(model, variant, seed=3, train=None, valid=None, n_tracks=N_TRACKS, **
 
 
 def train_targets(sessions):
-    """Validation sessions: the contexts of ``sessions``, each with its own last track as the target."""
+    """Validation sessions: the contexts of ``sessions``, each with its own last track as the
+    target.
+    """
     last = sessions.tracks.values[sessions.tracks.offsets[1:] - 1]
-    return type(sessions)(sessions.session_id, sessions.tracks, sessions.skipped, last, sessions.unseen_skips)
+    return type(sessions)(
+        sessions.session_id, sessions.tracks, sessions.skipped, last, sessions.unseen_skips
+    )
 
 
 def test_registry_holds_the_model_files():
@@ -87,7 +91,9 @@ class TestContract:
 
     def test_the_same_seed_gives_the_same_model_and_another_seed_another(self, model, variant):
         contexts = random_sessions(5, N_TRACKS, seed=2)
-        first, again, other = (fitted(model, variant, seed)[0].score(contexts) for seed in (3, 3, 4))
+        first, again, other = (
+            fitted(model, variant, seed)[0].score(contexts) for seed in (3, 3, 4)
+        )
         assert torch.equal(first, again)
         if model not in BASELINES:
             assert not torch.equal(first, other)
@@ -110,35 +116,47 @@ class TestContract:
 
     def test_an_unknown_or_missing_setting_is_named(self, model, variant):
         settings = settings_of(model, variant)
-        with pytest.raises(UserError, match=rf"model_registry\.{model}: the model has no setting 'layerss'"):
+        with pytest.raises(
+            UserError, match=rf"model_registry\.{model}: the model has no setting 'layerss'"
+        ):
             find_model(model)(N_TRACKS, settings | {"layerss": 3})
         for name in sorted(find_model(model).SETTINGS):
             with pytest.raises(UserError, match=f"needs the setting '{name}'"):
-                find_model(model)(N_TRACKS, {key: value for key, value in settings.items() if key != name})
+                find_model(model)(
+                    N_TRACKS, {key: value for key, value in settings.items() if key != name}
+                )
 
 
 @pytest.mark.parametrize("model", NEURAL)
 class TestNeural:
     def network(self, model, **settings):
-        recommender: NeuralRecommender = find_model(model)(N_TRACKS, settings_of(model, "orig") | settings)
+        recommender: NeuralRecommender = find_model(model)(
+            N_TRACKS, settings_of(model, "orig") | settings
+        )
         recommender.initialise(1)
         recommender.network.eval()
         return recommender
 
     def test_a_causal_model_does_not_see_later_tracks_and_another_does(self, model):
         recommender = self.network(model)
-        tracks = torch.from_numpy(random_sessions(1, N_TRACKS, seed=2, lengths=(12, 12)).tracks.padded().astype("int64"))
+        tracks = torch.from_numpy(
+            random_sessions(1, N_TRACKS, seed=2, lengths=(12, 12)).tracks.padded().astype("int64")
+        )
         changed = tracks.clone()
         changed[0, 7] = tracks[0, 7] % N_TRACKS + 1
         with torch.inference_mode():
-            first, second = (recommender.network(recommender.table[t], t > 0)[0] for t in (tracks, changed))
+            first, second = (
+                recommender.network(recommender.table[t], t > 0)[0] for t in (tracks, changed)
+            )
         assert recommender.causal == (model != "bert4rec")
         assert torch.equal(first[:7], second[:7]) == recommender.causal
         assert not torch.allclose(first[7:], second[7:])
 
     def test_padding_changes_nothing(self, model):
         recommender = self.network(model)
-        tracks = torch.from_numpy(random_sessions(1, N_TRACKS, seed=2, lengths=(8, 8)).tracks.padded().astype("int64"))
+        tracks = torch.from_numpy(
+            random_sessions(1, N_TRACKS, seed=2, lengths=(8, 8)).tracks.padded().astype("int64")
+        )
         padded = torch.cat([tracks, torch.zeros(1, 4, dtype=torch.int64)], dim=1)
         recommender.table[0] = 1e6
         with torch.inference_mode():
@@ -164,18 +182,28 @@ class TestNeural:
         from skipwise.ranking.ranker import ranker, validation_ranks
 
         value = metrics.ndcg(
-            validation_ranks(ranker(recommender, np.zeros(N_TRACKS + 1)), train_targets(train), cutoff=10), 10
+            validation_ranks(
+                ranker(recommender, np.zeros(N_TRACKS + 1)), train_targets(train), cutoff=10
+            ),
+            10,
         ).mean()
         assert value == pytest.approx(max(row["valid_ndcg_10"] for row in history), rel=1e-9)
 
     def test_it_learns_a_cycle_by_heart(self, model):
-        parts = {"train": cyclic_sessions(200, 30, seed=1), "valid": cyclic_sessions(50, 30, seed=3)}
+        parts = {
+            "train": cyclic_sessions(200, 30, seed=1),
+            "valid": cyclic_sessions(50, 30, seed=3),
+        }
         recommender, _ = fitted(model, "orig", **parts, n_tracks=30, max_epochs=120, patience=25)
         contexts = cyclic_sessions(50, 30, seed=2)
-        assert (recommender.score(contexts)[:, 1:].argmax(1).numpy() + 1 == contexts.target).mean() > 0.9
+        assert (
+            recommender.score(contexts)[:, 1:].argmax(1).numpy() + 1 == contexts.target
+        ).mean() > 0.9
 
     def test_a_diverged_training_is_one_clear_error(self, model):
-        recommender = find_model(model)(N_TRACKS, settings_of(model, "orig") | {"learning_rate": 1e30})
+        recommender = find_model(model)(
+            N_TRACKS, settings_of(model, "orig") | {"learning_rate": 1e30}
+        )
         train = random_sessions(60, N_TRACKS, seed=1)
         with pytest.raises(UserError, match=r"lower neural\.learning_rate"):
             recommender.fit(train, train_targets(train), seed=1, threads=1)
@@ -187,9 +215,13 @@ class TestTransformer:
         from skipwise.models.parts.transformer import TransformerEncoder
 
         settings = {"dimension": 16, "heads": 4, "layers": 2, "feed_forward": 24, "dropout": 0.0}
-        encoder = TransformerEncoder(settings, 12, causal=causal, generator=torch.Generator().manual_seed(1)).eval()
+        encoder = TransformerEncoder(
+            settings, 12, causal=causal, generator=torch.Generator().manual_seed(1)
+        ).eval()
         layers = [
-            torch.nn.TransformerEncoderLayer(16, 4, 24, dropout=0.0, batch_first=True, norm_first=False).eval()
+            torch.nn.TransformerEncoderLayer(
+                16, 4, 24, dropout=0.0, batch_first=True, norm_first=False
+            ).eval()
             for _ in range(2)
         ]
         for theirs, ours in zip(layers, encoder.layers, strict=True):
@@ -211,8 +243,13 @@ class TestTransformer:
         x = torch.randn(3, 9, 16, generator=torch.Generator().manual_seed(2))
         real = torch.arange(9) < torch.tensor([9, 5, 1]).unsqueeze(1)
         mask = torch.ones(9, 9, dtype=torch.bool).triu(1) if causal else None
-        # A causal encoder counts positions from the start of the session, another back from its end.
-        place = torch.arange(9) if causal else (real.sum(1, keepdim=True) - 1 - torch.arange(9)).clamp(min=0)
+        # A causal encoder counts positions from the start of the session, another back from its
+        # end.
+        place = (
+            torch.arange(9)
+            if causal
+            else (real.sum(1, keepdim=True) - 1 - torch.arange(9)).clamp(min=0)
+        )
         with torch.no_grad():
             expected = x + encoder.positions[place]
             for layer in layers:
@@ -230,9 +267,13 @@ class TestDropout:
         assert out.mean().item() == pytest.approx(1.0, abs=0.003)
 
     def test_masks_are_independent_in_rows_and_columns(self):
-        kept = (Dropout(0.5, torch.Generator().manual_seed(1)).train()(torch.ones(2000, 64)) > 0).double()
+        kept = (
+            Dropout(0.5, torch.Generator().manual_seed(1)).train()(torch.ones(2000, 64)) > 0
+        ).double()
         correlation = torch.corrcoef(kept.T) - torch.eye(64, dtype=torch.float64)
-        assert correlation.abs().max().item() < 0.12  # over 5 standard deviations of a correlation of 2,000 pairs
+        assert (
+            correlation.abs().max().item() < 0.12
+        )  # over 5 standard deviations of a correlation of 2,000 pairs
 
     def test_it_does_nothing_in_evaluation(self):
         x = torch.randn(5, 5)
@@ -242,7 +283,9 @@ class TestDropout:
 class TestWRMF:
     def preferences(self, variant):
         recommender = find_model("wrmf")(5, settings_of("wrmf", variant) | {"skip_confidence": 3.0})
-        sessions = sequences([[1, 2, 2, 3, 1], [4, 4, 5]], [[False, True, True, False, True], [True, False, False]])
+        sessions = sequences(
+            [[1, 2, 2, 3, 1], [4, 4, 5]], [[False, True, True, False, True], [True, False, False]]
+        )
         return recommender._preferences(sessions).toarray().tolist()
 
     def test_a_skip_is_preferred_left_out_or_rejected(self):
@@ -257,7 +300,9 @@ class TestWRMF:
         for variant in ("bl", "nr"):
             recommender, _ = fitted("wrmf", variant, train=train)
             row, track = train.tracks.row_of_value(), train.tracks.values.astype(int)
-            scores[variant] = recommender.score(train).numpy()[row, track][train.skipped.values].mean()
+            scores[variant] = (
+                recommender.score(train).numpy()[row, track][train.skipped.values].mean()
+            )
         assert scores["nr"] < scores["bl"]
 
 
@@ -266,7 +311,8 @@ class TestBaselines:
         train = sequences([[1, 2, 3], [1, 2, 1], [4, 2, 3]])
         recommender, _ = fitted("markov", "orig", train=train, n_tracks=4)
         scores = recommender.score(sequences([[3, 4, 2], [9 % 5, 1]])).numpy()
-        # After 2 came 3 twice and 1 once; after 1 came 2 twice.  The rest is popularity below 1: plays / (4 of track 2... + 1).
+        # After 2 came 3 twice and 1 once; after 1 came 2 twice.  The rest is popularity below 1:
+        # plays / (4 of track 2... + 1).
         plays = np.array([0, 3, 3, 2, 1])
         np.testing.assert_allclose(scores[0], np.array([0, 1, 0, 2, 0]) + plays / 4, rtol=1e-6)
         np.testing.assert_allclose(scores[1], np.array([0, 0, 2, 0, 0]) + plays / 4, rtol=1e-6)
@@ -277,8 +323,11 @@ class TestBaselines:
         recommender.fit(train, train, seed=1, threads=1)
         context = sequences([[1, 2, 2]])
         context.session_id[0] = 99
-        # Cosines of {1, 2}: 1 with {1, 2}; 1/2 with {1, 3}; 1/√6 with {2, 3, 4}, which is the third and no neighbour.
-        np.testing.assert_allclose(recommender.score(context).numpy(), [[0, 1.5, 1, 0.5, 0, 0]], rtol=1e-6)
+        # Cosines of {1, 2}: 1 with {1, 2}; 1/2 with {1, 3}; 1/√6 with {2, 3, 4}, which is the third
+        # and no neighbour.
+        np.testing.assert_allclose(
+            recommender.score(context).numpy(), [[0, 1.5, 1, 0.5, 0, 0]], rtol=1e-6
+        )
         context.session_id[0] = 1  # the first training session itself
         expected = [[0, 0.5, 6**-0.5, 0.5 + 6**-0.5, 6**-0.5, 0]]
         np.testing.assert_allclose(recommender.score(context).numpy(), expected, rtol=1e-6)
@@ -317,10 +366,14 @@ class TestOthersLayers:
                 window = torch.zeros(2, 1, 5, dimension)
                 seen = x[:, max(0, at - 4) : at + 1]
                 window[:, 0, 5 - seen.shape[1] :] = seen
-                vertical = conv(window, encoder.vertical.weight.view(-1, 1, 5, 1), encoder.vertical.bias)  # (B, filters, 1, D)
+                vertical = conv(
+                    window, encoder.vertical.weight.view(-1, 1, 5, 1), encoder.vertical.bias
+                )  # (B, filters, 1, D)
                 features = [vertical.squeeze(2).transpose(1, 2).flatten(1)]
                 for height, layer in enumerate(encoder.horizontal, start=1):
-                    out = conv(window, layer.weight.view(-1, 1, height, dimension), layer.bias).squeeze(3)
+                    out = conv(
+                        window, layer.weight.view(-1, 1, height, dimension), layer.bias
+                    ).squeeze(3)
                     features.append(out.relu().amax(2))
                 expected = encoder.joined(torch.cat(features, 1)).relu()
                 torch.testing.assert_close(found[:, at], expected, rtol=1e-4, atol=1e-5)

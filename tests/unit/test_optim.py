@@ -1,4 +1,6 @@
-"""RowAdam against dense Adam, whose gradient is zero for the rows that a step does not touch; DenseAdam against torch's."""
+"""RowAdam against dense Adam, whose gradient is zero for the rows that a step does not touch;
+DenseAdam against torch's.
+"""
 
 import numpy as np
 import pytest
@@ -12,11 +14,15 @@ NO_EPSILON = 1e-30
 
 
 class Race:
-    """Both optimisers on the same table and gradients; rows come up every 1 to 250 steps, the first three never."""
+    """Both optimisers on the same table and gradients; rows come up every 1 to 250 steps, the first
+    three never.
+    """
 
     def __init__(self, seed: int, *, kind=torch.float32, scale=1.0, eps=1e-8, betas=(0.9, 0.999)):
         self.random = np.random.default_rng(seed)
-        self.start = 0.1 * torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(seed)).to(kind)
+        self.start = 0.1 * torch.randn(
+            ROWS, WIDTH, generator=torch.Generator().manual_seed(seed)
+        ).to(kind)
         self.lazy, self.dense = self.start.clone(), self.start.clone().requires_grad_()
         self.rows = RowAdam(self.lazy, lr=RATE, steps=STEPS, eps=eps, betas=betas)
         self.adam = torch.optim.Adam([self.dense], lr=RATE, eps=eps, betas=betas)
@@ -30,7 +36,9 @@ class Race:
         self.idle += (self.rows.step - self.rows.last[rows]).tolist()
         read = (self.rows.read(rows) - self.dense.detach()[rows]).abs().max().item()
         # Gradients of either sign with a size between 0.5 and 1.5 of the scale.
-        sizes = self.random.uniform(0.5, 1.5, (len(rows), WIDTH)) * self.random.choice([-1, 1], (len(rows), WIDTH))
+        sizes = self.random.uniform(0.5, 1.5, (len(rows), WIDTH)) * self.random.choice(
+            [-1, 1], (len(rows), WIDTH)
+        )
         gradient = torch.from_numpy(self.scale * sizes).to(self.start.dtype)
         self.rows.update(gradient)
         self.dense.grad = torch.zeros_like(self.dense).index_copy_(0, rows, gradient)
@@ -38,7 +46,9 @@ class Race:
         return read
 
     def run(self, moments) -> dict[str, float]:
-        """Largest deviations: of table and state at ``moments`` after catch_up_all, of the rows read at every step."""
+        """Largest deviations: of table and state at ``moments`` after catch_up_all, of the rows
+        read at every step.
+        """
         found = dict.fromkeys(("table", "mean", "square", "read"), 0.0)
         for step in range(1, STEPS + 1):
             found["read"] = max(found["read"], self.step())
@@ -46,7 +56,10 @@ class Race:
                 self.rows.catch_up_all()
                 state = self.adam.state[self.dense]
                 pairs = {"table": (self.lazy, self.dense.detach())}
-                pairs |= {"mean": (self.rows.mean, state["exp_avg"]), "square": (self.rows.square, state["exp_avg_sq"])}
+                pairs |= {
+                    "mean": (self.rows.mean, state["exp_avg"]),
+                    "square": (self.rows.square, state["exp_avg_sq"]),
+                }
                 for name, (ours, theirs) in pairs.items():
                     found[name] = max(found[name], (ours - theirs).abs().max().item())
         return found
@@ -56,14 +69,20 @@ class Race:
         return (self.dense.detach() - self.start).abs().max().item()
 
 
-MOMENTS = {"never before the end": {STEPS}, "now and then": {1, 40, 41, 170, 299, STEPS}, "always": set(range(1, STEPS + 1))}
+MOMENTS = {
+    "never before the end": {STEPS},
+    "now and then": {1, 40, 41, 170, 299, STEPS},
+    "always": set(range(1, STEPS + 1)),
+}
 
 
 @pytest.mark.parametrize("moments", MOMENTS.values(), ids=MOMENTS.keys())
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.8, 0.99)])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_closed_form_is_that_of_dense_adam(seed, betas, moments):
-    """In double precision with next to no ε: nothing but rounding is left, at most 8e-16 over twelve seeds."""
+    """In double precision with next to no ε: nothing but rounding is left, at most 8e-16 over
+    twelve seeds.
+    """
     race = Race(seed, kind=torch.float64, eps=NO_EPSILON, betas=betas)
     found = race.run(moments)
     assert race.moved() > 20 * RATE
@@ -86,7 +105,9 @@ def test_rows_are_where_dense_adam_has_them_in_single_precision(seed, moments):
 @pytest.mark.parametrize("gap", [1, 2, 17, 250])
 @pytest.mark.parametrize("at", [1, 2, 50])
 def test_one_row_after_a_gap(at, gap):
-    """One gradient at step ``at``, then ``gap`` steps without, in plain Python from the definition of Adam."""
+    """One gradient at step ``at``, then ``gap`` steps without, in plain Python from the definition
+    of Adam.
+    """
     first, second, eps, gradient = 0.9, 0.999, 1e-30, -0.3
     expected, mean, square = 1.0, 0.0, 0.0
     for step in range(1, at + gap + 1):
@@ -153,7 +174,9 @@ def test_blocks_cover_the_table(block):
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-7, 1e-8, 1e-9, 1e-10])
 def test_tiny_gradients_differ_within_a_bound(scale):
-    """Over eight seeds the largest deviation was 8 % of the largest movement (at 1e-10), and 0.8 learning rates (at 1e-8)."""
+    """Over eight seeds the largest deviation was 8 % of the largest movement (at 1e-10), and 0.8
+    learning rates (at 1e-8).
+    """
     race = Race(1, scale=scale)
     found = race.run({STEPS})
     deviation = max(found["table"], found["read"])
@@ -165,15 +188,18 @@ def test_tiny_gradients_differ_within_a_bound(scale):
     assert torch.equal(race.lazy[UNTOUCHED], race.start[UNTOUCHED])
 
 
-# By how much the drift after a single gradient at step s may be too large: the limit for √v far below ε, which is
-# Σ_j c_j √(1−β2^{s+j}) β2^{−j/2} / √(1−β2^{s+1}) / Σ_j c_j with c_j = β1^j / (1−β1^{s+j}).
+# By how much the drift after a single gradient at step s may be too large: the limit for √v far
+# below ε, which is Σ_j c_j √(1−β2^{s+j}) β2^{−j/2} / √(1−β2^{s+1}) / Σ_j c_j with c_j = β1^j /
+# (1−β1^{s+j}).
 TOO_FAR = {1: 1.7617, 10: 1.2926, 100: 1.0458, 1000: 1.0077}
 
 
 @pytest.mark.parametrize(("at", "limit"), TOO_FAR.items())
 @pytest.mark.parametrize("gradient", [1e-5, 1e-7, 1e-9, 1e-12])
 def test_a_waiting_row_drifts_too_far_by_a_bounded_factor(at, limit, gradient):
-    """ε′ keeps its size while √v shrinks, so a row drifts the right way and a bit too far: most in the first steps."""
+    """ε′ keeps its size while √v shrinks, so a row drifts the right way and a bit too far: most in
+    the first steps.
+    """
     first, second, eps = 0.9, 0.999, 1e-8
     mean, square = (1 - first) * gradient, (1 - second) * gradient**2
     dense = 0.0
@@ -210,5 +236,6 @@ def test_dense_adam_is_that_of_torch_to_the_bit():
         assert all(weight.grad is None for weight in ours)
     assert all(map(torch.equal, ours, theirs))
     assert all(
-        torch.equal(other.state[weight]["exp_avg_sq"], square) for weight, square in zip(theirs, one.square, strict=True)
+        torch.equal(other.state[weight]["exp_avg_sq"], square)
+        for weight, square in zip(theirs, one.square, strict=True)
     )

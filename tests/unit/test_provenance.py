@@ -18,7 +18,9 @@ CONFIG = {
 
 def git(folder, *command: str) -> str:
     who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    return subprocess.run(["git", "-C", folder, *who, *command], capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        ["git", "-C", folder, *who, *command], capture_output=True, text=True, check=True
+    ).stdout.strip()
 
 
 @pytest.fixture
@@ -36,7 +38,10 @@ def checkout(tmp_path):
 def test_a_clean_checkout_has_a_revision_and_is_not_dirty(checkout):
     (checkout / "results").mkdir()
     (checkout / "results/table.csv").touch()  # ignored
-    assert provenance.git_state(checkout) == {"revision": git(checkout, "rev-parse", "HEAD"), "dirty": False}
+    assert provenance.git_state(checkout) == {
+        "revision": git(checkout, "rev-parse", "HEAD"),
+        "dirty": False,
+    }
 
 
 @pytest.mark.parametrize("name", ["Snakefile", "new_model.py"])
@@ -70,22 +75,36 @@ def test_versions_are_those_that_are_installed():
 def test_the_hash_of_a_configuration_is_of_its_values_and_not_of_their_order():
     turned = dict(reversed(CONFIG.items()))
     assert provenance.config_hash(turned) == provenance.config_hash(CONFIG)
-    assert provenance.config_hash(CONFIG | {"candidates": {"seed": 5}}) != provenance.config_hash(CONFIG)
+    assert provenance.config_hash(CONFIG | {"candidates": {"seed": 5}}) != provenance.config_hash(
+        CONFIG
+    )
 
 
 def test_runs_of_one_environment_stand_together(tmp_path):
     environment, files = provenance.environment() | {"threads": 1}, []
     for seed, revision in ((1, "a"), (2, "b"), (3, "a")):
-        files.append(tmp_path / f"dataset=toy/split=paper/model=sasrec/variant=orig/seed={seed}/run.json")
+        files.append(
+            tmp_path / f"dataset=toy/split=paper/model=sasrec/variant=orig/seed={seed}/run.json"
+        )
         git_state = {"revision": revision, "dirty": False}
-        write_json(environment | {"git": git_state, "seed": seed, "data": {"train": "0" * 64}}, files[-1])
+        write_json(
+            environment | {"git": git_state, "seed": seed, "data": {"train": "0" * 64}}, files[-1]
+        )
     stats = tmp_path / "dataset=toy/stats.json"
     write_json({"sources": [{"file": "plays.csv", "sha256": "1" * 64}], "counts": {}}, stats)
     provenance.record_provenance(files, [stats], tmp_path / "provenance.json", config=CONFIG)
     found = read_json(tmp_path / "provenance.json")
     assert found["config"] == CONFIG
     assert found["config_sha256"] == provenance.config_hash(CONFIG)
-    assert found["seeds"] == {"training": {"toy": [1, 2, 3]}, "sessions": 3, "candidates": 4, "intervals": 5}
+    assert found["seeds"] == {
+        "training": {"toy": [1, 2, 3]},
+        "sessions": 3,
+        "candidates": 4,
+        "intervals": 5,
+    }
     assert found["raw"] == {"toy": [{"file": "plays.csv", "sha256": "1" * 64}]}
-    by_revision = {group["git"]["revision"]: [run["seed"] for run in group["runs"]] for group in found["trained"]}
+    by_revision = {
+        group["git"]["revision"]: [run["seed"] for run in group["runs"]]
+        for group in found["trained"]
+    }
     assert by_revision == {"a": ["1", "3"], "b": ["2"]}

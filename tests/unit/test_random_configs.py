@@ -12,7 +12,13 @@ from snakemake.utils import validate
 def test_it_is_accepted_or_the_key_is_named():
     ended = Counter()
 
-    @settings(max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=200,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(configurations())
     def check(drawn):
         config, paths = drawn
@@ -26,7 +32,10 @@ def test_it_is_accepted_or_the_key_is_named():
         except UserError as error:
             message = str(error)
             assert "\n" not in message
-            assert any(str(key) in message for path in paths for key in (path[0], path[-1])), (message, paths)
+            assert any(str(key) in message for path in paths for key in (path[0], path[-1])), (
+                message,
+                paths,
+            )
             ended["rejected"] += 1
         else:
             ended["accepted"] += 1

@@ -36,7 +36,9 @@ class Vectors(VectorRecommender):
 
     def __init__(self, queries: np.ndarray, vectors: np.ndarray, device: str = "cpu"):
         super().__init__(len(vectors) - 1, {})
-        self.table, self.vectors = (torch.from_numpy(array).to(device) for array in (queries, vectors))
+        self.table, self.vectors = (
+            torch.from_numpy(array).to(device) for array in (queries, vectors)
+        )
         self.seen: list[list[int]] = []
 
     def queries(self, contexts):
@@ -68,13 +70,19 @@ def contexts(sessions: int):
 
 
 def rank_all(model, items: list[list[int]], candidates=None, *, cutoff=None, popularity=None):
-    """Ranks, ranks among and outranking as lists; session ``i`` has row ``i + 1`` of the model's table."""
+    """Ranks, ranks among and outranking as lists; session ``i`` has row ``i + 1`` of the model's
+    table.
+    """
     popularity = np.arange(model.n_tracks + 1)[::-1] if popularity is None else popularity
     wanted = Ragged(np.concatenate(items).astype(np.int32), np.cumsum([0, *map(len, items)]))
     found = ranker(model, popularity).rank(contexts(len(items)), wanted, candidates, cutoff=cutoff)
     ranks, among, outranks = (array.tolist() for array in found)
     cut = wanted.offsets[1:-1]
-    return [part.tolist() for part in np.split(ranks, cut)], among, [part.tolist() for part in np.split(outranks, cut)]
+    return (
+        [part.tolist() for part in np.split(ranks, cut)],
+        among,
+        [part.tolist() for part in np.split(outranks, cut)],
+    )
 
 
 # Few distinct scores: ties abound.
@@ -88,7 +96,9 @@ TRACKS = st.integers(1, N_TRACKS)
 @given(st.lists(SCORES, min_size=1, max_size=4), st.data())
 def test_all_ranks_are_those_of_the_brute_force(model_of, rows, data):
     items = [data.draw(st.lists(TRACKS, min_size=1, max_size=4)) for _ in rows]
-    drawn = [data.draw(st.permutations([*{item[0], *data.draw(st.sets(TRACKS))}])) for item in items]
+    drawn = [
+        data.draw(st.permutations([*{item[0], *data.draw(st.sets(TRACKS))}])) for item in items
+    ]
     candidates = np.array([[*row, *[0] * (N_TRACKS - len(row))] for row in drawn], np.int32)
     cutoff = data.draw(st.sampled_from([None, 1, 3, 6]))
     table = np.array([[9.0] * (N_TRACKS + 1), *([8.0, *row] for row in rows)], np.float32)
@@ -109,16 +119,24 @@ def test_ties_count_against_the_model(model_of):
 
 @MODELS
 def test_a_model_that_scores_everything_the_same_is_last(model_of):
-    found = rank_all(model_of(np.zeros((3, 31), np.float32)), [[1], [30, 2]], np.array([[4, 1, 6, 0], [30, 8, 0, 0]]))
+    found = rank_all(
+        model_of(np.zeros((3, 31), np.float32)),
+        [[1], [30, 2]],
+        np.array([[4, 1, 6, 0], [30, 8, 0, 0]]),
+    )
     assert found == ([[30], [30, 30]], [3, 2], [[True], [True, True]])
 
 
-def hard_case(sessions: int, n_tracks: int, dimension: int, seed: int, device: str = "cpu") -> Vectors:
-    """Vectors of any size with many equal ones and many that differ in their last bits, all over the catalogue."""
+def hard_case(
+    sessions: int, n_tracks: int, dimension: int, seed: int, device: str = "cpu"
+) -> Vectors:
+    """Vectors of any size with many equal ones and many that differ in their last bits, all over
+    the catalogue.
+    """
     rng = np.random.default_rng(seed)
-    vectors = rng.normal(size=(n_tracks + 1, dimension)).astype(np.float32) * rng.lognormal(0, 1, (n_tracks + 1, 1)).astype(
-        "f4"
-    )
+    vectors = rng.normal(size=(n_tracks + 1, dimension)).astype(np.float32) * rng.lognormal(
+        0, 1, (n_tracks + 1, 1)
+    ).astype("f4")
     twins = rng.permutation(n_tracks)[: n_tracks // 2] + 1
     vectors[twins] = vectors[rng.integers(1, n_tracks + 1, len(twins))]
     near = twins[::2]
@@ -139,7 +157,9 @@ def float64_scores(model: Vectors, sessions: int) -> np.ndarray:
 @pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
 @pytest.mark.parametrize("cutoff", [None, 1, 50, 1000])
 @pytest.mark.parametrize(("n_tracks", "dimension"), [(3000, 128), (2500, 7), (5, 4)])
-def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, dimension, cutoff, bfloat16, device):
+def test_ranks_are_those_of_float64_whatever_the_blocks(
+    monkeypatch, n_tracks, dimension, cutoff, bfloat16, device
+):
     monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
     sessions = 60
     model = hard_case(sessions, n_tracks, dimension, seed=n_tracks, device=device)
@@ -148,8 +168,14 @@ def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, d
     drawn = np.array([[item[0], *rng.permutation(n_tracks)[:100] + 1] for item in items])
     drawn[:, 1:][drawn[:, 1:] == drawn[:, :1]] = 0
     scores = float64_scores(model, sessions)
-    expected = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
-    among = [int((row[of[of > 0] - 1] >= row[of[0] - 1]).sum()) for row, of in zip(scores, drawn, strict=True)]
+    expected = [
+        [int((row >= row[item - 1]).sum()) for item in of]
+        for row, of in zip(scores, items, strict=True)
+    ]
+    among = [
+        int((row[of[of > 0] - 1] >= row[of[0] - 1]).sum())
+        for row, of in zip(scores, drawn, strict=True)
+    ]
     cut = [[rank if cutoff is None or rank <= cutoff else 0 for rank in row] for row in expected]
     for block, at_once, exact, popularity in (
         (8192, 512, 65_536, np.zeros(n_tracks + 1)),
@@ -158,9 +184,17 @@ def test_ranks_are_those_of_float64_whatever_the_blocks(monkeypatch, n_tracks, d
     ):
         if block == 64 and n_tracks > 5:
             exact = 10_000
-        for name, value in (("BLOCK", block), ("BLOCK_OF_GPU", block), ("SESSIONS", at_once), ("EXACT", exact)):
+        for name, value in (
+            ("BLOCK", block),
+            ("BLOCK_OF_GPU", block),
+            ("SESSIONS", at_once),
+            ("EXACT", exact),
+        ):
             monkeypatch.setattr(ranking, name, value)
-        assert rank_all(model, items, drawn, cutoff=cutoff, popularity=popularity)[:2] == (cut, among)
+        assert rank_all(model, items, drawn, cutoff=cutoff, popularity=popularity)[:2] == (
+            cut,
+            among,
+        )
         assert max(map(len, model.seen)) <= at_once
         model.seen.clear()
 
@@ -174,18 +208,25 @@ def test_vectors_whose_squares_are_too_small_for_float32(monkeypatch, size, bflo
     model = Vectors(rng.normal(size=(9, 64)).astype(np.float32), vectors, device)
     scores = float64_scores(model, 8)
     items = [[int(row.argmax()) + 1, 7, 300] for row in scores]
-    expected = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
+    expected = [
+        [int((row >= row[item - 1]).sum()) for item in of]
+        for row, of in zip(scores, items, strict=True)
+    ]
     assert rank_all(model, items, cutoff=501)[0] == expected
     assert rank_all(model, items)[0] == expected
 
 
 def test_a_large_tie_needs_little_memory():
-    """Doubtful scores of a batch are bounded by its pairs, however many tracks of a session are ranked."""
+    """Doubtful scores of a batch are bounded by its pairs, however many tracks of a session are
+    ranked.
+    """
     model = Vectors(np.ones((201, 4), np.float32), np.ones((5_001, 4), np.float32))
     items = [[*range(1, 21)]] * 200
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert rank_all(model, items)[0] == [[5_000] * 20] * 200
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 500  # MB; of all pairs at once it is 900
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    ) / 1024 < 500  # MB; of all pairs at once it is 900
 
 
 def test_the_screen_alone_would_be_wrong():
@@ -193,7 +234,10 @@ def test_the_screen_alone_would_be_wrong():
     model = hard_case(60, 3000, 128, seed=3000)
     exact, single = float64_scores(model, 60), (model.table[1:] @ model.vectors[1:].T).numpy()
     target = np.arange(60) * 40
-    wrong = [(s >= s[t]).sum() != (e >= e[t]).sum() for e, s, t in zip(exact, single, target, strict=True)]
+    wrong = [
+        (s >= s[t]).sum() != (e >= e[t]).sum()
+        for e, s, t in zip(exact, single, target, strict=True)
+    ]
     assert sum(wrong) > 5
 
 
@@ -210,11 +254,17 @@ def test_the_threads_change_no_rank(device):
 
 
 def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch, device):
-    """On a processor with products in bfloat16, `medium` makes float32 products wrong by more than the screen allows for."""
+    """On a processor with products in bfloat16, `medium` makes float32 products wrong by more than
+    the screen allows for.
+    """
     during = []
     screen = ranking._screen
     backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
-    monkeypatch.setattr(ranking, "_screen", lambda *a: during.extend(b.fp32_precision for b in backends) or screen(*a))
+    monkeypatch.setattr(
+        ranking,
+        "_screen",
+        lambda *a: during.extend(b.fp32_precision for b in backends) or screen(*a),
+    )
     model = hard_case(60, 3000, 128, seed=3, device=device)
     items = [[i * 40 + 1, 3] for i in range(60)]
     candidates = np.array([[item, *range(2, 41)] for item, _ in items])
@@ -235,7 +285,11 @@ def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch, device):
     monkeypatch.setattr(ranking, "BLOCK_OF_GPU", 100)
     blocks = []
     screen = ranking._screen
-    monkeypatch.setattr(ranking, "_screen", lambda scores, *rest: blocks.append(scores.shape) or screen(scores, *rest))
+    monkeypatch.setattr(
+        ranking,
+        "_screen",
+        lambda scores, *rest: blocks.append(scores.shape) or screen(scores, *rest),
+    )
     rng = np.random.default_rng(0)
     model = Vectors(rng.random((41, 8), np.float32), rng.random((5001, 8), np.float32), device)
     best = int((model.vectors[1:] @ model.table[1]).argmax()) + 1
@@ -255,7 +309,9 @@ def test_true_values_are_counted(share):
 @pytest.mark.parametrize("at_once", [1, 7, 500])
 def test_ranks_do_not_depend_on_the_batch_size(monkeypatch, model_of, at_once):
     table = np.random.default_rng(8).integers(0, 15, (151, 91)).astype(np.float32)
-    items = [[track, 91 - track] for track in np.random.default_rng(9).integers(1, 91, 150).tolist()]
+    items = [
+        [track, 91 - track] for track in np.random.default_rng(9).integers(1, 91, 150).tolist()
+    ]
     expected = rank_all(model_of(table), items)
     monkeypatch.setattr(ranking, "SESSIONS", at_once)
     model = model_of(table)
@@ -292,7 +348,9 @@ def test_vectors_that_are_not_finite_are_an_error(wrong):
 def test_no_session(model_of):
     model = model_of(np.zeros((4, 21), np.float32))
     none = random_sessions(3, 20, seed=1).take(np.array([], np.int64))
-    found = ranker(model, np.arange(21)).rank(none, Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)), np.empty((0, 7)))
+    found = ranker(model, np.arange(21)).rank(
+        none, Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)), np.empty((0, 7))
+    )
     assert [array.tolist() for array in found] == [[], [], []]
 
 
@@ -306,7 +364,10 @@ def test_one_track_a_session_in_catalogues_of_whole_blocks(n_tracks, cutoff, dev
     model = hard_case(5, n_tracks, 16, seed=1, device=device)
     scores = float64_scores(model, 5)
     items = [[session % n_tracks + 1] for session in range(5)]
-    ranks = [[int((row >= row[item - 1]).sum()) for item in of] for row, of in zip(scores, items, strict=True)]
+    ranks = [
+        [int((row >= row[item - 1]).sum()) for item in of]
+        for row, of in zip(scores, items, strict=True)
+    ]
     expected = [[rank if cutoff is None or rank <= cutoff else 0 for rank in row] for row in ranks]
     assert rank_all(model, items, cutoff=cutoff)[0] == expected
 

@@ -1,8 +1,9 @@
-"""The trainer against a plain one: dense Adam over the whole table, autograd through it, padded batches in random order.
+"""The trainer against a plain one: dense Adam over the whole table, autograd through it, padded
+batches in random order.
 
-What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks, products in bfloat16 where
-the configuration asks for them) must not show in the metrics.  On simulated data (`-m slow`) and on the ratings of MovieLens
-100K (`-m realdata`).
+What makes training fast (rows of Adam that catch up, batches of one length, 16-bit dropout masks,
+products in bfloat16 where the configuration asks for them) must not show in the metrics.  On
+simulated data (`-m slow`) and on the ratings of MovieLens 100K (`-m realdata`).
 """
 
 import numpy as np
@@ -60,7 +61,9 @@ class PlainBatches(training.Batches):
 
 
 class PlainStep:
-    """A step as it stands in the papers: the gradient of the whole table, and one Adam for everything."""
+    """A step as it stands in the papers: the gradient of the whole table, and one Adam for
+    everything.
+    """
 
     def __init__(self, model, *, steps, rng):
         self.model, self.rng = model, rng
@@ -74,21 +77,32 @@ class PlainStep:
     def __call__(self, batch):
         model, settings = self.model, self.model.settings
         masked = None if model.causal else batch.mask(settings["mask_share"], self.rng)
-        predicted, targets = (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        predicted, targets = (
+            (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        )
         distinct, target = np.unique(targets, return_inverse=True)
-        drawn = draw_distinct(self.rng, model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
+        drawn = draw_distinct(
+            self.rng, model.n_tracks, settings["sampled_candidates"], distinct[None]
+        )[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]]).astype(np.int64)
         tracks = torch.from_numpy(batch.tracks.astype(np.int64))
         embedded = functional.embedding(tracks, model.table)
-        predictions = model.network(embedded, tracks > 0, None if masked is None else torch.from_numpy(masked))
-        scores = predictions[torch.from_numpy(predicted)] @ model.table[torch.from_numpy(candidates)].T
+        predictions = model.network(
+            embedded, tracks > 0, None if masked is None else torch.from_numpy(masked)
+        )
+        scores = (
+            predictions[torch.from_numpy(predicted)] @ model.table[torch.from_numpy(candidates)].T
+        )
         loss = nll = functional.cross_entropy(scores, torch.from_numpy(target))
         nce = torch.zeros(())
         if settings["query"]:
             nce = skip_contrastive(
                 predictions if settings["query"] == "hidden" else embedded,
                 embedded,
-                *(torch.from_numpy(part) for part in (batch.next_listened, batch.queries, batch.skipped)),
+                *(
+                    torch.from_numpy(part)
+                    for part in (batch.next_listened, batch.queries, batch.skipped)
+                ),
                 settings["tau"],
             )
             loss = settings["alpha"] * nce + settings["beta"] * nll
@@ -101,18 +115,44 @@ class PlainStep:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param("simulated", marks=pytest.mark.slow), pytest.param("ml100k", marks=pytest.mark.realdata)],
+    params=[
+        pytest.param("simulated", marks=pytest.mark.slow),
+        pytest.param("ml100k", marks=pytest.mark.realdata),
+    ],
 )
 def data(request, tmp_path_factory):
-    """Name, number of tracks, train, validation and test sessions.  Skips of the simulated listeners mean something."""
+    """Name, number of tracks, train, validation and test sessions.  Skips of the simulated
+    listeners mean something.
+    """
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "simulated":
-        raw, entry, n_sessions = folder / "training_set_0.tar.gz", {"form": "mssd", "session_gap": None}, 1500
-        simulation = {"sessions": 2500, "tracks": 1000, "skip_share": 0.45, "skip_informativeness": 1.0, "logs": 1, "seed": 1}
+        raw, entry, n_sessions = (
+            folder / "training_set_0.tar.gz",
+            {"form": "mssd", "session_gap": None},
+            1500,
+        )
+        simulation = {
+            "sessions": 2500,
+            "tracks": 1000,
+            "skip_share": 0.45,
+            "skip_informativeness": 1.0,
+            "logs": 1,
+            "seed": 1,
+        }
         simulate_raw(raw, form="mssd", simulation=simulation)
     else:
-        raw, entry, n_sessions = movielens_ratings(folder), default_config()["registry"]["ml100k"], None
-    extract_events(raw, folder / "events.parquet", folder / "source.json", folder / "rejected.parquet", entry=entry)
+        raw, entry, n_sessions = (
+            movielens_ratings(folder),
+            default_config()["registry"]["ml100k"],
+            None,
+        )
+    extract_events(
+        raw,
+        folder / "events.parquet",
+        folder / "source.json",
+        folder / "rejected.parquet",
+        entry=entry,
+    )
     label_and_sample_sessions(
         [str(folder / "events.parquet")],
         [str(folder / "source.json")],
@@ -120,20 +160,36 @@ def data(request, tmp_path_factory):
         dataset=request.param,
         skip_rule={"name": "given"},
         session_gap=entry["session_gap"],
-        sessions={"n_sessions": n_sessions, "min_length": 6, "max_length": 20, "sampling_seed": 1, "skip_polarity": "right"},
+        sessions={
+            "n_sessions": n_sessions,
+            "min_length": 6,
+            "max_length": 20,
+            "sampling_seed": 1,
+            "skip_polarity": "right",
+        },
     )
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
-    split_sessions(str(folder / "sessions"), outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={})
+    split_sessions(
+        str(folder / "sessions"),
+        outputs=parts,
+        out_stats=str(folder / "split.json"),
+        split="paper",
+        shares={},
+    )
     sequences = [Sequences.read(part, parts[part]) for part in ("train", "valid", "test")]
     return request.param, max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences
 
 
 def scores(data, variant: str, **changes) -> np.ndarray:
-    """HR@10 and NDCG@10 of the test sessions, (seeds, 2), after trainings with what stands in ``training`` now."""
+    """HR@10 and NDCG@10 of the test sessions, (seeds, 2), after trainings with what stands in
+    ``training`` now.
+    """
     name, n_tracks, train, valid, test = data
     found = []
     for seed in SEEDS[name]:
-        model = find_model("sasrec")(n_tracks, settings_of("sasrec", variant) | CHANGES[name] | changes)
+        model = find_model("sasrec")(
+            n_tracks, settings_of("sasrec", variant) | CHANGES[name] | changes
+        )
         torch.manual_seed(seed)  # of the plain trainer's dropout
         model.fit(train, valid, seed=seed, threads=1)
         ranks = validation_ranks(ranker(model, np.zeros(n_tracks + 1)), test, cutoff=10)
@@ -150,7 +206,9 @@ def fast(request, data):
 def assert_same_quality(data, variant: str, **trainers: np.ndarray) -> None:
     """The means of two trainers differ by less than their seeds can tell."""
     for name, found in trainers.items():
-        print(f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}")
+        print(
+            f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}"
+        )
     # Both have learned: popularity has an HR@10 of about 0.03 on each data set.
     assert min(found[:, 0].mean() for found in trainers.values()) > 0.06
     one, other = trainers.values()
@@ -160,12 +218,18 @@ def assert_same_quality(data, variant: str, **trainers: np.ndarray) -> None:
 
 def test_bfloat16_costs_no_quality(data, fast):
     variant, found = fast
-    assert_same_quality(data, variant, float32=found, bfloat16=scores(data, variant, precision="bfloat16"))
+    assert_same_quality(
+        data, variant, float32=found, bfloat16=scores(data, variant, precision="bfloat16")
+    )
 
 
 def test_speed_costs_no_quality(monkeypatch, data, fast):
     variant, found = fast
     monkeypatch.setattr(training, "TrainStep", PlainStep)
     monkeypatch.setattr(training, "Batches", PlainBatches)
-    monkeypatch.setattr(neural.Dropout, "forward", lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training))
+    monkeypatch.setattr(
+        neural.Dropout,
+        "forward",
+        lambda self, x: functional.dropout(x, self.dropped / 2**16, self.training),
+    )
     assert_same_quality(data, variant, fast=found, plain=scores(data, variant))

@@ -21,7 +21,9 @@ SHA256 = {"sha256": hashlib.sha256(CONTENT).hexdigest()}
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serves by the first part of the path; ``server.requests`` keeps path and Range of every request."""
+    """Serves by the first part of the path; ``server.requests`` keeps path and Range of every
+    request.
+    """
 
     def do_GET(self):
         way = self.path.split("/")[1]
@@ -98,7 +100,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._send(200, CONTENT)
 
     def _labels(self, start: int | None):
-        """Says of a .gz file that gzip is its encoding, as some servers do; the file is what it sends."""
+        """Says of a .gz file that gzip is its encoding, as some servers do; the file is what it
+        sends.
+        """
         self._send(200, gzip.compress(CONTENT, 1, mtime=0), Content_Encoding="x-gzip")
 
     def _breaks_soon(self, start: int | None):
@@ -151,7 +155,9 @@ def retrieve(server, path, *ways: str, checksums: dict = MD5, timeout: float = 1
 
 
 def failure(server, path, *ways: str, checksums: dict = MD5, timeout: float = 10) -> str:
-    """The one line that a download ends with; it names every address and the file, which is not there."""
+    """The one line that a download ends with; it names every address and the file, which is not
+    there.
+    """
     with pytest.raises(UserError) as error:
         retrieve(server, path, *ways, checksums=checksums, timeout=timeout)
     message = str(error.value)
@@ -175,7 +181,9 @@ def part(path):
     return path.with_name("file.bin.part")
 
 
-@pytest.mark.parametrize("checksums", [{}, MD5, SHA256, MD5 | SHA256], ids=["none", "md5", "sha256", "both"])
+@pytest.mark.parametrize(
+    "checksums", [{}, MD5, SHA256, MD5 | SHA256], ids=["none", "md5", "sha256", "both"]
+)
 def test_whole_download(server, path, checksums):
     retrieve(server, path, "good", checksums=checksums)
     assert path.read_bytes() == CONTENT
@@ -248,7 +256,9 @@ def test_nobody_answers(server, path):
     with Server() as closed:
         nobody = closed.server_port
     assert nobody != port
-    with pytest.raises(UserError, match=rf"file\.bin could not be downloaded \(http://127\.0\.0\.1:{nobody}/x: ") as error:
+    with pytest.raises(
+        UserError, match=rf"file\.bin could not be downloaded \(http://127\.0\.0\.1:{nobody}/x: "
+    ) as error:
         retrieve_raw(path, urls=[f"http://127.0.0.1:{nobody}/x"], checksums={}, timeout=2)
     assert "\n" not in str(error.value)
 
@@ -282,7 +292,9 @@ def test_a_partial_download_of_something_else_is_thrown_away(server, path, part)
 
 
 def test_a_whole_partial_download_is_taken_as_it_is(server, path, part):
-    """The process ended between the download and the check: the server has nothing more to send, status 416."""
+    """The process ended between the download and the check: the server has nothing more to send,
+    status 416.
+    """
     part.write_bytes(CONTENT)
     retrieve(server, path, "good")
     assert path.read_bytes() == CONTENT
@@ -360,7 +372,10 @@ def test_an_old_file_stays_when_the_new_one_cannot_be_had(server, path, part):
         ({}, None),
         ({"md5": hashlib.md5(b"abc").hexdigest()}, None),
         ({"md5": hashlib.md5(b"abc").hexdigest(), "sha256": "0" * 64}, "sha256 is ba7816bf"),
-        ({"md5": "0" * 32}, "md5 is 900150983cd24fb0d6963f7d28e17f72 where 00000000000000000000000000000000 is expected"),
+        (
+            {"md5": "0" * 32},
+            "md5 is 900150983cd24fb0d6963f7d28e17f72 where 00000000000000000000000000000000 is expected",
+        ),
     ],
 )
 def test_wrong_checksum(tmp_path, checksums, expected):
@@ -385,7 +400,10 @@ INNER = {"member": {"name": "plays.tsv", "md5": hashlib.md5(b"plays").hexdigest(
     ("content", "expected"),
     [
         (archive_with("folder/plays.tsv", b"plays"), None),
-        (archive_with("folder/plays.tsv", b"other"), f"md5 of plays.tsv in it is {hashlib.md5(b'other').hexdigest()}"),
+        (
+            archive_with("folder/plays.tsv", b"other"),
+            f"md5 of plays.tsv in it is {hashlib.md5(b'other').hexdigest()}",
+        ),
         (archive_with("folder/readme", b"plays"), "it has no member plays.tsv"),
         (archive_with("folder/plays.tsv", b"plays")[:-9], "damaged or cut short"),
         (b"<html>moved</html>" * 100, "damaged or cut short"),

@@ -14,7 +14,9 @@ from skipwise.ranking.candidates import _ordered, draw_distinct, sampled_candida
 
 def padded(rows: list[list[int]]) -> np.ndarray:
     width = max(map(len, rows), default=0)
-    return np.array([row + [0] * (width - len(row)) for row in rows], np.int32).reshape(len(rows), width)
+    return np.array([row + [0] * (width - len(row)) for row in rows], np.int32).reshape(
+        len(rows), width
+    )
 
 
 @settings(deadline=None, max_examples=300)
@@ -47,7 +49,10 @@ def test_values_and_their_columns_are_ordered_as_by_a_stable_argsort(width, larg
 def test_draws_from_millions_of_tracks_are_distinct_and_allowed():
     forbidden = np.arange(1, 1101, dtype=np.int32)[None].repeat(50, 0)
     drawn = draw_distinct(np.random.default_rng(1), 2**21 + 100, 1000, forbidden)
-    assert all(len(set(row)) == 1000 and min(row) > 1100 and max(row) <= 2**21 + 100 for row in drawn.tolist())
+    assert all(
+        len(set(row)) == 1000 and min(row) > 1100 and max(row) <= 2**21 + 100
+        for row in drawn.tolist()
+    )
 
 
 # Tracks, size, forbidden: the branch changes where n_tracks = 4 (size + forbidden).
@@ -60,7 +65,9 @@ BORDER = (16, 2, [4, 9])  # the smallest catalogue of the large branch: 14 allow
 def test_each_set_of_allowed_tracks_is_equally_likely(n_tracks, size, forbidden):
     allowed = sorted(set(range(1, n_tracks + 1)) - set(forbidden))
     rows = 100 * math.comb(len(allowed), size)
-    drawn = draw_distinct(np.random.default_rng(11), n_tracks, size, np.array([forbidden] * rows, np.int32))
+    drawn = draw_distinct(
+        np.random.default_rng(11), n_tracks, size, np.array([forbidden] * rows, np.int32)
+    )
     counts = Counter(map(tuple, np.sort(drawn, axis=1).tolist()))
     observed = [counts[tracks] for tracks in itertools.combinations(allowed, size)]
     assert sum(observed) == rows  # so there is no other set
@@ -72,23 +79,36 @@ def test_rows_are_drawn_independently(n_tracks, size, forbidden):
     """Which track is first in one row says nothing about which is first in the next."""
     allowed = sorted(set(range(1, n_tracks + 1)) - set(forbidden))
     pairs = 20 * len(allowed) ** 2
-    drawn = draw_distinct(np.random.default_rng(12), n_tracks, size, np.array([forbidden] * (2 * pairs), np.int32))
+    drawn = draw_distinct(
+        np.random.default_rng(12), n_tracks, size, np.array([forbidden] * (2 * pairs), np.int32)
+    )
     first = drawn.min(1).reshape(pairs, 2)
     together = Counter(map(tuple, first.tolist()))
     left, right = Counter(first[:, 0].tolist()), Counter(first[:, 1].tolist())
     cells = [(a, b) for a in left for b in right if left[a] * right[b] / pairs >= 5]
-    statistic = sum((together[a, b] - left[a] * right[b] / pairs) ** 2 / (left[a] * right[b] / pairs) for a, b in cells)
+    statistic = sum(
+        (together[a, b] - left[a] * right[b] / pairs) ** 2 / (left[a] * right[b] / pairs)
+        for a, b in cells
+    )
     freedom = (len({a for a, _ in cells}) - 1) * (len({b for _, b in cells}) - 1)
     assert statistic < freedom + 5 * math.sqrt(2 * freedom)
 
 
 def test_each_row_has_its_own_forbidden_tracks():
-    drawn = draw_distinct(np.random.default_rng(0), 6, 5, np.array([[1, 2, 3], [4, 5, 6], [6, 0, 0]], np.int32))
-    assert [sorted(row) for row in drawn.tolist()] == [[0, 0, 4, 5, 6], [0, 0, 1, 2, 3], [1, 2, 3, 4, 5]]
+    drawn = draw_distinct(
+        np.random.default_rng(0), 6, 5, np.array([[1, 2, 3], [4, 5, 6], [6, 0, 0]], np.int32)
+    )
+    assert [sorted(row) for row in drawn.tolist()] == [
+        [0, 0, 4, 5, 6],
+        [0, 0, 1, 2, 3],
+        [1, 2, 3, 4, 5],
+    ]
 
 
 def test_a_row_may_have_no_allowed_track():
-    drawn = draw_distinct(np.random.default_rng(0), 3, 4, np.array([[1, 2, 3], [3, 0, 0]], np.int32))
+    drawn = draw_distinct(
+        np.random.default_rng(0), 3, 4, np.array([[1, 2, 3], [3, 0, 0]], np.int32)
+    )
     assert drawn[0].tolist() == [0, 0, 0, 0]
     assert sorted(drawn[1].tolist()) == [0, 0, 1, 2]
 
@@ -102,13 +122,17 @@ def test_more_may_be_asked_than_the_catalogue_has():
 @pytest.mark.parametrize("n_tracks", [30, 3000])
 def test_draws_depend_on_the_seed_alone(n_tracks):
     forbidden = np.array([[1, 2], [3, 0]], np.int32)
-    first, again, other = (draw_distinct(np.random.default_rng(seed), n_tracks, 10, forbidden) for seed in (5, 5, 6))
+    first, again, other = (
+        draw_distinct(np.random.default_rng(seed), n_tracks, 10, forbidden) for seed in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first, again)
     assert first.tolist() != other.tolist()
 
 
 def test_a_forbidden_track_may_stand_twice_and_anywhere():
-    drawn = draw_distinct(np.random.default_rng(0), 100, 20, np.tile(np.array([7, 0, 7, 5], np.int32), (200, 1)))
+    drawn = draw_distinct(
+        np.random.default_rng(0), 100, 20, np.tile(np.array([7, 0, 7, 5], np.int32), (200, 1))
+    )
     assert not np.isin(drawn, [0, 5, 7]).any()
     assert set(range(1, 101)) - set(drawn.ravel().tolist()) == {5, 7}
 
@@ -125,14 +149,23 @@ def group(n_tracks: int, sessions: int, seed: int, *, length: int = 12):
 
 @pytest.mark.parametrize(
     ("n_tracks", "size", "sessions"),
-    [(5000, 1000, 64), (20_000, 1000, 64), (300, 50, 64), (90, 1000, 64), (400, 20, 22), (50, 10, 1)],
+    [
+        (5000, 1000, 64),
+        (20_000, 1000, 64),
+        (300, 50, 64),
+        (90, 1000, 64),
+        (400, 20, 22),
+        (50, 10, 1),
+    ],
 )
 def test_candidates_are_target_uniform_tracks_and_the_other_targets(n_tracks, size, sessions):
     contexts, targets = group(n_tracks, sessions, seed=n_tracks)
     candidates = sampled_candidates(np.random.default_rng(1), n_tracks, size, contexts, targets)
     assert candidates.dtype == np.int32
     assert len(candidates) == sessions
-    for row, context, target in zip(candidates.tolist(), contexts.tolist(), targets.tolist(), strict=True):
+    for row, context, target in zip(
+        candidates.tolist(), contexts.tolist(), targets.tolist(), strict=True
+    ):
         tracks = [track for track in row if track != 0]
         assert row[0] == target
         assert len(set(tracks)) == len(tracks)
@@ -140,7 +173,8 @@ def test_candidates_are_target_uniform_tracks_and_the_other_targets(n_tracks, si
         assert set(tracks) <= set(range(1, n_tracks + 1))
         uniform = set(tracks) - set(targets.tolist())
         assert not uniform & set(context)
-        # A drawn track that is also another's target counts once, so the candidates may be a few less than drawn.
+        # A drawn track that is also another's target counts once, so the candidates may be a few
+        # less than drawn.
         free = n_tracks - len((set(context) | {target}) - {0})
         assert min(size, free) - len(set(targets.tolist())) < len(uniform) <= size
 
@@ -148,7 +182,10 @@ def test_candidates_are_target_uniform_tracks_and_the_other_targets(n_tracks, si
 def test_other_targets_are_candidates_even_where_they_were_observed():
     contexts, targets = np.array([[2, 3], [1, 0]], np.int32), np.array([1, 2], np.int32)
     candidates = sampled_candidates(np.random.default_rng(0), 6, 10, contexts, targets)
-    assert [sorted(set(row) - {0}) for row in candidates.tolist()] == [[1, 2, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
+    assert [sorted(set(row) - {0}) for row in candidates.tolist()] == [
+        [1, 2, 4, 5, 6],
+        [1, 2, 3, 4, 5, 6],
+    ]
 
 
 def test_a_target_that_was_observed_is_a_candidate():
@@ -168,7 +205,10 @@ def test_one_target_of_a_whole_group_is_one_candidate():
 
 def test_candidates_depend_on_the_seed_alone():
     contexts, targets = group(3000, 64, seed=2)
-    first, again, other = (sampled_candidates(np.random.default_rng(s), 3000, 100, contexts, targets) for s in (5, 5, 6))
+    first, again, other = (
+        sampled_candidates(np.random.default_rng(s), 3000, 100, contexts, targets)
+        for s in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first, again)
     assert first.tolist() != other.tolist()
 
@@ -178,7 +218,9 @@ def test_every_unobserved_track_is_drawn_equally_often(n_tracks):
     """2,000 sessions of the same context and target: 8 of n other tracks each."""
     contexts, targets = np.tile(np.array([5, 6], np.int32), (50, 1)), np.full(50, 1, np.int32)
     rng = np.random.default_rng(3)
-    candidates = np.concatenate([sampled_candidates(rng, n_tracks, 8, contexts, targets) for _ in range(40)])
+    candidates = np.concatenate(
+        [sampled_candidates(rng, n_tracks, 8, contexts, targets) for _ in range(40)]
+    )
     counts = np.bincount(candidates.ravel(), minlength=n_tracks + 1)
     assert counts[[1, 5, 6]].tolist() == [2000, 0, 0]
     observed = np.delete(counts, [0, 1, 5, 6])

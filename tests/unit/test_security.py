@@ -25,7 +25,11 @@ METHODS = {"extractall", "read_pickle", "to_pickle", "unsafe_load", "full_load"}
 
 def name_of(node: ast.AST) -> str:
     """``a.b.c`` of an attribute, as it is written."""
-    return f"{name_of(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else getattr(node, "id", "")
+    return (
+        f"{name_of(node.value)}.{node.attr}"
+        if isinstance(node, ast.Attribute)
+        else getattr(node, "id", "")
+    )
 
 
 def unsafe(source: str) -> list[str]:
@@ -44,10 +48,15 @@ def unsafe(source: str) -> list[str]:
         called, given = name_of(node.func), {word.arg: word.value for word in node.keywords}
         if called in CALLS or called.rsplit(".", 1)[-1] in METHODS:
             found.append(f"{node.lineno}: {called}")
-        if called == "yaml.load" and name_of(given.get("Loader", node)) not in ("yaml.SafeLoader", "yaml.CSafeLoader"):
+        if called == "yaml.load" and name_of(given.get("Loader", node)) not in (
+            "yaml.SafeLoader",
+            "yaml.CSafeLoader",
+        ):
             found.append(f"{node.lineno}: yaml.load without a safe loader")
         for name in ("shell", "allow_pickle"):
-            if name in given and not (isinstance(given[name], ast.Constant) and given[name].value is False):
+            if name in given and not (
+                isinstance(given[name], ast.Constant) and given[name].value is False
+            ):
                 found.append(f"{node.lineno}: {name} = {ast.unparse(given[name])}")
         if given.get("weights_only") is not None:
             found.append(f"{node.lineno}: {called}, torch's own format")
@@ -86,7 +95,13 @@ def test_it_would_be_seen(line):
 
 
 @pytest.mark.parametrize(
-    "line", ["yaml.safe_load(text)", "yaml.load(text, Loader=yaml.SafeLoader)", "network.eval()", "numpy.load(path)"]
+    "line",
+    [
+        "yaml.safe_load(text)",
+        "yaml.load(text, Loader=yaml.SafeLoader)",
+        "network.eval()",
+        "numpy.load(path)",
+    ],
 )
 def test_what_is_safe_is_not_called_unsafe(line):
     assert unsafe(line) == []

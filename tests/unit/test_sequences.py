@@ -17,7 +17,9 @@ ROWS = st.lists(st.lists(st.integers(1, 50), max_size=6), max_size=8)
 
 
 def ragged(rows, kind=np.int32):
-    return Ragged(np.array([value for row in rows for value in row], kind), np.cumsum([0, *map(len, rows)]))
+    return Ragged(
+        np.array([value for row in rows for value in row], kind), np.cumsum([0, *map(len, rows)])
+    )
 
 
 def lists(rows: Ragged):
@@ -46,7 +48,8 @@ def test_arrow_lists_are_read_whatever_their_chunks_and_slices(rows, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=3)))
     parts = [rows[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(rows)])]
     kind = pa.list_(pa.int32())
-    # Each chunk is a slice of a longer array, so its offsets do not start at 0 and its values go on after it.
+    # Each chunk is a slice of a longer array, so its offsets do not start at 0 and its values go on
+    # after it.
     chunks = [pa.array([[91, 92], [], *part, [93]], kind).slice(2, len(part)) for part in parts]
     read = Ragged.from_arrow(pa.chunked_array(chunks, kind))
     assert lists(read) == rows
@@ -57,7 +60,9 @@ def test_arrow_lists_are_read_whatever_their_chunks_and_slices(rows, data):
 
 
 def test_arrow_lists_of_booleans_are_read_from_a_slice():
-    column = pa.chunked_array([pa.array([[True], [False, True], [], [True, True, False]], pa.list_(pa.bool_()))])
+    column = pa.chunked_array(
+        [pa.array([[True], [False, True], [], [True, True, False]], pa.list_(pa.bool_()))]
+    )
     read = Ragged.from_arrow(column.slice(1, 3))
     assert read.values.dtype == bool
     assert lists(read) == [[False, True], [], [True, True, False]]
@@ -73,7 +78,11 @@ def test_padding_is_zero_or_what_is_asked():
     rows = ragged([[3, 4], [], [5]])
     assert rows.padded().tolist() == [[3, 4], [0, 0], [5, 0]]
     assert rows.padded().dtype == np.int32
-    assert ragged([[True], [], [False, True]], bool).padded(False).tolist() == [[True, False], [False, False], [False, True]]
+    assert ragged([[True], [], [False, True]], bool).padded(False).tolist() == [
+        [True, False],
+        [False, False],
+        [False, True],
+    ]
 
 
 def test_rows_that_are_all_empty_have_no_columns():
@@ -110,7 +119,11 @@ def test_a_test_artifact_is_read_in_the_order_of_session_ids(tmp_path):
     assert lists(read.skipped) == [[False, False], [False], [True, False, False]]
     assert read.target.tolist() == [3, 1, 6]
     assert lists(read.unseen_skips) == [[], [2], [7, 8]]
-    assert (read.session_id.dtype, read.tracks.values.dtype, read.skipped.values.dtype) == (np.int32, np.int32, bool)
+    assert (read.session_id.dtype, read.tracks.values.dtype, read.skipped.values.dtype) == (
+        np.int32,
+        np.int32,
+        bool,
+    )
     assert np.issubdtype(read.target.dtype, np.integer)
 
 
@@ -128,8 +141,12 @@ def test_a_part_without_sessions_is_read(tmp_path):
 
 
 def test_another_artifact_is_refused(tmp_path):
-    write_artifact(ARTIFACTS["metrics"].schema.empty_table(), "metrics", tmp_path / "metrics.parquet")
-    with pytest.raises(UserError, match=r"metrics\.parquet does not have the columns of a test file"):
+    write_artifact(
+        ARTIFACTS["metrics"].schema.empty_table(), "metrics", tmp_path / "metrics.parquet"
+    )
+    with pytest.raises(
+        UserError, match=r"metrics\.parquet does not have the columns of a test file"
+    ):
         Sequences.read("test", tmp_path / "metrics.parquet")
 
 

@@ -1,4 +1,6 @@
-"""Every SQL step on a hand-made table, the skip labels as truth tables, the sample, and the splits against the protocol."""
+"""Every SQL step on a hand-made table, the skip labels as truth tables, the sample, and the splits
+against the protocol.
+"""
 
 import hashlib
 import json
@@ -43,12 +45,18 @@ def steps():
 
 
 def make(steps: Steps, table: str, columns: tuple[str, ...] | str, rows: list[tuple]) -> None:
-    """Create ``table`` of these columns, and for plays the context columns with nulls; a started_at is in seconds."""
+    """Create ``table`` of these columns, and for plays the context columns with nulls; a started_at
+    is in seconds.
+    """
     names = columns.split() if isinstance(columns, str) else list(columns)
-    context = [field.name for field in CONTEXT if field.name not in names] if "position" in names else []
+    context = (
+        [field.name for field in CONTEXT if field.name not in names] if "position" in names else []
+    )
     arrays = {name: [row[i] for row in rows] for i, name in enumerate(names)}
     if "started_at" in arrays:
-        arrays["started_at"] = [None if at is None else START + timedelta(seconds=at) for at in arrays["started_at"]]
+        arrays["started_at"] = [
+            None if at is None else START + timedelta(seconds=at) for at in arrays["started_at"]
+        ]
     arrays |= {name: [None] * len(rows) for name in context}
     frame = pa.table({name: pa.array(values, TYPES[name]) for name, values in arrays.items()})  # noqa: F841, the SQL reads it
     steps.connection.sql(f"create or replace temp table {table} as from frame")
@@ -135,8 +143,15 @@ def test_sessionise_given_breaks_ties_of_position_by_track(steps):
 
 
 def test_sessionise_given_goes_by_time_where_there_is_one(steps):
-    """`read_events` of the form events: without `time` the order of the rows is the order of the plays."""
-    make(steps, "plays", PLAY, [("s", 1, "last", None, 400), ("s", 2, "first", None, 0), ("s", 3, "second", None, 190)])
+    """`read_events` of the form events: without `time` the order of the rows is the order of the
+    plays.
+    """
+    make(
+        steps,
+        "plays",
+        PLAY,
+        [("s", 1, "last", None, 400), ("s", 2, "first", None, 0), ("s", 3, "second", None, 190)],
+    )
     steps.table("sessionised", "sessionise_given")
     assert rows(steps, "sessionised", "position track_key gap") == [
         (1, "first", 190.0),
@@ -146,7 +161,9 @@ def test_sessionise_given_goes_by_time_where_there_is_one(steps):
 
 
 def test_sessionise_by_gap(steps):
-    """A gap of exactly session_gap goes on with the session; users do not mix; plays of one second keep their order."""
+    """A gap of exactly session_gap goes on with the session; users do not mix; plays of one second
+    keep their order.
+    """
     plays = [
         ("u", 9, "g", None, 5000),
         ("u", 1, "a", None, 0),
@@ -180,7 +197,11 @@ def test_both_ways_to_sessions_give_the_same_columns(steps):
     steps.table("one", "sessionise_given")
     steps.table("two", "sessionise_by_gap", session_gap=1200)
     columns = [*PLAY, *(field.name for field in CONTEXT if field.name not in PLAY), "gap"]
-    assert sorted(steps.connection.table("one").columns) == sorted(steps.connection.table("two").columns) == sorted(columns)
+    assert (
+        sorted(steps.connection.table("one").columns)
+        == sorted(steps.connection.table("two").columns)
+        == sorted(columns)
+    )
 
 
 # --- Skip labels
@@ -188,7 +209,12 @@ def test_both_ways_to_sessions_give_the_same_columns(steps):
 
 @pytest.mark.parametrize(("raw", "expected"), [(True, True), (False, False), (None, False)])
 def test_label_given(steps, raw, expected):
-    make(steps, "sessionised", (*PLAY, "gap"), [("s", 1, "a", raw, None, 1.0), ("s", 2, "b", not raw, None, None)])
+    make(
+        steps,
+        "sessionised",
+        (*PLAY, "gap"),
+        [("s", 1, "a", raw, None, 1.0), ("s", 2, "b", not raw, None, None)],
+    )
     steps.table("labelled", "label_given")
     assert rows(steps, "labelled", "position skipped")[0] == (1, expected)
     assert "gap" not in steps.connection.table("labelled").columns
@@ -196,7 +222,15 @@ def test_label_given(steps, raw, expected):
 
 @pytest.mark.parametrize(
     ("gap", "expected"),
-    [(0.0, True), (1.0, True), (29.999, True), (30.0, False), (31.0, False), (1200.0, False), (None, False)],
+    [
+        (0.0, True),
+        (1.0, True),
+        (29.999, True),
+        (30.0, False),
+        (31.0, False),
+        (1200.0, False),
+        (None, False),
+    ],
 )
 @pytest.mark.parametrize("raw", [True, False, None])
 def test_label_gap_below(steps, gap, raw, expected):
@@ -246,7 +280,11 @@ def test_label_length_margin(steps, track):
     measure(steps, 3)
     steps.table("labelled", "label_length_margin", margin=30, default_length=180)
     assert steps.rows("labelled") == len(plays)
-    found = [row[2:] for row in rows(steps, "labelled", "session_key position track_key skipped") if row[2] == track]
+    found = [
+        row[2:]
+        for row in rows(steps, "labelled", "session_key position track_key skipped")
+        if row[2] == track
+    ]
     assert found == [(track, skipped) for _, skipped in LENGTHS[track]]
     assert "gap" not in steps.connection.table("labelled").columns
 
@@ -265,7 +303,11 @@ def test_count_gaps_are_those_between_the_plays_of_a_listener(steps):
     make(steps, "plays", PLAY, plays)
     steps.table("gaps", "count_gaps", longest=3600)
     # u: a-100-b-150-b-0-a-100-a-8650-c; v: a-100-c
-    assert rows(steps, "gaps", "track_key gap n") == [("a", 100.0, 3), ("b", 0.0, 1), ("b", 150.0, 1)]
+    assert rows(steps, "gaps", "track_key gap n") == [
+        ("a", 100.0, 3),
+        ("b", 0.0, 1),
+        ("b", 150.0, 1),
+    ]
     steps.table("gaps", "count_gaps", longest=None)
     assert rows(steps, "gaps", "track_key gap n")[1] == ("a", 8650.0, 1)
 
@@ -323,7 +365,12 @@ def test_count_session_gaps_is_what_sessionising_at_each_gap_gives(steps):
 
 
 def test_compare_skip_rules_by_hand(steps):
-    make(steps, "gaps", ("track_key", "gap", "n"), [("a", 20.0, 3), ("a", 160.0, 2), ("b", 140.0, 1), ("b", 1300.0, 9)])
+    make(
+        steps,
+        "gaps",
+        ("track_key", "gap", "n"),
+        [("a", 20.0, 3), ("a", 160.0, 2), ("b", 140.0, 1), ("b", 1300.0, 9)],
+    )
     make(steps, "lengths", ("track_key", "length"), [("a", 200.0)])
     given = {"session_gap": 1200, "seconds": None, "margin": 30, "default_length": 180}
     cases = [
@@ -336,13 +383,18 @@ def test_compare_skip_rules_by_hand(steps):
         ({"seconds": 2000, "session_gap": 3600}, 3 + 2 + 1 + 9),
     ]
     for changed, expected in cases:
-        assert steps.query("compare_skip_rules", **(given | changed)).fetchall() == [(expected,)], changed
+        assert steps.query("compare_skip_rules", **(given | changed)).fetchall() == [(expected,)], (
+            changed
+        )
 
 
 def test_invert_exchanges_skipped_and_listened(steps):
     make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False)])
     steps.table("inverted", "invert")
-    assert rows(steps, "inverted", "session_key position track_key skipped") == [("s", 1, "a", False), ("s", 2, "b", True)]
+    assert rows(steps, "inverted", "session_key position track_key skipped") == [
+        ("s", 1, "a", False),
+        ("s", 2, "b", True),
+    ]
 
 
 def test_inverted_polarity_is_the_opposite_of_every_label(tmp_path):
@@ -353,7 +405,10 @@ def test_inverted_polarity_is_the_opposite_of_every_label(tmp_path):
     for polarity in ("right", "inverted"):
         sessions = SESSIONS | {"n_sessions": None, "skip_polarity": polarity}
         outputs = sample(tmp_path / polarity, {"e": events}, sessions=sessions, **rules)
-        keys = {row["session_id"]: row["session_key"] for row in read_artifact("keys", outputs["keys"]).to_pylist()}
+        keys = {
+            row["session_id"]: row["session_key"]
+            for row in read_artifact("keys", outputs["keys"]).to_pylist()
+        }
         found[polarity] = {
             (keys[row["session_id"]], row["position"]): row["skipped"]
             for row in read_artifact("sessions", outputs["sessions"]).to_pylist()
@@ -366,12 +421,25 @@ def test_inverted_polarity_is_the_opposite_of_every_label(tmp_path):
 
 def test_label_length_margin_parameters(steps):
     cases = [("x", 100.0), ("x", 140.0), ("y", 90.0)]
-    make(steps, "sessionised", (*PLAY, "gap"), [(f"s{i}", 1, track, None, None, gap) for i, (track, gap) in enumerate(cases)])
+    make(
+        steps,
+        "sessionised",
+        (*PLAY, "gap"),
+        [(f"s{i}", 1, track, None, None, gap) for i, (track, gap) in enumerate(cases)],
+    )
     labels = {}
-    for margin, support, default in ((0, 2, 91), (0, 3, 91), (19, 2, 109), (21, 2, 111), (-30, 2, 0)):
+    for margin, support, default in (
+        (0, 2, 91),
+        (0, 3, 91),
+        (19, 2, 109),
+        (21, 2, 111),
+        (-30, 2, 0),
+    ):
         measure(steps, support)
         steps.table("labelled", "label_length_margin", margin=margin, default_length=default)
-        labels[margin, support, default] = [row[1] for row in rows(steps, "labelled", "session_key skipped")]
+        labels[margin, support, default] = [
+            row[1] for row in rows(steps, "labelled", "session_key skipped")
+        ]
     assert labels == {
         (0, 2, 91): [True, False, True],  # x: length 120; y: 91
         (0, 3, 91): [False, False, True],  # x: 91 too
@@ -385,7 +453,10 @@ def test_label_length_margin_parameters(steps):
 
 
 def test_cut(steps):
-    plays = [("long", i, f"t{i}", i == 4) for i in range(1, 8)] + [("short", 1, "t1", True), ("short", 2, "t2", False)]
+    plays = [("long", i, f"t{i}", i == 4) for i in range(1, 8)] + [
+        ("short", 1, "t1", True),
+        ("short", 2, "t2", False),
+    ]
     make(steps, "labelled", KEYED, plays)
     steps.table("pieces", "cut", max_length=3)
     assert rows(steps, "pieces", "session_key piece position track_key skipped") == [
@@ -415,13 +486,20 @@ def test_filter(steps):
     ]
     make(steps, "pieces", "session_key piece position track_key skipped", pieces)
     steps.table("eligible", "filter", min_length=2)
-    assert rows(steps, "eligible", "session_key piece n_plays n_skips") == [("a", 0, 3, 2), ("c", 0, 2, 1)]
+    assert rows(steps, "eligible", "session_key piece n_plays n_skips") == [
+        ("a", 0, 3, 2),
+        ("c", 0, 2, 1),
+    ]
 
 
 def test_sessions_are_cut_before_they_are_filtered(steps):
     """The rules hold for pieces: the whole session would pass where a piece does not."""
-    plays = [("first", i, "t", i == 1, None) for i in range(1, 8)]  # pieces of 3, 3, 1; the skip is in the first
-    plays += [("last", i, "t", i == 7, None) for i in range(1, 8)]  # the only skip is in the piece that is too short
+    plays = [
+        ("first", i, "t", i == 1, None) for i in range(1, 8)
+    ]  # pieces of 3, 3, 1; the skip is in the first
+    plays += [
+        ("last", i, "t", i == 7, None) for i in range(1, 8)
+    ]  # the only skip is in the piece that is too short
     plays += [("each", i, "t", i % 3 == 0, None) for i in range(1, 7)]  # a skip in either piece
     make(steps, "plays", PLAY, plays)
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
@@ -437,11 +515,22 @@ def test_sessions_are_cut_before_they_are_filtered(steps):
 
 
 def test_sessions_are_labelled_before_they_are_cut(steps):
-    """The last play of a piece has a next play, in the next piece; only the last of the session is unknown."""
+    """The last play of a piece has a next play, in the next piece; only the last of the session is
+    unknown.
+    """
     make(steps, "plays", PLAY, [("u", i, f"t{i}", None, 10 * i) for i in range(1, 7)])
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
-    sample_plays(steps, skip_rule={"name": "gap_below", "seconds": 30}, session_gap=1200, sessions=settings)
-    assert [row[2] for row in rows(steps, "pieces", "piece position skipped")] == [True, True, True, True, True, False]
+    sample_plays(
+        steps, skip_rule={"name": "gap_below", "seconds": 30}, session_gap=1200, sessions=settings
+    )
+    assert [row[2] for row in rows(steps, "pieces", "piece position skipped")] == [
+        True,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def draw(seed: int, session_key: str, piece: int) -> int:
@@ -499,7 +588,12 @@ def test_count_tracks_and_select_sessions(steps):
 
 def test_context_comes_along(steps):
     context = {"day": 3, "hour": 23, "premium": True, "shuffle": False, "context_type": "radio"}
-    make(steps, "plays", (*PLAY, *context), [("s", i, f"t{i}", i == 1, None, *context.values()) for i in (1, 2)])
+    make(
+        steps,
+        "plays",
+        (*PLAY, *context),
+        [("s", i, f"t{i}", i == 1, None, *context.values()) for i in (1, 2)],
+    )
     settings = {"min_length": 2, "max_length": 3, "n_sessions": None, "sampling_seed": 1}
     sample_plays(steps, skip_rule={"name": "given"}, session_gap=None, sessions=settings)
     for row in steps.query("select_sessions").to_arrow_table().to_pylist():
@@ -562,7 +656,9 @@ MARGIN = {"name": "length_margin", "margin": 30, "min_support": 3, "default_leng
 
 
 def user_events(n_users: int = 6, n_plays: int = 70) -> list[dict]:
-    """Plays of users with pauses, so that there are several sessions a user, some of them longer than 20."""
+    """Plays of users with pauses, so that there are several sessions a user, some of them longer
+    than 20.
+    """
     chance = random.Random(7)
     rows = []
     for user in range(n_users):
@@ -605,11 +701,18 @@ FORMS = {
 }
 
 
-def sample(folder, shards: dict[str, list[dict]], threads: int = 1, *, sessions=SESSIONS, **rules) -> dict:
-    """Write event shards as they are, without sorting them, and sample from them; returns the outputs by name."""
+def sample(
+    folder, shards: dict[str, list[dict]], threads: int = 1, *, sessions=SESSIONS, **rules
+) -> dict:
+    """Write event shards as they are, without sorting them, and sample from them; returns the
+    outputs by name.
+    """
     folder.mkdir()
     for name, events in shards.items():
-        pq.write_table(pa.Table.from_pylist(events, schema=ARTIFACTS["events"].schema), folder / f"{name}.parquet")
+        pq.write_table(
+            pa.Table.from_pylist(events, schema=ARTIFACTS["events"].schema),
+            folder / f"{name}.parquet",
+        )
         write_json({"file": name}, folder / f"{name}.json")
     outputs = {name: folder / f"out_{name}" for name in ("sessions", "tracks", "keys", "stats")}
     label_and_sample_sessions(
@@ -639,7 +742,9 @@ def test_sample_does_not_depend_on_rows_shards_or_cores(tmp_path, form, threads)
         "three": {"b": mixed[:100], "a": mixed[100:150], "c": mixed[150:]},
         "other order": {"z": mixed[150:], "y": mixed[:150]},
     }
-    found = {name: sample(tmp_path / name, shards, threads, **rules) for name, shards in layouts.items()}
+    found = {
+        name: sample(tmp_path / name, shards, threads, **rules) for name, shards in layouts.items()
+    }
     reference = sample(tmp_path / "reference", {"events": events}, 1, **rules)
     assert read_json(reference["stats"])["counts"]["sessions"] == 12
     for outputs in found.values():
@@ -654,10 +759,15 @@ def test_bigger_sample_contains_the_smaller_with_the_same_ids(tmp_path, form):
     events, rules = FORMS[form]
     plays = {}
     for n in (5, 12, None):
-        outputs = sample(tmp_path / str(n), {"events": events}, sessions=SESSIONS | {"n_sessions": n}, **rules)
+        outputs = sample(
+            tmp_path / str(n), {"events": events}, sessions=SESSIONS | {"n_sessions": n}, **rules
+        )
         keys = read_artifact("keys", outputs["keys"]).to_pylist()
         assert [row["session_id"] for row in keys] == list(range(1, len(keys) + 1))
-        names = {row["track_id"]: row["track_key"] for row in read_artifact("tracks", outputs["tracks"]).to_pylist()}
+        names = {
+            row["track_id"]: row["track_key"]
+            for row in read_artifact("tracks", outputs["tracks"]).to_pylist()
+        }
         rows = read_artifact("sessions", outputs["sessions"]).to_pylist()
         plays[n] = keys, [row | {"track_id": names[row["track_id"]]} for row in rows]
     everything = plays[None]
@@ -671,7 +781,13 @@ def test_another_seed_gives_another_sample(tmp_path):
     events, rules = FORMS["given"]
     keys = [
         read_artifact(
-            "keys", sample(tmp_path / str(seed), {"e": events}, sessions=SESSIONS | {"sampling_seed": seed}, **rules)["keys"]
+            "keys",
+            sample(
+                tmp_path / str(seed),
+                {"e": events},
+                sessions=SESSIONS | {"sampling_seed": seed},
+                **rules,
+            )["keys"],
         )
         for seed in (1, 2)
     ]
@@ -708,21 +824,31 @@ def test_sampled_sessions_keep_the_rules_and_the_counts(tmp_path, form):
     stats = json.loads(outputs["stats"].read_text())
     assert stats["dataset"] == "mine"
     assert stats["sources"] == [{"file": "events"}]
-    assert stats["rules"] == {"skip_rule": rules["skip_rule"], "session_gap": rules["session_gap"], **SESSIONS}
+    assert stats["rules"] == {
+        "skip_rule": rules["skip_rule"],
+        "session_gap": rules["session_gap"],
+        **SESSIONS,
+    }
     counts = stats["counts"]
     assert counts["plays_read"] == len(events)
     assert counts["sessions"] == len(keys) == 12
     assert counts["plays"] == len(plays)
     assert counts["tracks"] == read_artifact("tracks", outputs["tracks"]).num_rows
-    assert counts["skip_share"] == pytest.approx(sum(play["skipped"] for play in plays) / len(plays))
+    assert counts["skip_share"] == pytest.approx(
+        sum(play["skipped"] for play in plays) / len(plays)
+    )
     seconds = {(event["session_key"], event["started_at"]) for event in events}
-    assert counts.get("batch_scrobbles_dropped", 0) == (len(events) - len(seconds) if form == "by gap" else 0)
+    assert counts.get("batch_scrobbles_dropped", 0) == (
+        len(events) - len(seconds) if form == "by gap" else 0
+    )
 
 
 def test_fewer_sessions_than_asked_for_is_a_warning(tmp_path, caplog):
     events, rules = FORMS["given"]
     with caplog.at_level("WARNING", logger="skipwise"):
-        outputs = sample(tmp_path / "out", {"events": events}, sessions=SESSIONS | {"n_sessions": 1000}, **rules)
+        outputs = sample(
+            tmp_path / "out", {"events": events}, sessions=SESSIONS | {"n_sessions": 1000}, **rules
+        )
     n = read_artifact("keys", outputs["keys"]).num_rows
     assert [record.getMessage() for record in caplog.records] == [
         f"mine: {n} sessions are eligible, 1000 were asked for; all are taken"
@@ -750,7 +876,10 @@ def test_no_session_left_is_one_line_with_the_counts(tmp_path, events, min_lengt
         )
     message = one_line(error)
     assert message.startswith("mine: no session is left")
-    assert f"{len(events)} plays in {len({event['session_key'] for event in events})} sessions" in message
+    assert (
+        f"{len(events)} plays in {len({event['session_key'] for event in events})} sessions"
+        in message
+    )
     assert f"at least {min_length} plays" in message
     assert "skip_rule" in message
     assert not any(path.name.startswith("out_") for path in (tmp_path / "out").iterdir())
@@ -762,7 +891,12 @@ def test_no_session_left_is_one_line_with_the_counts(tmp_path, events, min_lengt
 )
 def test_rules_that_need_a_time_say_so(tmp_path, session_gap, skip_rule):
     with pytest.raises(UserError) as error:
-        sample(tmp_path / "out", {"events": given_events(5)}, session_gap=session_gap, skip_rule=skip_rule)
+        sample(
+            tmp_path / "out",
+            {"events": given_events(5)},
+            session_gap=session_gap,
+            skip_rule=skip_rule,
+        )
     message = one_line(error)
     assert message.startswith("mine: ")
     assert "need the time of every play" in message
@@ -771,7 +905,9 @@ def test_rules_that_need_a_time_say_so(tmp_path, session_gap, skip_rule):
 # --- Splits
 
 
-def put_sessions(steps: Steps, sessions: dict[int, list[tuple[int, bool]]], days: dict[int, int] | None = None) -> None:
+def put_sessions(
+    steps: Steps, sessions: dict[int, list[tuple[int, bool]]], days: dict[int, int] | None = None
+) -> None:
     """Sessions of (track, skipped), and the day of each."""
     plays = [
         (session, position, track, skipped, None, (days or {}).get(session, 0))
@@ -831,10 +967,15 @@ def test_split_paper_by_hand(steps):
 
 
 def test_split_authors_code_by_hand(steps):
-    """Plain next tracks, skipped or not: train x_1..x_{n-3}, validation target x_{n-1}, test target x_n."""
+    """Plain next tracks, skipped or not: train x_1..x_{n-3}, validation target x_{n-1}, test target
+    x_n.
+    """
     put_sessions(steps, {1: session("11 12- 13 14 15- 16- 17-"), 5: HAND[5]})
     assert split(steps, "authors_code") == {
-        "train": {1: ([11, 12, 13, 14], [False, True, False, False], None, []), 5: ([51, 52], [True, True], None, [])},
+        "train": {
+            1: ([11, 12, 13, 14], [False, True, False, False], None, []),
+            5: ([51, 52], [True, True], None, []),
+        },
         "valid": {
             1: ([11, 12, 13, 14, 15], [False, True, False, False, True], 16, []),
             5: ([51, 52, 53], [True] * 3, 54, []),
@@ -847,7 +988,9 @@ def test_split_authors_code_by_hand(steps):
 
 
 def test_split_temporal_by_hand(steps):
-    """Eleven sessions: the day decides, then the id.  Session 3 is of the last day but too short for the split."""
+    """Eleven sessions: the day decides, then the id.  Session 3 is of the last day but too short
+    for the split.
+    """
     sessions = {i: session(f"{i}1- {i}2 {i}3- {i}4 {i}5- {i}6 {i}7-") for i in range(1, 12)}
     days = dict.fromkeys(sessions, 1) | {4: 9, 7: 5, 8: 5, 1: 9}
     sessions[3], days[3] = session("31 32- 33"), 99
@@ -859,7 +1002,12 @@ def test_split_temporal_by_hand(steps):
         "test": {1, 4},
     }
     # A training session is trained on as far as its last listened track.
-    assert parts["train"][2] == ([21, 22, 23, 24, 25, 26], [True, False, True, False, True, False], None, [])
+    assert parts["train"][2] == (
+        [21, 22, 23, 24, 25, 26],
+        [True, False, True, False, True, False],
+        None,
+        [],
+    )
     assert parts["valid"][7] == ([71, 72, 73, 74], [True, False, True, False], 76, [])
     assert parts["test"][4] == ([41, 42, 43, 44], [True, False, True, False], 46, [45, 47])
 
@@ -873,7 +1021,11 @@ def test_temporal_split_goes_by_the_first_play_where_there_are_times(steps):
     make(steps, "plays", LISTED, plays)
     steps.table("listed", "list_sessions")
     parts = split(steps, "temporal", valid_share=0.25, test_share=0.25)
-    assert {part: set(found) for part, found in parts.items()} == {"train": {4, 2}, "valid": {1}, "test": {3}}
+    assert {part: set(found) for part, found in parts.items()} == {
+        "train": {4, 2},
+        "valid": {1},
+        "test": {3},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -886,7 +1038,9 @@ PLAYS = st.tuples(st.integers(1, 30), st.booleans())
 MANY = st.lists(st.lists(PLAYS, min_size=1, max_size=12), min_size=1, max_size=12).map(
     lambda found: dict(enumerate(found, start=1))
 )
-QUICK = settings(max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(
+    max_examples=60, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def listened_positions(plays: list[tuple[int, bool]]) -> list[int]:
@@ -921,7 +1075,8 @@ def test_split_paper_is_what_the_protocol_says(module_steps, sessions):
         assert parts["train"][i] == (*upto(plays, t0), None, [])
         assert parts["valid"][i] == (*upto(plays, t0), plays[t1 - 1][0], [])
         assert parts["test"][i] == expected_test(plays)
-        # Train sequence, skips up to t1, its target, skips, the test target, skips: all of the session, nothing twice.
+        # Train sequence, skips up to t1, its target, skips, the test target, skips: all of the
+        # session, nothing twice.
         tracks, skips, target, unseen = parts["test"][i]
         assert tracks[:t0] == parts["train"][i][0]
         assert all(skips[t0 : t1 - 1])
@@ -933,7 +1088,11 @@ def test_split_paper_is_what_the_protocol_says(module_steps, sessions):
 
 
 @QUICK
-@given(sessions=MANY.map(lambda found: {i: plays for i, plays in found.items() if len(plays) >= 5}).filter(bool))
+@given(
+    sessions=MANY.map(
+        lambda found: {i: plays for i, plays in found.items() if len(plays) >= 5}
+    ).filter(bool)
+)
 def test_split_authors_code_is_what_the_protocol_says(module_steps, sessions):
     put_sessions(module_steps, sessions)
     parts = split(module_steps, "authors_code")
@@ -979,25 +1138,48 @@ def test_split_temporal_is_what_the_protocol_says(module_steps, sessions, days, 
 def session_file(path, sessions: dict[int, list[tuple[int, bool]]], *, day: bool = True) -> str:
     table = [
         dict.fromkeys(ARTIFACTS["sessions"].schema.names)
-        | {"session_id": i, "position": position, "track_id": track, "skipped": skipped, "day": i % 7 if day else None}
+        | {
+            "session_id": i,
+            "position": position,
+            "track_id": track,
+            "skipped": skipped,
+            "day": i % 7 if day else None,
+        }
         for i, plays in sessions.items()
         for position, (track, skipped) in enumerate(plays, start=1)
     ]
-    write_artifact(pa.Table.from_pylist(table, schema=ARTIFACTS["sessions"].schema), "sessions", path)
+    write_artifact(
+        pa.Table.from_pylist(table, schema=ARTIFACTS["sessions"].schema), "sessions", path
+    )
     return str(path)
 
 
 def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
     outputs = {part: str(folder / f"{part}.parquet") for part in PARTS}
     shares = {"valid_share": 0.2, "test_share": 0.2}
-    split_sessions(source, outputs=outputs, out_stats=str(folder / "split.json"), split=name, shares=shares, threads=threads)
+    split_sessions(
+        source,
+        outputs=outputs,
+        out_stats=str(folder / "split.json"),
+        split=name,
+        shares=shares,
+        threads=threads,
+    )
     return {part: read_artifact(part, path).to_pylist() for part, path in outputs.items()}
 
 
 def test_split_files_are_artifacts_and_are_counted(tmp_path):
-    sessions = {1: session("1 2- 3 4- 5 6- 9 8-"), 2: session("1- 3 5 9"), 3: session("1 2 3"), 4: session("7 2- 3 2 9-")}
+    sessions = {
+        1: session("1 2- 3 4- 5 6- 9 8-"),
+        2: session("1- 3 5 9"),
+        3: session("1 2 3"),
+        4: session("7 2- 3 2 9-"),
+    }
     found = split_files(tmp_path, session_file(tmp_path / "sessions", sessions), "paper")
-    assert [row["session_id"] for row in found["train"]] == [1, 2]  # 3 is too short, 4 has its l_{m-2} at 1
+    assert [row["session_id"] for row in found["train"]] == [
+        1,
+        2,
+    ]  # 3 is too short, 4 has its l_{m-2} at 1
     assert found["test"] == [
         {
             "session_id": 1,
@@ -1006,7 +1188,13 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
             "target": 9,
             "unseen_skips": [6, 8],
         },
-        {"session_id": 2, "tracks": [1, 3, 5], "skipped": [True, False, False], "target": 9, "unseen_skips": []},
+        {
+            "session_id": 2,
+            "tracks": [1, 3, 5],
+            "skipped": [True, False, False],
+            "target": 9,
+            "unseen_skips": [],
+        },
     ]
     stats = read_json(tmp_path / "split.json")
     assert stats == {
@@ -1031,7 +1219,10 @@ def test_unseen_target_share_counts_targets_out_of_every_train_sequence(tmp_path
 def test_split_does_not_depend_on_cores(tmp_path, name):
     chance = random.Random(3)
     sessions = {
-        i: [(chance.randrange(1, 40), chance.random() < 0.4) for _ in range(chance.randrange(6, 21))] for i in range(1, 80)
+        i: [
+            (chance.randrange(1, 40), chance.random() < 0.4) for _ in range(chance.randrange(6, 21))
+        ]
+        for i in range(1, 80)
     }
     source = session_file(tmp_path / "sessions", sessions)
     files = {}
@@ -1063,7 +1254,9 @@ def test_an_empty_part_is_one_line_that_names_it(tmp_path, sessions, name, part)
 
 
 def test_temporal_split_without_a_time_is_one_line(tmp_path):
-    source = session_file(tmp_path / "sessions", {i: session("1- 2 3 4") for i in range(1, 9)}, day=False)
+    source = session_file(
+        tmp_path / "sessions", {i: session("1- 2 3 4") for i in range(1, 9)}, day=False
+    )
     with pytest.raises(UserError) as error:
         split_files(tmp_path, source, "temporal")
     assert "needs a time or a day for every session" in one_line(error)

@@ -1,4 +1,6 @@
-"""Simulated raw files are in the official forms, have the published aggregates, and hold the effect that they say."""
+"""Simulated raw files are in the official forms, have the published aggregates, and hold the effect
+that they say.
+"""
 
 import bz2
 import gzip
@@ -19,7 +21,11 @@ from skipwise.simulation import writers as simulate
 from skipwise.simulation.worlds import Listeners, simulate_plays
 from skipwise.simulation.writers import simulate_raw
 
-NAMES = {"mssd": "training_set_0.tar.gz", "lfm1k": "lastfm-dataset-1K.tar.gz", "lfm2b": "listening-events.tsv.bz2"}
+NAMES = {
+    "mssd": "training_set_0.tar.gz",
+    "lfm1k": "lastfm-dataset-1K.tar.gz",
+    "lfm2b": "listening-events.tsv.bz2",
+}
 SIMULATION = {"sessions": 2000, "tracks": 1500, "users": 150, "seed": 1}
 SMALL = {"sessions": 60, "tracks": 80, "users": 5, "seed": 1}
 
@@ -45,7 +51,9 @@ def members(path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def logs(raw) -> dict[str, pl.DataFrame]:
     """The logs of the simulated MSSD archive as they stand there, all 21 columns."""
-    return {name: pl.read_csv(io.BytesIO(content)) for name, content in members(raw["mssd"]).items()}
+    return {
+        name: pl.read_csv(io.BytesIO(content)) for name, content in members(raw["mssd"]).items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +68,9 @@ def mssd(logs) -> pl.DataFrame:
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path, form):
     for name, seed in {"one": 1, "two": 1, "other": 2}.items():
         simulate_raw(tmp_path / name / NAMES[form], form=form, simulation=SMALL | {"seed": seed})
-    one, two, other = ((tmp_path / name / NAMES[form]).read_bytes() for name in ("one", "two", "other"))
+    one, two, other = (
+        (tmp_path / name / NAMES[form]).read_bytes() for name in ("one", "two", "other")
+    )
     assert one == two
     assert one != other
 
@@ -73,7 +83,9 @@ def test_gzip_headers_hold_neither_a_name_nor_the_time_of_writing(tmp_path):
 
 
 def test_a_form_that_cannot_be_simulated(tmp_path):
-    with pytest.raises(UserError, match="the form 'movielens' cannot be simulated; mssd, lfm1k, lfm2b can"):
+    with pytest.raises(
+        UserError, match="the form 'movielens' cannot be simulated; mssd, lfm1k, lfm2b can"
+    ):
         simulate_raw(tmp_path / "u.data", form="movielens", simulation=SMALL)
     assert list(tmp_path.iterdir()) == []
 
@@ -97,7 +109,9 @@ def test_lastfm_is_read_back(raw, form):
     line = frame["position"].abs().to_list()
     assert line == list(range(line[0], line[0] + frame.height))
     # Positions ascend in time within a user, whichever way the file runs.
-    by_position = frame.sort("position").select((pl.col("started_at").diff() >= pl.duration(seconds=0)).over("session_key"))
+    by_position = frame.sort("position").select(
+        (pl.col("started_at").diff() >= pl.duration(seconds=0)).over("session_key")
+    )
     assert by_position.to_series().drop_nulls().all()
 
 
@@ -128,11 +142,16 @@ def test_mssd_no_session_is_torn_over_two_logs(logs):
 
 def test_mssd_sessions_are_whole_and_of_10_to_20_plays(mssd):
     sessions = mssd.group_by("session_id").agg(
-        pl.len(), pl.col("session_position"), pl.col("session_length").unique(), pl.col("context_type").n_unique()
+        pl.len(),
+        pl.col("session_position"),
+        pl.col("session_length").unique(),
+        pl.col("context_type").n_unique(),
     )
     assert sessions["len"].min() == 10
     assert sessions["len"].max() == 20
-    assert sessions["session_position"].to_list() == [list(range(1, n + 1)) for n in sessions["len"]]
+    assert sessions["session_position"].to_list() == [
+        list(range(1, n + 1)) for n in sessions["len"]
+    ]
     assert sessions["session_length"].to_list() == [[n] for n in sessions["len"]]
     assert sessions["context_type"].unique().to_list() == [1]
     # 2,000 sessions: the standard error is 1.1 percentage points.
@@ -166,7 +185,11 @@ def test_mssd_skip_share_follows_the_parameter(tmp_path, share):
 
 
 def test_mssd_other_columns_hold_what_the_official_ones_hold(mssd):
-    pauses = mssd.select(pl.sum_horizontal("no_pause_before_play", "short_pause_before_play", "long_pause_before_play"))
+    pauses = mssd.select(
+        pl.sum_horizontal(
+            "no_pause_before_play", "short_pause_before_play", "long_pause_before_play"
+        )
+    )
     assert set(pauses.to_series()) == {1}
     assert mssd["hour_of_day"].is_between(0, 23).all()
     assert set(mssd["context_type"]) == {
@@ -177,8 +200,14 @@ def test_mssd_other_columns_hold_what_the_official_ones_hold(mssd):
         "charts",
         "personalized_playlist",
     }
-    assert mssd["session_id"].str.contains(r"^\d{1,2}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").all()
-    assert mssd["track_id_clean"].str.contains(r"^t_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").all()
+    assert (
+        mssd["session_id"]
+        .str.contains(r"^\d{1,2}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+        .all()
+    )
+    assert (
+        mssd["track_id_clean"].str.contains(r"^t_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$").all()
+    )
     absurd = (mssd["date"] == "1969-12-31").mean()
     assert 0 < absurd < 0.002
     assert mssd.group_by("session_id").agg(pl.col("premium").n_unique())["premium"].max() == 1
@@ -197,7 +226,9 @@ def test_mssd_days_are_those_of_the_session_ids(mssd):
 @pytest.mark.parametrize("form", ["lfm1k", "lfm2b"])
 def test_lastfm_session_lengths_and_batch_scrobbles(raw, form):
     frame = read(raw[form], form).sort("session_key", "started_at", "position")
-    gap = frame.select(pl.col("started_at").diff().over("session_key").dt.total_seconds()).to_series()
+    gap = frame.select(
+        pl.col("started_at").diff().over("session_key").dt.total_seconds()
+    ).to_series()
     sessions = (gap.is_null() | (gap > 20 * 60)).sum()
     assert frame.height / sessions == pytest.approx(18, abs=2)
     same_second = (gap == 0).mean()
@@ -240,7 +271,9 @@ def test_early_skips_leave_no_scrobble(tmp_path):
     for share in (0.0, 1.0):
         path = tmp_path / f"{share}.tsv.bz2"
         simulate_raw(
-            path, form="lfm2b", simulation=SIMULATION | {"sessions": 500, "skip_share": 0.4, "early_skip_share": share}
+            path,
+            form="lfm2b",
+            simulation=SIMULATION | {"sessions": 500, "skip_share": 0.4, "early_skip_share": share},
         )
         heights[share] = read(path, "lfm2b").height
     assert heights[1.0] / heights[0.0] == pytest.approx(1 - 0.4, abs=0.03)
@@ -251,14 +284,20 @@ def test_early_skips_leave_no_scrobble(tmp_path):
 
 def plays_and_genres(informativeness: float, seed: int = 3):
     """Sessions of 20 plays, and the genre of every play."""
-    listeners = Listeners(sessions=1500, tracks=1500, skip_informativeness=informativeness, seed=seed)
+    listeners = Listeners(
+        sessions=1500, tracks=1500, skip_informativeness=informativeness, seed=seed
+    )
     plays = simulate_plays(listeners, np.full(1500, 20), np.random.default_rng(seed))
-    world = simulate._World(listeners, np.random.default_rng(seed))  # it takes the first numbers of the generator
+    world = simulate._World(
+        listeners, np.random.default_rng(seed)
+    )  # it takes the first numbers of the generator
     return plays, world.genre[plays.track]
 
 
 def skip_share_by_match(informativeness: float) -> tuple[float, float]:
-    """Skip share of the plays after a session's first liked one: of other genres than that one's, and of the same."""
+    """Skip share of the plays after a session's first liked one: of other genres than that one's,
+    and of the same.
+    """
     plays, genre = plays_and_genres(informativeness)
     liked = ~plays.skipped.all(axis=1)
     first = (~plays.skipped).argmax(axis=1)
@@ -273,7 +312,9 @@ def test_an_informative_skip_tells_the_taste():
 
 
 def test_a_coin_flip_skip_tells_nothing():
-    """9,000 plays of other genres and 18,000 of the same: three standard errors of the difference are 1.9 percentage points."""
+    """9,000 plays of other genres and 18,000 of the same: three standard errors of the difference
+    are 1.9 percentage points.
+    """
     other, same = skip_share_by_match(0.0)
     assert other == pytest.approx(same, abs=0.02)
 
@@ -303,14 +344,25 @@ def test_rows_leave_out_what_is_past_the_length():
     listeners = Listeners(sessions=3, tracks=30, users=2, seed=1)
     plays = simulate_plays(listeners, np.array([2, 1, 3]), np.random.default_rng(1))
     session, position = plays.rows()
-    assert list(zip(session.tolist(), position.tolist(), strict=True)) == [(0, 0), (0, 1), (1, 0), (2, 0), (2, 1), (2, 2)]
+    assert list(zip(session.tolist(), position.tolist(), strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (2, 0),
+        (2, 1),
+        (2, 2),
+    ]
 
 
 @pytest.mark.parametrize("form", NAMES)
 def test_the_smallest_world_there_is(tmp_path, form):
     """One session of one user; fewer tracks than genres, so some genres are empty."""
     path = tmp_path / NAMES[form]
-    simulate_raw(path, form=form, simulation={"sessions": 1, "tracks": 3, "users": 1, "early_skip_share": 0.0, "seed": 5})
+    simulate_raw(
+        path,
+        form=form,
+        simulation={"sessions": 1, "tracks": 3, "users": 1, "early_skip_share": 0.0, "seed": 5},
+    )
     frame = read(path, form)
     assert frame["session_key"].n_unique() == 1
     assert frame["track_key"].n_unique() <= 3

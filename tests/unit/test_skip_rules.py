@@ -30,7 +30,9 @@ def simulated(early_skip_share: float, seed: int = 4) -> pl.DataFrame:
         seed=seed,
     )
     rng = np.random.default_rng(seed)
-    stored = scrobbles(simulate_plays(listeners, _lastfm_lengths(rng, listeners.sessions), rng), listeners, rng)
+    stored = scrobbles(
+        simulate_plays(listeners, _lastfm_lengths(rng, listeners.sessions), rng), listeners, rng
+    )
     return stored.select(
         part=pl.lit(0),
         session_key=pl.col("user").cast(pl.String),
@@ -52,7 +54,9 @@ def events_file(events: pl.DataFrame, path) -> str:
 
 
 def precision_and_recall(events: pl.DataFrame, folder, rule: dict) -> tuple[float, float]:
-    """Of the plays that are followed by another one of their session, as the rules cannot tell of the others."""
+    """Of the plays that are followed by another one of their session, as the rules cannot tell of
+    the others.
+    """
     with Steps() as steps:
         steps.read("plays", [events_file(events, folder / "events.parquet")])
         steps.table("gaps", "count_gaps", longest=1200)
@@ -64,17 +68,24 @@ def precision_and_recall(events: pl.DataFrame, folder, rule: dict) -> tuple[floa
         ).pl()
     labelled = labelled.with_columns(pl.col("started_at").cast(pl.Datetime("ms")))
     truth = events.select("started_at", "track_key", "truth", user="session_key")
-    both = labelled.join(truth, on=["user", "started_at", "track_key"], validate="1:1").filter(~pl.col("last"))
+    both = labelled.join(truth, on=["user", "started_at", "track_key"], validate="1:1").filter(
+        ~pl.col("last")
+    )
     assert both.height > 0.9 * events.height - 1500
     found = (both["skipped"] & both["truth"]).sum()
     return found / max(both["skipped"].sum(), 1), found / both["truth"].sum()
 
 
-@pytest.mark.parametrize(("early_skip_share", "least", "most"), [(0.0, 0.7, 0.85), (0.4, 0.8, 0.95)])
-def test_length_margin_finds_most_stored_skips_and_nothing_else(tmp_path, early_skip_share, least, most):
-    """A stored skip ends at 50 % to 80 % of a track, of 215 s in the median: 30 s or more before its end, except for short
-    tracks left late.  A listened play is followed at once, or later where an early skip left no row, so it is never taken for
-    a skip.  The more skips are stored, the more of them the median gap counts as the track's length."""
+@pytest.mark.parametrize(
+    ("early_skip_share", "least", "most"), [(0.0, 0.7, 0.85), (0.4, 0.8, 0.95)]
+)
+def test_length_margin_finds_most_stored_skips_and_nothing_else(
+    tmp_path, early_skip_share, least, most
+):
+    """A stored skip ends at 50 % to 80 % of a track, of 215 s in the median: 30 s or more before
+    its end, except for short tracks left late.  A listened play is followed at once, or later where
+    an early skip left no row, so it is never taken for a skip.  The more skips are stored, the more
+    of them the median gap counts as the track's length."""
     precision, recall = precision_and_recall(simulated(early_skip_share), tmp_path, MARGIN)
     assert precision > 0.99
     assert least < recall < most
@@ -82,14 +93,18 @@ def test_length_margin_finds_most_stored_skips_and_nothing_else(tmp_path, early_
 
 @pytest.mark.parametrize("early_skip_share", [0.0, 0.4])
 def test_gap_below_finds_no_skip_that_is_stored_after_half_the_track(tmp_path, early_skip_share):
-    """The threat that docs/protocol.md names: the skips of under 30 s are those that Last.fm does not store."""
+    """The threat that docs/protocol.md names: the skips of under 30 s are those that Last.fm does
+    not store.
+    """
     assert precision_and_recall(simulated(early_skip_share), tmp_path, BELOW) == (0.0, 0.0)
 
 
 @pytest.fixture
 def counted(tmp_path):
     """Gaps of a data set in two parts."""
-    events = simulated(early_skip_share=0.4).with_columns(part=pl.col("session_key").str.len_chars() % 2)
+    events = simulated(early_skip_share=0.4).with_columns(
+        part=pl.col("session_key").str.len_chars() % 2
+    )
     path = events_file(events, tmp_path / "events.parquet")
     found = {"gaps": [], "gap_sessions": []}
     for part in (0, 1):
@@ -111,10 +126,14 @@ def counted(tmp_path):
 
 def test_the_table_counts_what_labelling_at_each_gap_gives(tmp_path, counted):
     events, found = counted
-    outputs = {suffix: str(tmp_path / f"table.{suffix}") for suffix in ("csv", "parquet", "html", "tex")}
+    outputs = {
+        suffix: str(tmp_path / f"table.{suffix}") for suffix in ("csv", "parquet", "html", "tex")
+    }
     check = {"session_gap": 1200, "sessions": 7, "sessions_longer_than_5": 5}
     registry = {"mine": {"check": check, "simulation": {}}}
-    make_lfm_skip_rules_table(found["gaps"], found["gap_sessions"], outputs, rules=[MARGIN, BELOW], registry=registry)
+    make_lfm_skip_rules_table(
+        found["gaps"], found["gap_sessions"], outputs, rules=[MARGIN, BELOW], registry=registry
+    )
     table = read_artifact("lfm_skip_rules", outputs["parquet"]).to_pylist()
     assert [(row["skip_rule"].split()[0], row["session_gap_minutes"]) for row in table] == [
         (rule, minutes) for rule in ("length_margin", "gap_below") for minutes in (15, 20, 60)
@@ -130,7 +149,9 @@ def test_the_table_counts_what_labelling_at_each_gap_gives(tmp_path, counted):
         assert row["sessions"] == counts["sessions_formed"]
         assert row["sessions_longer_than_5"] == counts["sessions_longer_than_5"]
         assert row["zero_gaps"] == counts["batch_scrobbles_dropped"]
-        assert row["skip_share"] == pytest.approx(counts["plays_skipped"] / counts["plays_sessionised"])
+        assert row["skip_share"] == pytest.approx(
+            counts["plays_skipped"] / counts["plays_sessionised"]
+        )
         assert row["check_sessions"] == (7 if gap == 1200 else None)
         assert row["check_sessions_longer_than_5"] == (5 if gap == 1200 else None)
     assert "SIMULATED" in (tmp_path / "table.html").read_text().upper()

@@ -11,7 +11,9 @@ from snakemake_timers import look_twice_a_second
 @pytest.fixture
 def scheduler(monkeypatch) -> JobScheduler:
     """A scheduler of which only the timers work."""
-    monkeypatch.setattr(JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation)  # undone at the end
+    monkeypatch.setattr(
+        JobScheduler, "_schedule_reevalutation", JobScheduler._schedule_reevalutation
+    )  # undone at the end
     scheduler = JobScheduler.__new__(JobScheduler)
     scheduler._open_jobs = threading.Semaphore(0)
     return scheduler

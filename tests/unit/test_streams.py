@@ -1,5 +1,5 @@
-"""Raw files are read as streams of blocks: nothing depends on where a block ends, wrong rows are set apart and counted, and
-whatever is wrong with an archive is an error and never other plays."""
+"""Raw files are read as streams of blocks: nothing depends on where a block ends, wrong rows are
+set apart and counted, and whatever is wrong with an archive is an error and never other plays."""
 
 import bz2
 import gzip
@@ -43,22 +43,45 @@ def session_rows(name: str, length: int, chance: random.Random) -> list[dict[str
     for position in range(1, length + 1):
         skip = chance.random() < 0.4
         row = dict.fromkeys(COLUMNS, "0")
-        row |= {"session_id": name, "session_position": str(position), "session_length": str(length)}
-        row |= {f"skip_{i}": str(skip).lower() for i in (1, 2, 3)} | {"not_skipped": str(not skip).lower()}
-        row |= {"track_id_clean": f"t_{chance.randrange(50)}", "hist_user_behavior_is_shuffle": "false", "premium": "true"}
-        row |= {"hour_of_day": "9", "context_type": "radio", "date": "2018-07-15", "hist_user_behavior_reason_end": "trackdone"}
+        row |= {
+            "session_id": name,
+            "session_position": str(position),
+            "session_length": str(length),
+        }
+        row |= {f"skip_{i}": str(skip).lower() for i in (1, 2, 3)} | {
+            "not_skipped": str(not skip).lower()
+        }
+        row |= {
+            "track_id_clean": f"t_{chance.randrange(50)}",
+            "hist_user_behavior_is_shuffle": "false",
+            "premium": "true",
+        }
+        row |= {
+            "hour_of_day": "9",
+            "context_type": "radio",
+            "date": "2018-07-15",
+            "hist_user_behavior_reason_end": "trackdone",
+        }
         rows.append(row)
     return rows
 
 
 def log_rows(sessions: int = 100, seed: int = 1) -> list[dict[str, str]]:
     chance = random.Random(seed)
-    named = (session_rows(f"{i % 66}_s{seed}-{i}", chance.randrange(10, 21), chance) for i in range(sessions))
+    named = (
+        session_rows(f"{i % 66}_s{seed}-{i}", chance.randrange(10, 21), chance)
+        for i in range(sessions)
+    )
     return [row for rows in named for row in rows]
 
 
 def text(rows: list[dict[str, str]], columns=COLUMNS) -> str:
-    return "\n".join([",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]) + "\n"
+    return (
+        "\n".join(
+            [",".join(columns), *(",".join(row[column] for column in columns) for row in rows)]
+        )
+        + "\n"
+    )
 
 
 def tar_gz(members: list[tuple[tarfile.TarInfo | str, bytes]]) -> bytes:
@@ -82,13 +105,19 @@ def mistake(path, entry: dict, tolerance: float = 0.001) -> str:
     return str(error.value)
 
 
-def extracted(folder, content: bytes | str, entry=MSSD, name: str = "log.csv", tolerance: float = 0.01):
+def extracted(
+    folder, content: bytes | str, entry=MSSD, name: str = "log.csv", tolerance: float = 0.01
+):
     """Plays, rejected rows and source of a file."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     outputs = [folder / f"{output}.out" for output in ("events", "source", "rejected")]
     extract_events(path, *outputs, entry=entry, tolerance=tolerance)
-    return read_artifact("events", outputs[0]), read_artifact("rejected", outputs[2]).to_pylist(), read_json(outputs[1])
+    return (
+        read_artifact("events", outputs[0]),
+        read_artifact("rejected", outputs[2]).to_pylist(),
+        read_json(outputs[1]),
+    )
 
 
 # --- Blocks
@@ -153,12 +182,16 @@ def test_mssd_does_not_depend_on_blocks(tmp_path, block):
     mixed = random.Random(5).sample(rows, len(rows))
     expected = {}
     for row in rows:
-        expected.setdefault(row["session_id"], []).append((int(row["session_position"]), row["track_id_clean"]))
+        expected.setdefault(row["session_id"], []).append(
+            (int(row["session_position"]), row["track_id_clean"])
+        )
     for given_rows in (rows, mixed):
         (tmp_path / "log.csv").write_text(text(given_rows))
         plays = read(tmp_path / "log.csv", MSSD, tolerance=0)
         found = {}
-        for session, position, track in plays.select("session_key", "position", "track_key").iter_rows():
+        for session, position, track in plays.select(
+            "session_key", "position", "track_key"
+        ).iter_rows():
             found.setdefault(session, []).append((position, track))
         assert found == expected  # every session in the order of its positions
 
@@ -166,11 +199,16 @@ def test_mssd_does_not_depend_on_blocks(tmp_path, block):
 @pytest.mark.parametrize("form", ["lfm1k", "lfm2b"])
 def test_lastfm_does_not_depend_on_blocks(tmp_path, block, form):
     if form == "lfm1k":
-        content = "".join(f"user_{i % 7}\t2008-05-04T23:{i % 60:02}:57Z\t\tArtist {i}\t\tSong {i % 9}\n" for i in range(300))
+        content = "".join(
+            f"user_{i % 7}\t2008-05-04T23:{i % 60:02}:57Z\t\tArtist {i}\t\tSong {i % 9}\n"
+            for i in range(300)
+        )
         position = [-i for i in range(1, 301)]
     else:
         content = "user_id\ttrack_id\talbum_id\ttimestamp\n"
-        content += "".join(f"{i % 7}\t{i % 9}\t1\t2008-05-04 23:{i % 60:02}:57\n" for i in range(300))
+        content += "".join(
+            f"{i % 7}\t{i % 9}\t1\t2008-05-04 23:{i % 60:02}:57\n" for i in range(300)
+        )
         position = list(range(2, 302))
     path = tmp_path / "listening.tsv"
     path.write_text(content)
@@ -222,7 +260,9 @@ def test_only_the_expected_members_are_read_and_others_counted(tmp_path, monkeyp
         plays = read(written(beside, [UNSAFE[what], (other, GOOD)]), MSSD)
     assert plays["session_key"].n_unique() == 30
     assert "1 members do not belong to the data set" in caplog.records[-1].getMessage()
-    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"training_set_0.tar.gz"}
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {
+        "training_set_0.tar.gz"
+    }
 
 
 def claiming(size: int, content: bytes) -> bytes:
@@ -253,7 +293,9 @@ def test_a_sparse_member_of_4_gb_is_not_unrolled(tmp_path):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_an_archive_broken_at_three_places(tmp_path, block, share):
-    archive = tar_gz([(MEMBER, GOOD), (MEMBER.replace("log_0", "log_1"), text(log_rows(30, seed=2)).encode())])
+    archive = tar_gz(
+        [(MEMBER, GOOD), (MEMBER.replace("log_0", "log_1"), text(log_rows(30, seed=2)).encode())]
+    )
     path = tmp_path / "training_set_0.tar.gz"
     at = int(share * len(archive))
     path.write_bytes(archive[:at])
@@ -270,14 +312,19 @@ def test_an_archive_in_several_gzip_streams_is_one(tmp_path):
 
 
 def test_one_big_archive_of_the_training_set_is_read(tmp_path):
-    members = [(MEMBER.replace("log_0", f"log_{i}"), text(log_rows(10, seed=i)).encode()) for i in range(1, 6)]
+    members = [
+        (MEMBER.replace("log_0", f"log_{i}"), text(log_rows(10, seed=i)).encode())
+        for i in range(1, 6)
+    ]
     path = tmp_path / "20181113_training_set.tar.gz"
     path.write_bytes(tar_gz(members))
     assert read(path, MSSD)["session_key"].n_unique() == 50
 
 
 def test_members_that_nobody_reads_are_passed_over(tmp_path):
-    path = written(tmp_path, [("a", b"x" * 3000), ("b", b"second"), ("c", b"y" * 512), ("d", b"fourth")])
+    path = written(
+        tmp_path, [("a", b"x" * 3000), ("b", b"second"), ("c", b"y" * 512), ("d", b"fourth")]
+    )
     names = []
     for name, content in tar_members(path, lambda name: name in "bd"):
         names.append((name, content(3)))  # and not the rest
@@ -313,7 +360,8 @@ def test_damaged_bz2_is_an_error_wherever_it_is(tmp_path, monkeypatch, n, larges
     monkeypatch.setattr(archives, "_LONG_STREAM", largest_whole)
     path = tmp_path / "listening-events.tsv.bz2"
     packed = streams(n)
-    # The very start of a stream after the first is its magic number: without it, it belongs to the one before.
+    # The very start of a stream after the first is its magic number: without it, it belongs to the
+    # one before.
     for at in range(12, len(packed), len(packed) // 23):
         path.write_bytes(packed[:at])
         if not packed.startswith(b"BZh", at):  # what ends with a stream is a whole file
@@ -346,7 +394,9 @@ def test_listening_times(cell, expected):
 def test_plays_after_the_last_day_are_left_out_and_counted(tmp_path):
     days = ["2009-06-29", "2009-06-30", "2009-07-01", "2013-09-28"]
     content = "".join(f"u\t{day}T23:59:59Z\t\ta\t\tb\n" for day in days)
-    events, rejected, source = extracted(tmp_path, content, {"form": "lfm1k", "until": "2009-06-30"}, LFM1K_MEMBER)
+    events, rejected, source = extracted(
+        tmp_path, content, {"form": "lfm1k", "until": "2009-06-30"}, LFM1K_MEMBER
+    )
     assert [str(row["started_at"])[:10] for row in events.to_pylist()] == days[:2]
     assert rejected == []
     assert source["left_out"] == {"after 2009-06-30": 2}
@@ -357,7 +407,9 @@ def test_plays_after_the_last_day_are_left_out_and_counted(tmp_path):
 
 
 def with_fault(fault: str) -> tuple[list[dict[str, str]], set[int], str]:
-    """Rows of 100 sessions with one fault; the lines that are to be set apart, and words of the reason of one."""
+    """Rows of 100 sessions with one fault; the lines that are to be set apart, and words of the
+    reason of one.
+    """
     rows = log_rows(100)
     at = next(i for i, row in enumerate(rows) if i > 500 and row["session_position"] == "4")
     name = rows[at]["session_id"]
@@ -381,11 +433,25 @@ def with_fault(fault: str) -> tuple[list[dict[str, str]], set[int], str]:
             row["session_length"] = "20" if row["session_id"] == name else row["session_length"]
         assert sum(row["session_id"] == name for row in rows) < 20
     lines = {line for line, row in enumerate(rows, start=2) if row["session_id"] == name}
-    words = {"cell": "holds 'four'", "nesting": "not nested", "row twice": "twice", "position twice": "twice"}
+    words = {
+        "cell": "holds 'four'",
+        "nesting": "not nested",
+        "row twice": "twice",
+        "position twice": "twice",
+    }
     return rows, lines, words.get(fault, "session_length")
 
 
-FAULTS = ("cell", "nesting", "row twice", "position twice", "row missing", "last row missing", "length", "all lengths")
+FAULTS = (
+    "cell",
+    "nesting",
+    "row twice",
+    "position twice",
+    "row missing",
+    "last row missing",
+    "length",
+    "all lengths",
+)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -508,8 +574,12 @@ ODD = [
     "\x00",
     "\ufeff",
 ]
-CELL = st.sampled_from(ODD) | st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=4)
-MANY = settings(max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+CELL = st.sampled_from(ODD) | st.text(
+    st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=4
+)
+MANY = settings(
+    max_examples=200, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 def by_hand(cells: list[str]) -> tuple | None:
@@ -538,7 +608,9 @@ def _whole(cell: str, limit: int) -> int:
 @MANY
 @given(column=st.integers(0, 4), cell=CELL, before=st.integers(0, 3), last=st.booleans())
 def test_a_bad_cell_is_read_right_or_set_apart(column, cell, before, last):
-    """One odd cell among sound rows: the other rows come through, and this one means what it says or is set apart."""
+    """One odd cell among sound rows: the other rows come through, and this one means what it says
+    or is set apart.
+    """
     sound = ["a", "5", "true", "b", "3"]
     odd = [*sound[:column], cell, *sound[column + 1 :]]
     rows = [sound] * before + [odd] + ([] if last else [sound])
@@ -546,7 +618,9 @@ def test_a_bad_cell_is_read_right_or_set_apart(column, cell, before, last):
     right, wrong = parse_block(Block("x", b"name,n,flag,note,small\n" + data, 2, True), LAYOUT)
     others = [line for line in range(2, 2 + len(rows)) if line != before + 2]
     assert set(others) <= set(right["line"].to_list())
-    assert sorted([*right["line"].to_list(), *wrong["line"].to_list()]) == list(range(2, 2 + len(rows)))
+    assert sorted([*right["line"].to_list(), *wrong["line"].to_list()]) == list(
+        range(2, 2 + len(rows))
+    )
     for row in right.rows():
         if row[0] != before + 2:
             assert row[1:] == ("a", 5, True, "b", 3)
@@ -559,30 +633,52 @@ def test_a_bad_cell_is_read_right_or_set_apart(column, cell, before, last):
 
 
 @MANY
-@given(st.lists(st.lists(st.sampled_from(["a", "1", "true", ""]), min_size=1, max_size=7), min_size=1, max_size=5))
-def test_rows_with_too_many_or_too_few_cells_are_set_apart_even_where_they_make_up_for_each_other(rows):
+@given(
+    st.lists(
+        st.lists(st.sampled_from(["a", "1", "true", ""]), min_size=1, max_size=7),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_rows_with_too_many_or_too_few_cells_are_set_apart_even_where_they_make_up_for_each_other(
+    rows,
+):
     data = "".join(",".join(row) + "\n" for row in rows).encode()
     right, wrong = parse_block(Block("x", b"name,n,flag,note,small\n" + data, 2, True), LAYOUT)
     blank = {line for line, row in enumerate(rows, start=2) if row == [""]}
-    expected = {line for line, row in enumerate(rows, start=2) if len(row) == 5 and by_hand(row) is not None}
+    expected = {
+        line for line, row in enumerate(rows, start=2) if len(row) == 5 and by_hand(row) is not None
+    }
     assert set(right["line"].to_list()) == expected
     assert set(wrong["line"].to_list()) == set(range(2, 2 + len(rows))) - expected - blank
 
 
-@pytest.mark.parametrize("spelling", [("true", "false"), ("True", "False"), ("1", "0"), ("TRUE", "FALSE")])
+@pytest.mark.parametrize(
+    "spelling", [("true", "false"), ("True", "False"), ("1", "0"), ("TRUE", "FALSE")]
+)
 def test_every_spelling_of_booleans_is_the_same_log(tmp_path, spelling):
     yes, no = spelling
     rows = log_rows(20)
     path = tmp_path / "log.csv"
     path.write_text(text(rows))
     expected = read(path, MSSD)
-    flags = ("skip_1", "skip_2", "skip_3", "not_skipped", "premium", "hist_user_behavior_is_shuffle")
+    flags = (
+        "skip_1",
+        "skip_2",
+        "skip_3",
+        "not_skipped",
+        "premium",
+        "hist_user_behavior_is_shuffle",
+    )
     spelled = [row | {flag: yes if row[flag] == "true" else no for flag in flags} for row in rows]
     path.write_text(text(spelled))
     assert read(path, MSSD, tolerance=0).equals(expected)
 
 
-@pytest.mark.parametrize("change", ["CRLF", "BOM", "other order", "extra column", "no last newline", "quoted", "blank lines"])
+@pytest.mark.parametrize(
+    "change",
+    ["CRLF", "BOM", "other order", "extra column", "no last newline", "quoted", "blank lines"],
+)
 def test_layouts_that_are_the_same_log(tmp_path, block, change):
     rows = log_rows(20)
     path = tmp_path / "log.csv"
@@ -592,7 +688,9 @@ def test_layouts_that_are_the_same_log(tmp_path, block, change):
         "CRLF": text(rows).replace("\n", "\r\n"),
         "BOM": "\ufeff" + text(rows),
         "other order": text(rows, COLUMNS[::-1]),
-        "extra column": text([row | {"extra": "a"} for row in rows], [*COLUMNS[:4], "extra", *COLUMNS[4:]]),
+        "extra column": text(
+            [row | {"extra": "a"} for row in rows], [*COLUMNS[:4], "extra", *COLUMNS[4:]]
+        ),
         "no last newline": text(rows).rstrip(),
         "quoted": text(rows).replace("radio", '"radio"'),
         "blank lines": text(rows) + "\n\r\n",
@@ -614,7 +712,17 @@ def test_every_missing_or_doubled_column_is_named(tmp_path, column):
 # --- The sample
 
 
-def sampled(folder, raw: dict, *, n_sessions: int, keep_share=None, parts: int = 1, threads: int = 1, tolerance=0.001, cut=20):
+def sampled(
+    folder,
+    raw: dict,
+    *,
+    n_sessions: int,
+    keep_share=None,
+    parts: int = 1,
+    threads: int = 1,
+    tolerance=0.001,
+    cut=20,
+):
     """Sample from raw files by shard name, all the way; gives bytes of the outputs and the stats."""
     out = folder / f"run-{len(list(folder.iterdir()))}"
     out.mkdir()
@@ -622,11 +730,21 @@ def sampled(folder, raw: dict, *, n_sessions: int, keep_share=None, parts: int =
     entry = MSSD | {"parts": parts}
     if keep_share:
         entry["keep"] = {"share": keep_share, "sampling_seed": 1, "max_length": cut}
-    rules = {"dataset": "mine", "skip_rule": {"name": "given"}, "session_gap": None, "sessions": sessions}
+    rules = {
+        "dataset": "mine",
+        "skip_rule": {"name": "given"},
+        "session_gap": None,
+        "sessions": sessions,
+    }
     rules |= {"keep_share": keep_share, "threads": threads}
     for shard, path in raw.items():
         extract_events(
-            path, out / f"{shard}.events", out / f"{shard}.source", out / "rejected", entry=entry, tolerance=tolerance
+            path,
+            out / f"{shard}.events",
+            out / f"{shard}.source",
+            out / "rejected",
+            entry=entry,
+            tolerance=tolerance,
         )
     for part in range(parts):
         label_sessions(
@@ -649,9 +767,17 @@ def sampled(folder, raw: dict, *, n_sessions: int, keep_share=None, parts: int =
     return found | {"stats": read_json(out / "stats")}
 
 
-def archives_of(folder, logs: list[list[dict]], split: list[int], name: str = "training_set_{}") -> dict:
+def archives_of(
+    folder, logs: list[list[dict]], split: list[int], name: str = "training_set_{}"
+) -> dict:
     """The logs in archives of so many logs each."""
-    made, left = {}, [(MEMBER.replace("20180715", f"201807{15 + i}"), text(rows).encode()) for i, rows in enumerate(logs)]
+    made, left = (
+        {},
+        [
+            (MEMBER.replace("20180715", f"201807{15 + i}"), text(rows).encode())
+            for i, rows in enumerate(logs)
+        ],
+    )
     for i, n in enumerate(split):
         shard = name.format(i)
         made[shard] = folder / f"{shard}.tar.gz"
@@ -672,7 +798,10 @@ def test_the_sample_does_not_depend_on_archives_names_parts_cores_or_the_share_k
         "an archive a log, parts": (archives_of(tmp_path, logs, [1] * 5, "y{}"), {"parts": 3}),
         "two cores": (archives_of(tmp_path, logs, [5], "x{}"), {"threads": 2, "parts": 2}),
         "a share kept": (archives_of(tmp_path, logs, [2, 3], "w{}"), {"keep_share": 0.3}),
-        "a share kept, in parts": (archives_of(tmp_path, logs, [2, 3], "v{}"), {"keep_share": 0.25, "parts": 2, "threads": 2}),
+        "a share kept, in parts": (
+            archives_of(tmp_path, logs, [2, 3], "v{}"),
+            {"keep_share": 0.25, "parts": 2, "threads": 2},
+        ),
     }
     for name, (raw, options) in others.items():
         found = sampled(tmp_path, raw, n_sessions=40, cut=cut, **options)
@@ -682,10 +811,14 @@ def test_the_sample_does_not_depend_on_archives_names_parts_cores_or_the_share_k
 
 def test_a_share_that_is_kept_is_all_that_is_written(tmp_path):
     rows = log_rows(400)
-    events, _, source = extracted(tmp_path, text(rows), MSSD | {"keep": {"share": 0.1, "sampling_seed": 1, "max_length": 20}})
+    events, _, source = extracted(
+        tmp_path, text(rows), MSSD | {"keep": {"share": 0.1, "sampling_seed": 1, "max_length": 20}}
+    )
     names = list(dict.fromkeys(row["session_id"] for row in rows))
     drawn = draws(pl.Series(names), 0, 1)
-    expected = {name for name, draw in zip(names, drawn.tolist(), strict=True) if draw <= bound(0.1)}
+    expected = {
+        name for name, draw in zip(names, drawn.tolist(), strict=True) if draw <= bound(0.1)
+    }
     assert set(events["session_key"].to_pylist()) == expected
     assert 20 < len(expected) < 60
     assert source["left_out"] == {"outside keep_share": len(rows) - events.num_rows}
@@ -700,7 +833,10 @@ def test_too_small_a_share_is_an_error_that_says_which_is_enough(tmp_path):
     assert "80 sessions are asked for" in message
     assert "registry.mine.keep_share" in message
     enough = float(message.split("keep_share to ")[1].split(" ")[0])
-    assert sampled(tmp_path, raw, n_sessions=80, keep_share=enough)["stats"]["counts"]["sessions"] == 80
+    assert (
+        sampled(tmp_path, raw, n_sessions=80, keep_share=enough)["stats"]["counts"]["sessions"]
+        == 80
+    )
 
 
 def test_draws_are_those_of_the_sql():
@@ -710,16 +846,23 @@ def test_draws_are_those_of_the_sql():
         for name in names:
             steps.connection.execute("insert into eligible values (?, 0), (?, 3)", [name, name])
         for seed in (1, 77):
-            found = {(key, piece): draw for key, piece, draw in steps.query("draw", seed=str(seed)).fetchall()}
+            found = {
+                (key, piece): draw
+                for key, piece, draw in steps.query("draw", seed=str(seed)).fetchall()
+            }
             for piece in (0, 3):
-                assert [found[name, piece] for name in names] == draws(pl.Series(names), piece, seed).tolist()
+                assert [found[name, piece] for name in names] == draws(
+                    pl.Series(names), piece, seed
+                ).tolist()
 
 
 def test_a_part_is_told_by_the_key_alone(tmp_path):
     rows = log_rows(60)
     events, *_ = extracted(tmp_path, text(rows), MSSD | {"parts": 4})
     found = {(row["session_key"], row["part"]) for row in events.to_pylist()}
-    assert found == {(name, zlib.crc32(name.encode()) % 4) for name in {row["session_id"] for row in rows}}
+    assert found == {
+        (name, zlib.crc32(name.encode()) % 4) for name in {row["session_id"] for row in rows}
+    }
     assert all(part == part_of(name, 4) for name, part in found)
     assert {part for _, part in found} == {0, 1, 2, 3}
 

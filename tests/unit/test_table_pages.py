@@ -1,4 +1,6 @@
-"""The page of a table: what is bold, what is marked simulated, what is told, and that names cannot break it."""
+"""The page of a table: what is bold, what is marked simulated, what is told, and that names cannot
+break it.
+"""
 
 from html.parser import HTMLParser
 
@@ -10,7 +12,14 @@ from skipwise.report.page import page as pages
 from skipwise.report.page.page import SIMULATED, describe, write_page
 
 TABLES = (
-    *("findings", "murs23_context", "recsys24_main", "skip_downranking", "by_skip_share", "paper_comparison"),
+    *(
+        "findings",
+        "murs23_context",
+        "recsys24_main",
+        "skip_downranking",
+        "by_skip_share",
+        "paper_comparison",
+    ),
     *("datasets", "lfm_skip_rules", "tuning"),
 )
 
@@ -69,14 +78,40 @@ def page(tmp_path, rows: list[dict], **settings) -> Page:
 
 
 def row(model="sasrec", hr=0.5, **changed) -> dict:
-    keys = {"dataset": "mssd", "data": "real", "split": "paper", "model": model, "variant": "orig", "candidates": "full"}
-    numbers = {"sessions": 1986, "seeds": "1 2", "hr_10": hr, "hr_10_low": hr and hr - 0.01, "hr_10_high": hr and hr + 0.01}
+    keys = {
+        "dataset": "mssd",
+        "data": "real",
+        "split": "paper",
+        "model": model,
+        "variant": "orig",
+        "candidates": "full",
+    }
+    numbers = {
+        "sessions": 1986,
+        "seeds": "1 2",
+        "hr_10": hr,
+        "hr_10_low": hr and hr - 0.01,
+        "hr_10_high": hr and hr + 0.01,
+    }
     return keys | numbers | changed
 
 
 def compared(model="sasrec", metric="hr_10", value=0.5, orig=0.4, **changed) -> dict:
-    numbers = {"orig": orig, "value": value, "difference": value - orig, "relative_change": value / orig - 1, "p": 0.00001}
-    keys = {"dataset": "mssd", "data": "real", "split": "paper", "candidates": "full", "model": model, "variant": "bl"}
+    numbers = {
+        "orig": orig,
+        "value": value,
+        "difference": value - orig,
+        "relative_change": value / orig - 1,
+        "p": 0.00001,
+    }
+    keys = {
+        "dataset": "mssd",
+        "data": "real",
+        "split": "paper",
+        "candidates": "full",
+        "model": model,
+        "variant": "bl",
+    }
     return keys | {"metric": metric} | numbers | changed
 
 
@@ -117,11 +152,22 @@ class TestBest:
         assert found.marked("relative_change") == [0, 3]  # a delta of orig may be negative
         assert found.marked("orig") == [0, 1, 2, 3, 4, 5]
         metric = found.head.index("metric")
-        assert [cells[metric] for cells in found.cells[::2]] == ["MRR@10 of skips ↓", "HR@10 ↑", "Δ HR@10 ↑"]
+        assert [cells[metric] for cells in found.cells[::2]] == [
+            "MRR@10 of skips ↓",
+            "HR@10 ↑",
+            "Δ HR@10 ↑",
+        ]
         assert not [at for at in found.bold if at[1] == found.head.index("p")]
 
     def test_the_paper_is_compared_with_itself_whatever_data_stand_beside(self, tmp_path):
-        keys = {"table": "recsys24", "form": "mssd", "metric": "hr_10", "variant": "ours", "data": "real", "split": "paper"}
+        keys = {
+            "table": "recsys24",
+            "form": "mssd",
+            "metric": "hr_10",
+            "variant": "ours",
+            "data": "real",
+            "split": "paper",
+        }
         rows = [
             keys | {"model": "a", "paper": 0.7, "dataset": "mssd", "ours_full": 0.1},
             keys | {"model": "b", "paper": 0.6, "dataset": None, "ours_full": None},
@@ -143,7 +189,9 @@ class TestWhatItTells:
             assert {"class": "warning", "role": "note"} in found.all("p")
 
     def test_source_seeds_candidates_and_intervals_stand_above(self, tmp_path):
-        text = page(tmp_path, [row("a"), row("b", dataset="x", data="simulated", seeds="1")], level=0.9).text
+        text = page(
+            tmp_path, [row("a"), row("b", dataset="x", data="simulated", seeds="1")], level=0.9
+        ).text
         for name, value in (
             ("Data", "mssd (real), x (simulated)"),
             ("Seeds", "1 2 or 1"),
@@ -160,7 +208,14 @@ class TestWhatItTells:
         assert head == ["model", "dataset", "data", "hr_10", "seeds"]
 
     def test_values_stand_with_their_intervals_and_units(self, tmp_path):
-        rows = [compared(difference=-0.0125, difference_low=-0.02, difference_high=0.001, relative_change=-0.05)]
+        rows = [
+            compared(
+                difference=-0.0125,
+                difference_low=-0.02,
+                difference_high=0.001,
+                relative_change=-0.05,
+            )
+        ]
         found = page(tmp_path, [*rows, compared("b", share_low=0.25, share_high=1.0)])
         cells = dict(zip(found.head, found.cells[0], strict=True))
         assert cells["model"] == "sasrec bl"
@@ -174,7 +229,10 @@ class TestWhatItTells:
         for name in TABLES:
             for column in ARTIFACTS[name].schema.names:
                 if column not in ("papers_say", "note"):
-                    assert describe(column.removesuffix("_low").removesuffix("_high")).meaning, (name, column)
+                    assert describe(column.removesuffix("_low").removesuffix("_high")).meaning, (
+                        name,
+                        column,
+                    )
         for column in hr_ndcg_table(["hr_10", "ndcg_20", "map_10"]).schema.names:
             assert describe(column.removesuffix("_low").removesuffix("_high")).meaning
         with pytest.raises(KeyError, match="does not explain the column colour"):
@@ -187,16 +245,33 @@ class TestWhatItTells:
         assert pages.COLUMNS.keys() <= names | {name.removesuffix("_low") for name in names}
 
     def test_findings_come_claim_by_claim_first(self, tmp_path):
-        keys = {"claim": "helps", "papers_say": "The term helps (P1).", "data": "real", "note": "", "measured": "HR@10"}
+        keys = {
+            "claim": "helps",
+            "papers_say": "The term helps (P1).",
+            "data": "real",
+            "note": "",
+            "measured": "HR@10",
+        }
         single = keys | {"dataset": "mssd", "model": "sasrec", "variant": "bl", "estimate": 0.1}
         rows = [
             keys | {"verdict": "does not hold"},
-            *(single | {"verdict": verdict} for verdict in ("holds", "does not hold", "cannot be told", "does not hold")),
+            *(
+                single | {"verdict": verdict}
+                for verdict in ("holds", "does not hold", "cannot be told", "does not hold")
+            ),
             keys
-            | {"claim": "order", "papers_say": "A is best.", "data": None, "verdict": "cannot be told", "note": "No A here."},
+            | {
+                "claim": "order",
+                "papers_say": "A is best.",
+                "data": None,
+                "verdict": "cannot be told",
+                "note": "No A here.",
+            },
         ]
         found = page(tmp_path, rows)
-        overview, listed = found.text.split("<!-- overview -->")[1].split("<!-- end of overview -->")
+        overview, listed = found.text.split("<!-- overview -->")[1].split(
+            "<!-- end of overview -->"
+        )
         assert "holds: 1, does not hold: 2, cannot be told: 1" in overview
         assert "✗ does not hold" in overview
         assert "No A here." in overview
@@ -205,7 +280,12 @@ class TestWhatItTells:
 
     def test_an_empty_table_says_so(self, tmp_path):
         path = tmp_path / "page.html"
-        write_page(pl.DataFrame(ARTIFACTS["recsys24_main"].schema.empty_table()), path, title="Empty", note="")
+        write_page(
+            pl.DataFrame(ARTIFACTS["recsys24_main"].schema.empty_table()),
+            path,
+            title="Empty",
+            note="",
+        )
         text = path.read_text(encoding="utf-8")
         assert "This run has no row for this table." in text
         assert "<script" not in text
@@ -214,7 +294,10 @@ class TestWhatItTells:
 class TestTheFile:
     def test_names_are_escaped_everywhere(self, tmp_path):
         evil = '<script>alert("1")</script>"\'&'
-        rows = [row(evil, dataset=evil, variant=evil, data="simulated"), row("b", dataset="other", seeds=evil)]
+        rows = [
+            row(evil, dataset=evil, variant=evil, data="simulated"),
+            row("b", dataset="other", seeds=evil),
+        ]
         found = page(tmp_path, rows, title=evil, note=evil)
         assert len(found.all("script")) == 1  # its own
         assert found.cells[0][0] == f"{evil} {evil}"
@@ -229,7 +312,12 @@ class TestTheFile:
         assert len(found.all("button")) == len(heads) + 1
         assert [th["scope"] for th in found.all("th")][len(heads) :] == ["row", "row"]
         assert "<label>Search: rows with all these words<input" in found.text
-        assert {"class": "scroll", "role": "region", "aria-label": "A table, table", "tabindex": "0"} in found.all("div")
+        assert {
+            "class": "scroll",
+            "role": "region",
+            "aria-label": "A table, table",
+            "tabindex": "0",
+        } in found.all("div")
         assert {"lang": "en"} in found.all("html")
 
     def test_numbers_sort_by_all_their_digits(self, tmp_path):
@@ -240,7 +328,9 @@ class TestTheFile:
 
     def test_nothing_is_loaded_from_elsewhere(self, tmp_path):
         found = page(tmp_path, [row("a"), row("b")])
-        assert not [attributes for _, attributes in found.tags if attributes.keys() & {"src", "href"}]
+        assert not [
+            attributes for _, attributes in found.tags if attributes.keys() & {"src", "href"}
+        ]
         assert "url(" not in found.text
         assert "://" not in found.text
 

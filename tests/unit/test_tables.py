@@ -24,7 +24,8 @@ CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 NAMES = ["hr_1", "hr_5", "hr_10", "hr_20", "ndcg_5", "ndcg_10", "ndcg_20", "map_10"]
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
 
-# Ranks of ten sessions in the whole catalogue; among the sampled candidates every rank is one better, at least 1.
+# Ranks of ten sessions in the whole catalogue; among the sampled candidates every rank is one
+# better, at least 1.
 RANKS = {
     ("popularity", "orig", 1): [12, 30, None, 7, 25, 18, 3, 40, None, 9],
     ("sasrec", "orig", 1): [1, 2, 5, 6, 10, 11, 20, 21, None, 3],
@@ -32,10 +33,15 @@ RANKS = {
 }
 
 
-def write_run(folder, ranks, *, dataset="toy-sim", split="paper", model="sasrec", variant="orig", seed=1) -> tuple[str, str]:
+def write_run(
+    folder, ranks, *, dataset="toy-sim", split="paper", model="sasrec", variant="orig", seed=1
+) -> tuple[str, str]:
     """The ranks and metrics of a run in the paths that the workflow uses."""
     run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
-    paths = str(folder / "ranks" / run / "ranks.parquet"), str(folder / "metrics" / run / "metrics.parquet")
+    paths = (
+        str(folder / "ranks" / run / "ranks.parquet"),
+        str(folder / "metrics" / run / "metrics.parquet"),
+    )
     n = len(ranks)
     table = {
         "session_id": range(1, n + 1),
@@ -56,7 +62,8 @@ def write_run(folder, ranks, *, dataset="toy-sim", split="paper", model="sasrec"
 @pytest.fixture
 def runs(tmp_path):
     return [
-        write_run(tmp_path, ranks, model=model, variant=variant, seed=seed) for (model, variant, seed), ranks in RANKS.items()
+        write_run(tmp_path, ranks, model=model, variant=variant, seed=seed)
+        for (model, variant, seed), ranks in RANKS.items()
     ]
 
 
@@ -110,22 +117,51 @@ def test_rows_and_values_of_the_csv(runs, tmp_path):
         ("toy-sim", "simulated", "paper", "sasrec", "orig", "full", "10", "1 2"),
         ("toy-sim", "simulated", "paper", "sasrec", "orig", "sampled", "10", "1 2"),
     ]
-    assert list(rows[0]) == [*keys, *(f"{name}{end}" for name in NAMES for end in ("", "_low", "_high"))]
+    assert list(rows[0]) == [
+        *keys,
+        *(f"{name}{end}" for name in NAMES for end in ("", "_low", "_high")),
+    ]
     popularity, popularity_sampled, sasrec, _ = rows
 
     def written(value):
         return f"{value:.6f}"
 
     # popularity: 3, 7, 9, 12, 18, …
-    assert [popularity[f"hr_{k}"] for k in (1, 5, 10, 20)] == ["0.000000", "0.100000", "0.300000", "0.500000"]
+    assert [popularity[f"hr_{k}"] for k in (1, 5, 10, 20)] == [
+        "0.000000",
+        "0.100000",
+        "0.300000",
+        "0.500000",
+    ]
     assert popularity["ndcg_5"] == written(1 / log2(4) / 10)
     assert popularity["ndcg_10"] == written((1 / log2(4) + 1 / log2(8) + 1 / log2(10)) / 10)
     assert popularity["map_10"] == written((1 / 3 + 1 / 7 + 1 / 9) / 10)
     assert popularity_sampled["map_10"] == written((1 / 2 + 1 / 6 + 1 / 8) / 10)
     # sasrec: the mean over two seeds, 1, 2, 3, 5, 6, 10, 11, 20, … and 1, 1, 2, 2, 4, 8, 9, 10, …
-    assert [sasrec[f"hr_{k}"] for k in (1, 5, 10, 20)] == ["0.150000", "0.450000", "0.700000", "0.800000"]
+    assert [sasrec[f"hr_{k}"] for k in (1, 5, 10, 20)] == [
+        "0.150000",
+        "0.450000",
+        "0.700000",
+        "0.800000",
+    ]
     assert sasrec["map_10"] == written(
-        (1 + 1 / 2 + 1 / 3 + 1 / 5 + 1 / 6 + 1 / 10 + 1 + 1 + 1 / 2 + 1 / 2 + 1 / 4 + 1 / 8 + 1 / 9 + 1 / 10) / 20
+        (
+            1
+            + 1 / 2
+            + 1 / 3
+            + 1 / 5
+            + 1 / 6
+            + 1 / 10
+            + 1
+            + 1
+            + 1 / 2
+            + 1 / 2
+            + 1 / 4
+            + 1 / 8
+            + 1 / 9
+            + 1 / 10
+        )
+        / 20
     )
     one = 1 + 1 / log2(3) + 1 / log2(4) + 1 / log2(6)
     two = 1 + 1 + 1 / log2(3) + 1 / log2(3) + 1 / log2(5)
@@ -141,14 +177,22 @@ def test_intervals_hold_their_values(runs, tmp_path):
 
 
 def test_interval_of_a_binomial_mean(tmp_path):
-    """10 of 20 sessions hit: a resample has Binomial(20, 1/2) hits, of which 6 and 14 are the 2.5 % and 97.5 % quantiles."""
+    """10 of 20 sessions hit: a resample has Binomial(20, 1/2) hits, of which 6 and 14 are the 2.5 %
+    and 97.5 % quantiles.
+    """
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     row = read_csv(make(runs, tmp_path / "tables")["csv"])[0]
-    assert (row["hr_10"], row["hr_10_low"], row["hr_10_high"]) == ("0.500000", "0.300000", "0.700000")
+    assert (row["hr_10"], row["hr_10_low"], row["hr_10_high"]) == (
+        "0.500000",
+        "0.300000",
+        "0.700000",
+    )
 
 
 def test_sessions_are_resampled_after_the_mean_over_seeds(tmp_path):
-    """Each session is hit under one of two seeds, so every session counts one half and no resampling changes the mean."""
+    """Each session is hit under one of two seeds, so every session counts one half and no
+    resampling changes the mean.
+    """
     runs = [
         write_run(tmp_path, [1] * 5 + [50] * 5, seed=1),
         write_run(tmp_path, [50] * 5 + [1] * 5, seed=2),
@@ -158,8 +202,12 @@ def test_sessions_are_resampled_after_the_mean_over_seeds(tmp_path):
 
 
 def test_interval_without_width_holds_its_value(tmp_path):
-    """Six sessions of rank 2: no resampling changes a mean, so the limits are the value, to the last bit or around it."""
-    row = pl.read_parquet(make([write_run(tmp_path, [2] * 6)], tmp_path / "tables")["parquet"]).row(0, named=True)
+    """Six sessions of rank 2: no resampling changes a mean, so the limits are the value, to the
+    last bit or around it.
+    """
+    row = pl.read_parquet(make([write_run(tmp_path, [2] * 6)], tmp_path / "tables")["parquet"]).row(
+        0, named=True
+    )
     for name in NAMES:
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"], name
         assert row[f"{name}_high"] - row[f"{name}_low"] < 1e-12
@@ -169,7 +217,9 @@ def test_sessions_are_matched_between_seeds_by_their_place(tmp_path):
     """The same hits under both seeds: the interval is that of one seed."""
     ranks = [1] * 5 + [50] * 5
     both = [write_run(tmp_path, ranks, seed=1), write_run(tmp_path, ranks, seed=2)]
-    two, one = (read_csv(make(runs, tmp_path / f"{len(runs)}")["csv"])[0] for runs in (both, both[:1]))
+    two, one = (
+        read_csv(make(runs, tmp_path / f"{len(runs)}")["csv"])[0] for runs in (both, both[:1])
+    )
     assert two.pop("seeds") == "1 2"
     assert one.pop("seeds") == "1"
     assert two == one
@@ -182,9 +232,14 @@ def test_a_further_model_changes_no_other_row(runs, tmp_path):
 
 def test_level_and_resamples_are_used(runs, tmp_path):
     wide, narrow = (
-        read_csv(make(runs, tmp_path / str(level), intervals=INTERVALS | {"level": level})["csv"])[0] for level in (0.95, 0.5)
+        read_csv(make(runs, tmp_path / str(level), intervals=INTERVALS | {"level": level})["csv"])[
+            0
+        ]
+        for level in (0.95, 0.5)
     )
-    assert float(narrow["hr_20_high"]) - float(narrow["hr_20_low"]) < float(wide["hr_20_high"]) - float(wide["hr_20_low"])
+    assert float(narrow["hr_20_high"]) - float(narrow["hr_20_low"]) < float(
+        wide["hr_20_high"]
+    ) - float(wide["hr_20_low"])
 
 
 def test_parquet_has_the_schema_and_the_numbers_of_the_csv(runs, tmp_path):
@@ -202,13 +257,18 @@ def test_parquet_has_the_schema_and_the_numbers_of_the_csv(runs, tmp_path):
 def test_pages_show_values_with_their_intervals(tmp_path):
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     paths = make(runs, tmp_path / "tables")
-    for kind, interval in (("html", '<span class="interval">[0.3000, 0.7000]</span>'), ("tex", "[0.3000, 0.7000]")):
+    for kind, interval in (
+        ("html", '<span class="interval">[0.3000, 0.7000]</span>'),
+        ("tex", "[0.3000, 0.7000]"),
+    ):
         page = text(paths[kind])
         assert f"0.5000 {interval}" in page
         assert "sasrec" in page
         assert "sampled candidates, which flatters every model" in page
     assert "95% bootstrap interval" in text(paths["html"])
-    assert r"95\% bootstrap interval" in text(paths["tex"])  # a bare % would hide the rest of the line
+    assert r"95\% bootstrap interval" in text(
+        paths["tex"]
+    )  # a bare % would hide the rest of the line
     assert r"hr\_10" in text(paths["tex"])
 
 
@@ -230,16 +290,27 @@ def test_simulated_data_are_marked_as_such(tmp_path):
 
 @pytest.mark.parametrize(
     ("metric", "k", "value", "bound"),
-    [("hr", 5, 0.05, "HR@k"), ("ndcg", 10, 0.9, "NDCG@10"), ("map", 10, 0.001, "MAP@10"), ("hr", 20, 1.5, "HR@k")],
+    [
+        ("hr", 5, 0.05, "HR@k"),
+        ("ndcg", 10, 0.9, "NDCG@10"),
+        ("map", 10, 0.001, "MAP@10"),
+        ("hr", 20, 1.5, "HR@k"),
+    ],
 )
 @pytest.mark.parametrize("candidates", ["full", "sampled"])
-def test_metrics_that_break_the_bounds_make_no_table(runs, tmp_path, metric, k, value, bound, candidates):
+def test_metrics_that_break_the_bounds_make_no_table(
+    runs, tmp_path, metric, k, value, bound, candidates
+):
     path = runs[1][1]
     table = pl.from_arrow(read_artifact("metrics", path))
     wrong = (pl.col("metric") == metric) & (pl.col("k") == k) & (pl.col("candidates") == candidates)
-    table = table.with_columns(value=pl.when(wrong & (pl.col("subset") == "all")).then(value).otherwise("value"))
+    table = table.with_columns(
+        value=pl.when(wrong & (pl.col("subset") == "all")).then(value).otherwise("value")
+    )
     write_artifact(table.to_arrow(), "metrics", path)
-    with pytest.raises(ValueError, match=rf"^toy-sim, paper, sasrec orig, {candidates} candidates breaks .*{bound}"):
+    with pytest.raises(
+        ValueError, match=rf"^toy-sim, paper, sasrec orig, {candidates} candidates breaks .*{bound}"
+    ):
         make(runs[1:2], tmp_path / "tables")
     assert not (tmp_path / "tables").exists()
 
@@ -305,7 +376,15 @@ def test_rows_of_the_data_sets(tmp_path):
     paths = make_datasets(tmp_path, tmp_path / "tables")
     table = read_artifact("datasets", paths["parquet"])
     common = (90, 70, 60, 800, 55, 0.25)
-    toy = ("toy-sim", "simulated", "mssd", "made by this workflow", "length_margin margin=30 min_support=3", 1000, *common)
+    toy = (
+        "toy-sim",
+        "simulated",
+        "mssd",
+        "made by this workflow",
+        "length_margin margin=30 min_support=3",
+        1000,
+        *common,
+    )
     ml = ("ml", "real", "events", "research", "given (rating < 4)", 2000, *common)
     mean = pytest.approx(40 / 3)
     assert [tuple(row.values()) for row in table.to_pylist()] == [
@@ -333,7 +412,9 @@ def test_pages_of_the_data_sets(tmp_path):
 
 
 def test_table_of_the_data_sets_has_the_same_bytes_again(tmp_path):
-    first, second = (contents(make_datasets(tmp_path, tmp_path / name)) for name in ("first", "second"))
+    first, second = (
+        contents(make_datasets(tmp_path, tmp_path / name)) for name in ("first", "second")
+    )
     assert first == second
 
 
@@ -350,14 +431,24 @@ def draw(table, folder, name="hit_rates"):
 def words(figure) -> list[str]:
     tree = ElementTree.parse(figure).getroot()
     assert tree.tag == "{http://www.w3.org/2000/svg}svg"
-    return ["".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")]
+    return [
+        "".join(element.itertext()) for element in tree.iter("{http://www.w3.org/2000/svg}text")
+    ]
 
 
 def test_figure_names_models_data_and_cutoffs(runs, tmp_path):
     runs.append(write_run(tmp_path, [3] * 10, dataset="mssd", split="temporal"))
     table = make(runs, tmp_path / "tables")["parquet"]
     found = words(draw(table, tmp_path))
-    assert {"popularity orig", "sasrec orig", "HR@1", "HR@5", "HR@10", "HR@20", "hit rate, full catalogue"} <= set(found)
+    assert {
+        "popularity orig",
+        "sasrec orig",
+        "HR@1",
+        "HR@5",
+        "HR@10",
+        "HR@20",
+        "hit rate, full catalogue",
+    } <= set(found)
     everything = " ".join(found)
     assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
     assert everything.count("mssd, temporal split") == everything.count("(real data)") == 1
@@ -370,12 +461,18 @@ def test_figure_of_real_data_does_not_say_simulated(tmp_path):
 
 
 def test_figure_shows_the_full_catalogue(runs, tmp_path):
-    """The points of HR@1 … HR@20 of the only model stand where the values of the full catalogue are."""
+    """The points of HR@1 … HR@20 of the only model stand where the values of the full catalogue
+    are.
+    """
     table = make(runs[:1], tmp_path / "tables")["parquet"]
     both = draw(table, tmp_path, "both").read_bytes()
-    pl.read_parquet(table).filter(pl.col("candidates") == "full").write_parquet(tmp_path / "full.parquet")
+    pl.read_parquet(table).filter(pl.col("candidates") == "full").write_parquet(
+        tmp_path / "full.parquet"
+    )
     assert draw(tmp_path / "full.parquet", tmp_path).read_bytes() == both
-    pl.read_parquet(table).with_columns(hr_20=pl.col("hr_20") + 0.01).write_parquet(tmp_path / "full.parquet")
+    pl.read_parquet(table).with_columns(hr_20=pl.col("hr_20") + 0.01).write_parquet(
+        tmp_path / "full.parquet"
+    )
     assert draw(tmp_path / "full.parquet", tmp_path).read_bytes() != both
 
 
@@ -392,8 +489,12 @@ def test_numbers_beside_the_figure(runs, tmp_path):
     assert [(row["model"], row["variant"], row["k"]) for row in rows] == [
         (model, "orig", k) for model in ("popularity", "sasrec") for k in (1, 5, 10, 20)
     ]
-    assert {(row["dataset"], row["data"], row["split"]) for row in rows} == {("toy-sim", "simulated", "paper")}
-    assert [row["hr"] for row in rows] == pytest.approx([0, 1 / 10, 3 / 10, 5 / 10, 3 / 20, 9 / 20, 14 / 20, 16 / 20])
+    assert {(row["dataset"], row["data"], row["split"]) for row in rows} == {
+        ("toy-sim", "simulated", "paper")
+    }
+    assert [row["hr"] for row in rows] == pytest.approx(
+        [0, 1 / 10, 3 / 10, 5 / 10, 3 / 20, 9 / 20, 14 / 20, 16 / 20]
+    )
     assert all(row["hr_low"] <= row["hr"] <= row["hr_high"] for row in rows)
 
 

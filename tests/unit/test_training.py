@@ -16,14 +16,22 @@ from skipwise.training.loop import TrainStep
 
 
 def rows(batches):
-    """Tracks, skips and next listened positions of each sequence, without padding, in the order of the batches."""
+    """Tracks, skips and next listened positions of each sequence, without padding, in the order of
+    the batches.
+    """
     for batch in batches:
-        for tracks, skipped, following in zip(batch.tracks, batch.skipped, batch.next_listened, strict=True):
+        for tracks, skipped, following in zip(
+            batch.tracks, batch.skipped, batch.next_listened, strict=True
+        ):
             length = (tracks > 0).sum()
             assert not tracks[length:].any()
             assert not skipped[length:].any()
             assert (following[length:] == -1).all()
-            yield tuple(tracks[:length].tolist()), tuple(skipped[:length].tolist()), tuple(following[:length].tolist())
+            yield (
+                tuple(tracks[:length].tolist()),
+                tuple(skipped[:length].tolist()),
+                tuple(following[:length].tolist()),
+            )
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
@@ -36,8 +44,13 @@ def test_an_epoch_holds_every_sequence_once(size):
     for i in range(300):
         inside = slice(*train.tracks.offsets[i : i + 2])
         skipped = train.skipped.values[inside]
-        following = [next((j for j in range(k + 1, len(skipped)) if not skipped[j]), -1) for k in range(len(skipped))]
-        expected.append((tuple(train.tracks.values[inside].tolist()), tuple(skipped.tolist()), tuple(following)))
+        following = [
+            next((j for j in range(k + 1, len(skipped)) if not skipped[j]), -1)
+            for k in range(len(skipped))
+        ]
+        expected.append(
+            (tuple(train.tracks.values[inside].tolist()), tuple(skipped.tolist()), tuple(following))
+        )
     assert sorted(rows(epoch)) == sorted(expected)
 
 
@@ -54,7 +67,9 @@ def test_a_batch_holds_hardly_any_padding_and_epochs_differ():
     train = random_sessions(4000, 50, seed=1)
     batches, rng = Batches(train, 64), np.random.default_rng(1)
     first, second = list(batches.epoch(rng)), list(batches.epoch(rng))
-    padding = 1 - sum((batch.tracks > 0).sum() for batch in first) / sum(batch.tracks.size for batch in first)
+    padding = 1 - sum((batch.tracks > 0).sum() for batch in first) / sum(
+        batch.tracks.size for batch in first
+    )
     assert padding < 0.05  # in random order it is 0.4: 9 tracks of 15 on average
     lengths = [batch.tracks.shape[1] for batch in first]
     assert lengths != sorted(lengths)
@@ -94,13 +109,17 @@ def test_a_step_goes_by_the_weight_of_its_batch(variant):
 
 def test_the_order_depends_on_the_generator_alone():
     train = random_sessions(200, 50, seed=1)
-    first, again = (list(rows(Batches(train, 32).epoch(np.random.default_rng(3)))) for _ in range(2))
+    first, again = (
+        list(rows(Batches(train, 32).epoch(np.random.default_rng(3)))) for _ in range(2)
+    )
     assert first == again
 
 
 @pytest.mark.parametrize(("min_epochs", "expected"), [(1, 3), (6, 6), (50, 8)])
 def test_training_goes_on_for_the_fewest_epochs(min_epochs, expected):
-    """Validation targets that no model can know: with patience 2 training ends soon, but not before ``min_epochs``."""
+    """Validation targets that no model can know: with patience 2 training ends soon, but not before
+    ``min_epochs``.
+    """
     train = random_sessions(30, 20, seed=1)
     epochs = {"min_epochs": min_epochs, "max_epochs": 8, "patience": 2, "learning_rate": 1e-12}
     recommender = find_model("gru4rec")(20, settings_of("gru4rec", "orig") | epochs)
@@ -108,7 +127,9 @@ def test_training_goes_on_for_the_fewest_epochs(min_epochs, expected):
 
 
 def test_the_log_has_a_line_an_epoch_with_the_time_left(caplog, monkeypatch):
-    """A clock that goes on by a second at every look: an epoch takes some, and the epochs to come as many each."""
+    """A clock that goes on by a second at every look: an epoch takes some, and the epochs to come
+    as many each.
+    """
     ticks = itertools.count()
     monkeypatch.setattr("skipwise.training.time.perf_counter", lambda: float(next(ticks)))
     caplog.set_level("INFO", "skipwise")
@@ -117,16 +138,22 @@ def test_the_log_has_a_line_an_epoch_with_the_time_left(caplog, monkeypatch):
     find_model("gru4rec")(20, settings).fit(train, train, seed=1, threads=1)
     line = r"epoch (\d) of at most 4: loss [\d.]+ \(nll [\d.]+ \+ nce [\d.]+\), "
     line += r"validation NDCG@10 [\d.]+ .* sessions/s, at most (.*) left"
-    epochs, left = zip(*(re.fullmatch(line, message).groups() for message in caplog.messages), strict=True)
+    epochs, left = zip(
+        *(re.fullmatch(line, message).groups() for message in caplog.messages), strict=True
+    )
     assert epochs == ("1", "2", "3", "4")
-    seconds = [int(minutes) * 60 + int(rest) for _, minutes, rest in (time.split(":") for time in left)]
+    seconds = [
+        int(minutes) * 60 + int(rest) for _, minutes, rest in (time.split(":") for time in left)
+    ]
     assert seconds[2] > 0
     assert seconds == [3 * seconds[2], 2 * seconds[2], seconds[2], 0]
 
 
 @pytest.mark.parametrize("model", ["sasrec", "bert4rec", "gru4rec", "caser"])
 def test_training_and_ranking_import_no_compiler(model):
-    """torch imports its compiler, and sympy, for some of what it offers: more than a second of each job."""
+    """torch imports its compiler, and sympy, for some of what it offers: more than a second of each
+    job.
+    """
     code = f"""
 import sys
 sys.path[:0] = {[str(ROOT / "workflow/scripts"), str(ROOT / "tests")]!r}

@@ -31,11 +31,15 @@ def test_trials_differ_in_what_is_searched_alone_and_stay_inside(variant):
     searched = {"learning_rate"} if variant == "orig" else set(SPACE)
     for settings in others:
         assert {name for name in settings if settings[name] != first[name]} == searched
-        assert all(SPACE[name][0] * 0.99 <= settings[name] <= SPACE[name][1] * 1.01 for name in searched)
+        assert all(
+            SPACE[name][0] * 0.99 <= settings[name] <= SPACE[name][1] * 1.01 for name in searched
+        )
 
 
 def test_every_variant_gets_the_same_draws():
-    item, hidden, orig = (trials(variant)[1:] for variant in ("contrastive-item", "contrastive-hidden", "orig"))
+    item, hidden, orig = (
+        trials(variant)[1:] for variant in ("contrastive-item", "contrastive-hidden", "orig")
+    )
     assert [s["learning_rate"] for s in item] == [s["learning_rate"] for s in orig]
     assert [(s["alpha"], s["tau"]) for s in item] == [(s["alpha"], s["tau"]) for s in hidden]
 
@@ -51,8 +55,13 @@ def test_draws_are_log_uniform_and_depend_on_the_seed():
 def write_trial(folder, variant, trial, best, **settings):
     path = folder / f"dataset=toy/split=paper/model=sasrec/variant={variant}/trial={trial}"
     row = {"loss": 1.0, "valid_hr_10": 0.2, "seconds": 2.0}
-    history = [{"epoch": 1, "valid_ndcg_10": best / 2, "best": False}, {"epoch": 2, "valid_ndcg_10": best, "best": True}]
-    rows = pa.Table.from_pylist([row | epoch for epoch in history], schema=ARTIFACTS["history"].schema)
+    history = [
+        {"epoch": 1, "valid_ndcg_10": best / 2, "best": False},
+        {"epoch": 2, "valid_ndcg_10": best, "best": True},
+    ]
+    rows = pa.Table.from_pylist(
+        [row | epoch for epoch in history], schema=ARTIFACTS["history"].schema
+    )
     write_artifact(rows, "history", path / "history.parquet")
     write_json({"settings": settings, "seed": 1}, path / "trial.json")
     return str(path / "trial.json")
@@ -76,7 +85,12 @@ def test_the_best_trial_on_validation_becomes_an_overlay(tmp_path):
         ("contrastive-hidden", 0, False),
         ("contrastive-hidden", 1, True),
     ]
-    assert (rows[0]["alpha"], rows[3]["tau"], rows[3]["seconds"], rows[3]["best_epoch"]) == (None, 0.7, 4.0, 2)
+    assert (rows[0]["alpha"], rows[3]["tau"], rows[3]["seconds"], rows[3]["best_epoch"]) == (
+        None,
+        0.7,
+        4.0,
+        2,
+    )
     made = yaml.safe_load(overlay.read_text(encoding="utf-8"))
     assert made["datasets"] == ["toy"]
     config = default_config()
@@ -89,5 +103,7 @@ def test_the_best_trial_on_validation_becomes_an_overlay(tmp_path):
 
 def test_a_range_the_wrong_way_round_is_named():
     config = default_config({"tuning": {"tau": [1.0, 0.1]}})
-    with pytest.raises(UserError, match=r"tuning\.tau: the lowest value 1\.0 is not below the highest, 0\.1"):
+    with pytest.raises(
+        UserError, match=r"tuning\.tau: the lowest value 1\.0 is not below the highest, 0\.1"
+    ):
         check_config(config, SCHEMA)

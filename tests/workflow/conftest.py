@@ -34,8 +34,12 @@ class Project:
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
 
-    def snakemake(self, *arguments: str, cores: int = 1, configs: tuple[str, ...] = (TINY,)) -> subprocess.CompletedProcess:
-        """Run Snakemake with the default configuration and overlays; output and errors come back together in ``stdout``."""
+    def snakemake(
+        self, *arguments: str, cores: int = 1, configs: tuple[str, ...] = (TINY,)
+    ) -> subprocess.CompletedProcess:
+        """Run Snakemake with the default configuration and overlays; output and errors come back
+        together in ``stdout``.
+        """
         overlay = ["--configfile", *configs] if configs else []
         return subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores), *overlay],
@@ -66,12 +70,16 @@ class Project:
     def results(self) -> dict[str, bytes]:
         """Bytes of every table and figure."""
         folders = (self.folder / "results" / name for name in ("tables", "figures"))
-        return {path.name: path.read_bytes() for folder in folders for path in sorted(folder.iterdir())}
+        return {
+            path.name: path.read_bytes() for folder in folders for path in sorted(folder.iterdir())
+        }
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Project:
-    """The tiny run, made on two cores from empty ``resources`` and ``results``.  Tests must not change its results."""
+    """The tiny run, made on two cores from empty ``resources`` and ``results``.  Tests must not
+    change its results.
+    """
     project = Project(tmp_path_factory.mktemp("finished"))
     assert not (project / "results").exists()
     assert not (project / "resources/raw").exists()

@@ -1,6 +1,7 @@
 """The report and its pages in Debian's chromium, from the file system and without network.
 
-Not part of `make test`, as few machines have a browser.  Run it with `make test-browser`, which installs none.
+Not part of `make test`, as few machines have a browser.  Run it with `make test-browser`, which
+installs none.
 """
 
 import json
@@ -20,10 +21,23 @@ from selenium.webdriver.support.ui import WebDriverWait
 pytestmark = pytest.mark.browser
 
 TABLES = (
-    *("findings", "hr_ndcg", "murs23_context", "recsys24_main", "skip_downranking", "by_skip_share"),
+    *(
+        "findings",
+        "hr_ndcg",
+        "murs23_context",
+        "recsys24_main",
+        "skip_downranking",
+        "by_skip_share",
+    ),
     *("paper_comparison", "datasets", "lfm_skip_rules"),
 )
-FIGURES = ("gain_by_skip_share", "hit_rates", "learning_curves", "query_cosines", "rank_distribution")
+FIGURES = (
+    "gain_by_skip_share",
+    "hit_rates",
+    "learning_curves",
+    "query_cosines",
+    "rank_distribution",
+)
 
 
 class Browser:
@@ -32,7 +46,12 @@ class Browser:
     def __init__(self, chromium: str, chromedriver: str):
         options = webdriver.ChromeOptions()
         options.binary_location = chromium
-        for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"):
+        for argument in (
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+        ):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(chromedriver))
@@ -42,7 +61,9 @@ class Browser:
         """The size of the window, and media features such as ``prefers_color_scheme``."""
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        features = [{"name": name.replace("_", "-"), "value": value} for name, value in media.items()]
+        features = [
+            {"name": name.replace("_", "-"), "value": value} for name, value in media.items()
+        ]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def open(self, path: Path) -> None:
@@ -59,9 +80,19 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Errors of the console, and addresses other than of files, since the last call."""
-        errors = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+        errors = [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if entry["level"] == "SEVERE"
+        ]
+        messages = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        asked = [
+            m["params"]["request"]["url"]
+            for m in messages
+            if m["method"] == "Network.requestWillBeSent"
+        ]
         return errors + [url for url in asked if not url.startswith(("file:", "data:", "blob:"))]
 
 
@@ -69,7 +100,10 @@ class Browser:
 def browser():
     found = [shutil.which(name) for name in ("chromium", "chromedriver")]
     if None in found:
-        pytest.fail("there is no chromium with its driver here: apt-get install chromium chromium-driver", pytrace=False)
+        pytest.fail(
+            "there is no chromium with its driver here: apt-get install chromium chromium-driver",
+            pytrace=False,
+        )
     browser = Browser(*found)
     yield browser
     browser.driver.quit()
@@ -87,7 +121,9 @@ def desk(browser):
 def report(finished, tmp_path_factory) -> Path:
     """The unpacked report of the tiny run."""
     folder = tmp_path_factory.mktemp("report")
-    finished.made("--report", str(folder / "report.zip"), "--report-stylesheet", "workflow/report/report.css")
+    finished.made(
+        "--report", str(folder / "report.zip"), "--report-stylesheet", "workflow/report/report.css"
+    )
     with zipfile.ZipFile(folder / "report.zip") as archive:
         archive.extractall(folder)
     return folder / "report"
@@ -100,7 +136,9 @@ def page_of(report: Path, name: str) -> Path:
 
 def menu(browser: Browser, name: str) -> None:
     """Click an entry of the report's menu."""
-    browser.until(lambda: browser.driver.find_elements(By.XPATH, f"//nav//*[text()='{name}']"))[0].click()
+    browser.until(lambda: browser.driver.find_elements(By.XPATH, f"//nav//*[text()='{name}']"))[
+        0
+    ].click()
 
 
 class TestReport:
@@ -110,7 +148,10 @@ class TestReport:
         assert text.startswith("What is a skip worth")
         assert "Simulated data: mssd-sim, lfm1k-sim, lfm2b-sim." in text
         assert "The contrastive term helps every model on every data set" in text
-        assert desk.script("return document.querySelector('.prose h1').getBoundingClientRect().top") >= 0
+        assert (
+            desk.script("return document.querySelector('.prose h1').getBoundingClientRect().top")
+            >= 0
+        )
         graph = desk.until(lambda: desk.all("#rulegraph canvas, #rulegraph svg"))[0]
         assert graph.size["height"] > 300
         assert desk.complaints() == []
@@ -125,7 +166,11 @@ class TestReport:
                 desk.all("nav tbody tr")[at].find_element(By.TAG_NAME, "a").click()
                 frame = desk.until(lambda: desk.all("iframe"))[0]
                 desk.driver.switch_to.frame(frame)
-                desk.until(lambda: desk.all("#rows tbody tr") and desk.all("#rows tbody tr")[0].is_displayed())
+                desk.until(
+                    lambda: (
+                        desk.all("#rows tbody tr") and desk.all("#rows tbody tr")[0].is_displayed()
+                    )
+                )
                 assert desk.all(".warning")[0].is_displayed()
                 desk.driver.switch_to.default_content()
         assert desk.complaints() == []
@@ -148,7 +193,9 @@ class TestReport:
     def test_captions_and_running_times_are_there(self, desk, report):
         desk.open(report / "report.html")
         menu(desk, "Statistics")
-        assert desk.until(lambda: desk.all("#runtimes canvas, #runtimes svg"))[0].size["height"] > 100
+        assert (
+            desk.until(lambda: desk.all("#runtimes canvas, #runtimes svg"))[0].size["height"] > 100
+        )
         menu(desk, "2 Tables")
         desk.until(lambda: desk.all("nav tbody tr"))[0].find_elements(By.TAG_NAME, "a")[1].click()
         desk.until(lambda: "The papers say that the gain grows" in desk.all("nav")[0].text)
@@ -177,7 +224,9 @@ class TestTable:
             desk.script("arguments[0].scrollIntoView({inline: 'center', block: 'center'})", heading)
             heading.click()
             assert heading.find_element(By.XPATH, "..").get_attribute("aria-sort") == order
-            assert len(desk.all("[aria-sort=ascending], [aria-sort=descending]")) == (order != "none")
+            assert len(desk.all("[aria-sort=ascending], [aria-sort=descending]")) == (
+                order != "none"
+            )
             if order != "none":
                 check_order(desk, heading, order)
         assert [row.text for row in desk.all("#rows tbody tr")] == before
@@ -236,7 +285,9 @@ class TestTable:
     def test_it_can_be_read_in_light_and_dark(self, browser, report, scheme):
         browser.screen(prefers_color_scheme=scheme)
         browser.open(page_of(report, "findings"))
-        lightness = luminance(browser.script("return getComputedStyle(document.body).backgroundColor"))
+        lightness = luminance(
+            browser.script("return getComputedStyle(document.body).backgroundColor")
+        )
         assert (lightness < 0.1) == (scheme == "dark")
         for css in (
             "h1",
@@ -263,7 +314,8 @@ def check_order(browser: Browser, heading, order: str) -> None:
     """The numbers of the column, as shown, go up or down; missing values stand at the end."""
     at = browser.script("return arguments[0].parentElement.cellIndex", heading)
     keys = browser.script(
-        "return [...document.querySelectorAll('#rows tbody tr')].map(r => r.cells[arguments[0]].dataset.key)", at
+        "return [...document.querySelectorAll('#rows tbody tr')].map(r => r.cells[arguments[0]].dataset.key)",
+        at,
     )
     known = [float(key) for key in keys if key is not None]
     assert known == sorted(known, reverse=order == "descending")
@@ -273,7 +325,9 @@ def check_order(browser: Browser, heading, order: str) -> None:
 def luminance(colour: str) -> float:
     """Relative luminance of a css colour, after WCAG 2."""
     parts = [float(part) / 255 for part in re.findall(r"[\d.]+", colour)[:3]]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 

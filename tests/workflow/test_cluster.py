@@ -1,6 +1,7 @@
 """The workflow through the Slurm profile: the same tables, and what Slurm does to jobs.
 
-Not part of `make test`: it needs root, installs Debian's Slurm and takes minutes.  Run it with `make test-cluster`.
+Not part of `make test`: it needs root, installs Debian's Slurm and takes minutes.  Run it with
+`make test-cluster`.
 """
 
 import os
@@ -16,10 +17,19 @@ pytestmark = pytest.mark.cluster
 
 ONE = "datasets: [mssd-sim]\n"
 # What a site sets, and times that fit a test.
-SITE = ["--default-resources", "slurm_account=lab", "slurm_partition=main", "mem_mb=500", "runtime=10"]
+SITE = [
+    "--default-resources",
+    "slurm_account=lab",
+    "slurm_partition=main",
+    "mem_mb=500",
+    "runtime=10",
+]
 SITE += ["--slurm-init-seconds-before-status-checks", "1", "--latency-wait", "5"]
-WEIGHTS = "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1/model.safetensors"
-# Slurm without control groups looks at the memory of a job every two seconds; this training is long enough to be seen.
+WEIGHTS = (
+    "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1/model.safetensors"
+)
+# Slurm without control groups looks at the memory of a job every two seconds; this training is long
+# enough to be seen.
 SECONDS = "neural: {dimension: 32, min_epochs: 400, max_epochs: 400}\n" + ONE
 ENVIRONMENT = os.environ | {"NO_COLOR": "1", "SLURM_CONF": "/etc/slurm/slurm.conf"}
 
@@ -35,8 +45,19 @@ def slurm():
         subprocess.run([script, "stop"], check=True, timeout=120)
 
 
-def submit(project: Project, target: str, *configs: str, options: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "snakemake", target, "--profile", "profiles/slurm", *SITE, *options]
+def submit(
+    project: Project, target: str, *configs: str, options: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        target,
+        "--profile",
+        "profiles/slurm",
+        *SITE,
+        *options,
+    ]
     return subprocess.run(
         [*command, "--configfile", *configs], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         check=False, env=ENVIRONMENT, timeout=1500,
@@ -47,7 +68,14 @@ def jobs(since: float) -> list[dict[str, str]]:
     """What Slurm's database has of the jobs submitted since then."""
     names = ["JobID", "State", "NodeList", "Comment"]
     start = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(since))
-    command = ["sacct", "-X", "--noheader", "--parsable2", f"--starttime={start}", f"--format={','.join(names)}"]
+    command = [
+        "sacct",
+        "-X",
+        "--noheader",
+        "--parsable2",
+        f"--starttime={start}",
+        f"--format={','.join(names)}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRONMENT)
     return [dict(zip(names, line.split("|"), strict=True)) for line in done.stdout.splitlines()]
 
@@ -66,7 +94,14 @@ def test_the_tables_are_those_of_a_local_run(slurm, tmp_path):
     assert {job["NodeList"] for job in found} == {"node1", "node2"}
     ran = {job["Comment"].split("_wildcards")[0] for job in found}
     assert ran >= {
-        f"rule_{rule}" for rule in ("simulate_raw", "extract_events", "train_model", "rank_sessions", "compute_metrics")
+        f"rule_{rule}"
+        for rule in (
+            "simulate_raw",
+            "extract_events",
+            "train_model",
+            "rank_sessions",
+            "compute_metrics",
+        )
     }
 
 

@@ -1,4 +1,6 @@
-"""What machines do to a run: each ends in one clear line, nothing computed is lost, and the same command goes on from there."""
+"""What machines do to a run: each ends in one clear line, nothing computed is lost, and the same
+command goes on from there.
+"""
 
 import os
 import shutil
@@ -29,12 +31,15 @@ def said(done: subprocess.CompletedProcess, *parts: str) -> str:
 def half_written(project) -> list[Path]:
     """Temporary files below results/, and what lies in the folder of checkpoints."""
     found = (project / "results").rglob("*")
-    return [path for path in found if path.name.startswith(".") or path.parent.name == "checkpoints"]
+    return [
+        path for path in found if path.name.startswith(".") or path.parent.name == "checkpoints"
+    ]
 
 
 @pytest.fixture
 def disk(copy):
-    """The results folder of ``copy`` as a small disk of its own, without one model and what is made of it.
+    """The results folder of ``copy`` as a small disk of its own, without one model and what is made
+    of it.
 
     Gives a function that mounts it anew with other options.
     """
@@ -43,7 +48,9 @@ def disk(copy):
         shutil.rmtree(results / stage / RUN)
     results.rename(aside)
     results.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "none", results], capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "none", results], capture_output=True
+    ).returncode:
         pytest.skip("a disk can only be mounted by root")
 
     def remount(options: str) -> None:
@@ -61,7 +68,9 @@ def test_a_full_disk(copy, disk):
     used = (usage.f_blocks - usage.f_bfree) * usage.f_frsize
     disk(f"size={used + 12_000}")
     table = (copy / "results/tables/hr_ndcg.csv").read_bytes()
-    line = said(copy.snakemake(RANKS), f"{MODEL}/model.safetensors", "the disk is full", "free some space")
+    line = said(
+        copy.snakemake(RANKS), f"{MODEL}/model.safetensors", "the disk is full", "free some space"
+    )
     assert line.startswith("train_model: ERROR: ")
     assert not list((copy / MODEL).glob("*"))
     assert half_written(copy) == []
@@ -94,7 +103,11 @@ def test_raw_data_that_is_gone(copy):
     raw = copy / "resources/raw/mssd-sim/training_set_0.tar.gz"
     raw.rename(copy / "plays.tar.gz")
     overlay = copy.overlay("mine.yaml", "registry: {mssd-sim: {paths: [moved/*.tar.gz]}}\n")
-    said(copy.snakemake("--dry-run", configs=(TINY, overlay)), "mssd-sim: no file matches moved/*.tar.gz", "`paths`")
+    said(
+        copy.snakemake("--dry-run", configs=(TINY, overlay)),
+        "mssd-sim: no file matches moved/*.tar.gz",
+        "`paths`",
+    )
     (copy / "moved").mkdir()
     (copy / "plays.tar.gz").rename(copy / "moved/training_set_0.tar.gz")
     assert "Simulating" not in " ".join(copy.planned(overlay))
@@ -109,7 +122,13 @@ def test_a_clock_that_was_set_back(copy):
     events = "results/events/dataset=mssd-sim/shard=training_set_0/events.parquet"
     tables = copy.results()
     assert copy.planned() == []
-    said(copy.snakemake(events, *large), events, "older modification time", str(raw.relative_to(copy.folder)), "clock")
+    said(
+        copy.snakemake(events, *large),
+        events,
+        "older modification time",
+        str(raw.relative_to(copy.folder)),
+        "clock",
+    )
     assert copy.results() == tables
     os.utime(raw)
     copy.made(events, *large)
@@ -134,7 +153,8 @@ def test_a_second_snakemake_in_the_folder(copy):
         while not list((copy / "results/checkpoints").glob("*.safetensors")):
             assert first.poll() is None, first.stdout.read()
             time.sleep(0.01)
-        # The first waits while the second is called; else it may end, and take its locks away, at that very moment.
+        # The first waits while the second is called; else it may end, and take its locks away, at
+        # that very moment.
         os.killpg(first.pid, signal.SIGSTOP)
         assert first.poll() is None, "the first had ended before the second was called"
         try:

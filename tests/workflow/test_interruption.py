@@ -18,7 +18,9 @@ LONG = "neural: {min_epochs: 40, max_epochs: 40}\n"
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The weights of the run that is stopped in the tests, and its raw data, which need not be made again."""
+    """The weights of the run that is stopped in the tests, and its raw data, which need not be made
+    again.
+    """
     from conftest import Project
 
     project = Project(tmp_path_factory.mktemp("undisturbed"))
@@ -42,7 +44,9 @@ def jobs_of(project) -> list[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name
+)
 def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undisturbed, number):
     configs = TINY, project.overlay("long.yaml", LONG)
     command = [sys.executable, "-m", "snakemake", WEIGHTS, "--cores", "1", "--configfile", *configs]

@@ -1,4 +1,6 @@
-"""A user's mistake ends in one clear line that names the file or key and the remedy, and nothing computed is lost."""
+"""A user's mistake ends in one clear line that names the file or key and the remedy, and nothing
+computed is lost.
+"""
 
 import hashlib
 import http.server
@@ -8,17 +10,33 @@ import threading
 import pytest
 from skipwise.simulation.writers import simulate_raw
 
-HEADER = "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,"
+HEADER = (
+    "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,not_skipped,"
+)
 HEADER += "hist_user_behavior_is_shuffle,hour_of_day,premium,context_type\n"
 
 
 def mssd_log(*changed: tuple[int, int, str]) -> str:
     """A log of 4 sessions of 10 plays; ``changed`` gives line (from 2), column (from 0) and cell."""
     rows = [
-        [f"0_s{session}", str(position + 1), "10", f"t_{session * 3 + position % 7}", *skip, "false", "9", "true", "radio"]
+        [
+            f"0_s{session}",
+            str(position + 1),
+            "10",
+            f"t_{session * 3 + position % 7}",
+            *skip,
+            "false",
+            "9",
+            "true",
+            "radio",
+        ]
         for session in range(4)
         for position in range(10)
-        for skip in [["false", "true", "true", "false"] if position % 3 == 1 else ["false", "false", "false", "true"]]
+        for skip in [
+            ["false", "true", "true", "false"]
+            if position % 3 == 1
+            else ["false", "false", "false", "true"]
+        ]
     ]
     for line, column, cell in changed:
         rows[line - 2][column] = cell
@@ -31,7 +49,11 @@ def truncated_archive(path):
 
 
 CASES = {
-    "cut short": ("training_set_0.tar.gz", truncated_archive, ["damaged or cut short", "get it again"]),
+    "cut short": (
+        "training_set_0.tar.gz",
+        truncated_archive,
+        ["damaged or cut short", "get it again"],
+    ),
     "missing column": (
         "log_mini.csv",
         lambda path: path.write_text(mssd_log().replace("track_id_clean", "track_id")),
@@ -49,7 +71,9 @@ CASES = {
     ),
     "nothing left": (
         "log_mini.csv",
-        lambda path: path.write_text(mssd_log().replace("false,true,true,false,", "false,false,false,true,")),
+        lambda path: path.write_text(
+            mssd_log().replace("false,true,true,false,", "false,false,false,true,")
+        ),
         ["no session is left", "40 plays", "skip_rule"],
     ),
 }
@@ -67,7 +91,9 @@ def test_broken_data(project, case):
         f"  broken: {{form: mssd, paths: [{name}], skip_rule: {{name: given}}, session_gap: null}}\n"
         "  good: {form: mssd, paths: [log_good.csv], skip_rule: {name: given}, session_gap: null}\n",
     )
-    targets = [f"results/sessions/dataset={dataset}/sessions.parquet" for dataset in ("good", "broken")]
+    targets = [
+        f"results/sessions/dataset={dataset}/sessions.parquet" for dataset in ("good", "broken")
+    ]
     done = project.snakemake(*targets, configs=("tests/workflow/tiny.yaml", overlay), cores=2)
     assert done.returncode != 0
     said = [line for line in done.stdout.splitlines() if all(part in line for part in expected)]
@@ -81,7 +107,10 @@ def test_broken_data(project, case):
 @pytest.mark.parametrize(
     ("overlay", "expected"),
     [
-        ("models: [sasrek]", ["models: 'sasrek' is not in model_registry", "did you mean 'sasrec'?"]),
+        (
+            "models: [sasrek]",
+            ["models: 'sasrek' is not in model_registry", "did you mean 'sasrec'?"],
+        ),
         (
             "model_registry: {nonesuch: {family: baseline, variants: {orig: {}}}}\nmodels: [nonesuch]",
             ["unknown model 'nonesuch'"],
@@ -92,9 +121,14 @@ def test_broken_data(project, case):
     ],
 )
 def test_broken_configuration(project, overlay, expected):
-    done = project.snakemake("--dry-run", configs=("tests/workflow/tiny.yaml", project.overlay("broken.yaml", overlay + "\n")))
+    done = project.snakemake(
+        "--dry-run",
+        configs=("tests/workflow/tiny.yaml", project.overlay("broken.yaml", overlay + "\n")),
+    )
     assert done.returncode != 0
-    assert [line for line in done.stdout.splitlines() if all(part in line for part in expected)], done.stdout
+    assert [line for line in done.stdout.splitlines() if all(part in line for part in expected)], (
+        done.stdout
+    )
     assert "Traceback" not in done.stdout
 
 
@@ -138,8 +172,15 @@ def test_a_download_with_a_wrong_checksum_is_refused(project, server):
     target = "results/sessions/dataset=served/sessions.parquet"
     done = project.snakemake(target, configs=("tests/workflow/tiny.yaml", overlay))
     assert done.returncode != 0
-    expected = ["u.data could not be downloaded", "404", f"md5 is {found} where {wrong} is expected", "`paths`"]
-    assert [line for line in done.stdout.splitlines() if all(part in line for part in expected)], done.stdout
+    expected = [
+        "u.data could not be downloaded",
+        "404",
+        f"md5 is {found} where {wrong} is expected",
+        "`paths`",
+    ]
+    assert [line for line in done.stdout.splitlines() if all(part in line for part in expected)], (
+        done.stdout
+    )
     assert "Traceback" not in done.stdout
     assert not (project / "resources/raw/served/u.data").exists()
     # The right checksum, and the second address, since the first does not have it.
@@ -158,6 +199,9 @@ def test_a_link_in_an_archive_is_not_followed(project):
         "datasets: [broken]\nregistry:\n"
         "  broken: {form: mssd, paths: [training_set_0.tar.gz], skip_rule: {name: given}, session_gap: null}\n",
     )
-    done = project.snakemake("results/sessions/dataset=broken/sessions.parquet", configs=("tests/workflow/tiny.yaml", overlay))
+    done = project.snakemake(
+        "results/sessions/dataset=broken/sessions.parquet",
+        configs=("tests/workflow/tiny.yaml", overlay),
+    )
     assert done.returncode != 0
     assert "holds no training_set/log_*.csv" in done.stdout

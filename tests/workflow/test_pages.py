@@ -1,8 +1,10 @@
-"""Every code block of the README, the contribution guide and the pages of documentation works as printed.
+"""Every code block of the README, the contribution guide and the pages of documentation works as
+printed.
 
-``DECISIONS`` says of each block that it runs, is planned, is a file that others read, runs in another test, or why it does not
-run.  A new block without a decision fails.  The blocks of a page run in their order in one folder, a copy of the finished tiny
-run, in which ``config/quick.yaml`` is the tiny configuration.
+``DECISIONS`` says of each block that it runs, is planned, is a file that others read, runs in
+another test, or why it does not run.  A new block without a decision fails.  The blocks of a page
+run in their order in one folder, a copy of the finished tiny run, in which ``config/quick.yaml`` is
+the tiny configuration.
 """
 
 import os
@@ -22,7 +24,11 @@ from examples import ROOT
 from skipwise.core.artifacts import read_artifact
 from skipwise.simulation.writers import simulate_raw
 
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md")),
+]
 
 
 class Block(NamedTuple):
@@ -40,7 +46,9 @@ class Run(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Planned only, for this reason: Snakemake or make with ``--dry-run``; these words stand in the plan."""
+    """Planned only, for this reason: Snakemake or make with ``--dry-run``; these words stand in the
+    plan.
+    """
 
     why: str
     prints: tuple[str, ...] = ()
@@ -69,37 +77,59 @@ SNAKEMAKE = ".venv/bin/snakemake "
 # By page, the beginning of a block; the longest that fits counts.
 DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
     "README.md": {
-        "make tables": Plan("minutes; CI runs `make test`", ("config/quick.yaml", "results/tables/hr_ndcg.csv", "pytest")),
+        "make tables": Plan(
+            "minutes; CI runs `make test`",
+            ("config/quick.yaml", "results/tables/hr_ndcg.csv", "pytest"),
+        ),
         "flowchart LR": Shown("a picture that the host of the repository draws"),
-        DUCKDB + "select dataset, count(distinct session_id)": Run(("mssd-sim", "lfm2b-sim", "skip_share")),
+        DUCKDB + "select dataset, count(distinct session_id)": Run(
+            ("mssd-sim", "lfm2b-sim", "skip_share")
+        ),
         DUCKDB + "select dataset, variant, avg(coalesce": Run(("mssd-sim", "lfm2b-sim", "hr_10")),
-        DUCKDB + "select dataset, variant, seed, epoch": Run(("mssd-sim", "lfm2b-sim", "valid_ndcg_10")),
-        "./skipwise inspect": Run(("sessions in the sample", "popularity orig 1", "pairwise_accuracy")),
+        DUCKDB + "select dataset, variant, seed, epoch": Run(
+            ("mssd-sim", "lfm2b-sim", "valid_ndcg_10")
+        ),
+        "./skipwise inspect": Run(
+            ("sessions in the sample", "popularity orig 1", "pairwise_accuracy")
+        ),
         "datasets: [mine]": Save("mine.yaml"),
         SNAKEMAKE + "--cores 2 --configfile mine.yaml": Plan(
-            "minutes; the tutorial runs it with the quick settings", ("Training sasrec contrastive-item on mine",)
+            "minutes; the tutorial runs it with the quick settings",
+            ("Training sasrec contrastive-item on mine",),
         ),
         "model_registry: {sasrec": Elsewhere("test_a_variant_takes_the_printed_line"),
         '"""Running mean': Elsewhere("test_a_model_is_the_printed_file_and_the_printed_entry"),
-        "models: [popularity, running-mean]": Elsewhere("test_a_model_is_the_printed_file_and_the_printed_entry"),
+        "models: [popularity, running-mean]": Elsewhere(
+            "test_a_model_is_the_printed_file_and_the_printed_entry"
+        ),
     },
     "CONTRIBUTING.md": {
         "make test": Plan("it is what runs this test", ("pytest", "snakemake --lint")),
-        ".venv/bin/python -m pytest tests/unit/test_metrics.py": Shown("tests and checks of the default suite"),
+        ".venv/bin/python -m pytest tests/unit/test_metrics.py": Shown(
+            "tests and checks of the default suite"
+        ),
     },
     "docs/index.md": {"make tables": Plan("minutes", ("config/quick.yaml",))},
     "docs/cluster.md": {
-        SNAKEMAKE + "--profile profiles/slurm": Plan("needs Slurm, see test_cluster.py", ("Training sasrec",)),
-        SNAKEMAKE + "--profile profiles/slurm \\\n    --set-resources": Plan("needs Slurm", ("Training sasrec",)),
+        SNAKEMAKE + "--profile profiles/slurm": Plan(
+            "needs Slurm, see test_cluster.py", ("Training sasrec",)
+        ),
+        SNAKEMAKE + "--profile profiles/slurm \\\n    --set-resources": Plan(
+            "needs Slurm", ("Training sasrec",)
+        ),
         "squeue": Shown("needs Slurm"),
     },
-    "docs/tutorials/own_data.md": {SNAKEMAKE + "--cores 2 --configfile config/quick.yaml mine.yaml": Run()},
+    "docs/tutorials/own_data.md": {
+        SNAKEMAKE + "--cores 2 --configfile config/quick.yaml mine.yaml": Run()
+    },
     "docs/tutorials/recommend.md": {
         "import duckdb": Run(),
         "./skipwise recommend": Run(("rank,track,score", "\n5,t_")),
         "./skipwise evaluate": Run(("sasrec contrastive-hidden 1", "sasrec orig 1", "mrr_skipped")),
         "./skipwise inspect": Run(("plays at the second of another one",)),
-        "echo user,time,track": Run(("Aria,ann@2024-05-01T10:00:00,1,true", "Ballad,ann@2024-05-01T10:00:00,2,false")),
+        "echo user,time,track": Run(
+            ("Aria,ann@2024-05-01T10:00:00,1,true", "Ballad,ann@2024-05-01T10:00:00,2,false")
+        ),
     },
     "docs/tutorials/other_tools.md": {
         "import duckdb": Run(),
@@ -109,25 +139,37 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
     },
     "docs/tutorials/parquet.md": {
         "import duckdb": Run(),
-        'import duckdb\n\nduckdb.sql("""\n    select dataset, track_key': Run(("mssd-sim", "skip_share")),
+        'import duckdb\n\nduckdb.sql("""\n    select dataset, track_key': Run(
+            ("mssd-sim", "skip_share")
+        ),
         'import duckdb\n\nduckdb.sql("""\n    with ranks': Run(("gain_in_hr_10",)),
     },
     "docs/tutorials/mssd.md": {
         "resources/raw/mssd": Shown("names of files"),
         "datasets: [mssd]": Save("only_mssd.yaml"),
         SNAKEMAKE + "--dry-run": Run(
-            ("Reading resources/raw/mssd/training_set_1.tar.gz", "Training sasrec contrastive-hidden on mssd, seed 5")
+            (
+                "Reading resources/raw/mssd/training_set_1.tar.gz",
+                "Training sasrec contrastive-hidden on mssd, seed 5",
+            )
         ),
         "datasets: [mssd]\nsessions:": Save("first_look.yaml"),
-        SNAKEMAKE + "--cores 2 --configfile first_look.yaml": Run(("sessions in the sample", "split paper")),
-        SNAKEMAKE + "--cores all": Plan("gated data, days", ("Training sasrec contrastive-hidden on mssd, seed 5",)),
+        SNAKEMAKE + "--cores 2 --configfile first_look.yaml": Run(
+            ("sessions in the sample", "split paper")
+        ),
+        SNAKEMAKE + "--cores all": Plan(
+            "gated data, days", ("Training sasrec contrastive-hidden on mssd, seed 5",)
+        ),
     },
 }
 
 
 def blocks(page: str) -> list[Block]:
     text = (ROOT / page).read_text(encoding="utf-8")
-    fenced = [Block(page, *found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)]
+    fenced = [
+        Block(page, *found)
+        for found in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
     assert text.count("\n```") == 2 * len(fenced), f"{page}: a fence is not closed, or indented"
     return fenced
 
@@ -135,7 +177,9 @@ def blocks(page: str) -> list[Block]:
 def decision(block: Block) -> Run | Plan | Save | Elsewhere | Shown:
     """The decision with the longest beginning of the block."""
     fitting = [start for start in DECISIONS.get(block.page, {}) if block.text.startswith(start)]
-    assert fitting, f"{block.page}: no decision for the block that begins with {block.text.splitlines()[0]!r}"
+    assert fitting, (
+        f"{block.page}: no decision for the block that begins with {block.text.splitlines()[0]!r}"
+    )
     return DECISIONS[block.page][max(fitting, key=len)]
 
 
@@ -143,15 +187,24 @@ def test_every_block_has_a_decision_and_every_decision_a_block():
     everywhere = [block for page in PAGES for block in blocks(page)]
     made = [decision(block) for block in everywhere]
     assert all(block.language for block in everywhere)
-    unused = [(page, start) for page in DECISIONS for start, one in DECISIONS[page].items() if not any(one is m for m in made)]
+    unused = [
+        (page, start)
+        for page in DECISIONS
+        for start, one in DECISIONS[page].items()
+        if not any(one is m for m in made)
+    ]
     assert unused == []
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    tests = "".join(
+        path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py")
+    )
     assert all(f"def {one.test}(" in tests for one in made if isinstance(one, Elsewhere))
 
 
 @pytest.fixture
 def folder(finished, tmp_path) -> Path:
-    """A copy of the finished tiny run with what its user has: an environment, and quick settings that are quick."""
+    """A copy of the finished tiny run with what its user has: an environment, and quick settings
+    that are quick.
+    """
     folder = tmp_path / "skipwise"
     shutil.copytree(finished.folder, folder, symlinks=True)
     (folder / ".venv").symlink_to(sys.prefix)
@@ -180,9 +233,14 @@ def work_through(page: str, folder: Path) -> None:
             if block.language == "python":
                 command = f".venv/bin/python -c {shlex.quote(block.text)}"
             elif isinstance(made, Plan):
-                dry = {"make": "make --dry-run", ".venv/bin/snakemake": ".venv/bin/snakemake --dry-run"}
+                dry = {
+                    "make": "make --dry-run",
+                    ".venv/bin/snakemake": ".venv/bin/snakemake --dry-run",
+                }
                 for program, planned in dry.items():
-                    command = re.sub(rf"^{re.escape(program)}\b", planned, command, flags=re.MULTILINE)
+                    command = re.sub(
+                        rf"^{re.escape(program)}\b", planned, command, flags=re.MULTILINE
+                    )
                 assert "--dry-run" in command
             printed = call(command, folder)
             for words in made.prints:
@@ -208,7 +266,9 @@ def test_the_readme(folder):
     work_through("README.md", folder)
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/index.md", "docs/cluster.md", "docs/tutorials/parquet.md"])
+@pytest.mark.parametrize(
+    "page", ["CONTRIBUTING.md", "docs/index.md", "docs/cluster.md", "docs/tutorials/parquet.md"]
+)
 def test_a_page_without_more(folder, page):
     work_through(page, folder)
 
@@ -218,7 +278,9 @@ def test_a_trained_model_is_used(folder):
 
 
 def test_ones_own_data_takes_the_printed_overlay(folder):
-    overlay = next(block.text for block in blocks("README.md") if block.text.startswith("datasets: [mine]"))
+    overlay = next(
+        block.text for block in blocks("README.md") if block.text.startswith("datasets: [mine]")
+    )
     assert len(overlay.strip().splitlines()) < 15
     (folder / "mine.yaml").write_text(overlay, encoding="utf-8")
     plays(folder / "plays.csv")
@@ -231,11 +293,17 @@ def test_ones_own_data_takes_the_printed_overlay(folder):
 def test_another_tool_stands_in_the_table(folder):
     work_through("docs/tutorials/other_tools.md", folder)
     table = pl.read_csv(folder / "results/tables/hr_ndcg.csv")
-    assert table["model"].unique(maintain_order=True).to_list() == ["popularity", "sasrec", "last-tracks"]
+    assert table["model"].unique(maintain_order=True).to_list() == [
+        "popularity",
+        "sasrec",
+        "last-tracks",
+    ]
     (row,) = table.filter(model="last-tracks").to_dicts()
     assert row["candidates"] == "full"
     # The same figure from the split: the rank is the place from the end of the context.
-    test = read_artifact("test", folder / "results/splits/dataset=mssd-sim/split=paper/test.parquet").to_pylist()
+    test = read_artifact(
+        "test", folder / "results/splits/dataset=mssd-sim/split=paper/test.parquet"
+    ).to_pylist()
     latest = [list(dict.fromkeys(reversed(session["tracks"]))) for session in test]
     hits = [session["target"] in tracks[:10] for session, tracks in zip(test, latest, strict=True)]
     assert row["hr_10"] == pytest.approx(np.mean(hits), abs=1e-6)
@@ -248,7 +316,10 @@ def test_a_model_of_another_tool_needs_its_ranks_and_no_variants(project):
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("absent.yaml", absent)))
     assert done.returncode != 0
     (line,) = [line for line in done.stdout.splitlines() if "family external" in line]
-    assert "results/ranks/dataset=mssd-sim/split=paper/model=theirs/variant=orig/seed=1/ranks.parquet" in line
+    assert (
+        "results/ranks/dataset=mssd-sim/split=paper/model=theirs/variant=orig/seed=1/ranks.parquet"
+        in line
+    )
     several = absent.replace("orig: {}", "orig: {}, better: {}")
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("several.yaml", several)))
     assert done.returncode != 0
@@ -269,7 +340,9 @@ def test_pages_are_built_and_every_link_leads_somewhere(tmp_path):
     done = subprocess.run(zensical, cwd=project.folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     for page in PAGES[2:]:
-        html = (project / "site" / Path(page).relative_to("docs").with_suffix(".html")).read_text(encoding="utf-8")
+        html = (project / "site" / Path(page).relative_to("docs").with_suffix(".html")).read_text(
+            encoding="utf-8"
+        )
         loaded = re.findall(r"<(?:script|link|img)[^>]+(?:src|href)=\"?(https?:[^\" >]+)", html)
         assert loaded == [], f"{page} loads {loaded} from the network"
     assert "mine.yaml" in (project / "site/tutorials/own_data.html").read_text(encoding="utf-8")

@@ -1,4 +1,6 @@
-"""The first screen of the README, and its examples of a variant and of a model; test_pages.py runs the rest."""
+"""The first screen of the README, and its examples of a variant and of a model; test_pages.py runs
+the rest.
+"""
 
 import re
 from pathlib import Path
@@ -26,7 +28,9 @@ def test_the_first_screen_has_the_two_commands_and_says_simulated():
 
 def test_a_variant_takes_the_printed_line(project):
     line = next(block for block in YAML if "contrastive-cold" in block)
-    printed = project.made("--dry-run", configs=("tests/workflow/tiny.yaml", project.overlay("cold.yaml", line)))
+    printed = project.made(
+        "--dry-run", configs=("tests/workflow/tiny.yaml", project.overlay("cold.yaml", line))
+    )
     assert printed.count("Training sasrec contrastive-cold") == 3
 
 
@@ -44,11 +48,22 @@ def test_a_model_is_the_printed_file_and_the_printed_entry(project):
     project.made("results/tables/hr_ndcg.csv", configs=configs, cores=2)
     table = pl.read_csv(project / "results/tables/hr_ndcg.csv").filter(candidates="full")
     variants = ("orig", "contrastive-item", "contrastive-hidden")
-    assert table.select("model", "variant").rows() == [("popularity", "orig"), *((model, variant) for variant in variants)]
-    assert table.filter(model=model)["ndcg_10"].n_unique() == 3  # the encoder learns, and the term reaches it
+    assert table.select("model", "variant").rows() == [
+        ("popularity", "orig"),
+        *((model, variant) for variant in variants),
+    ]
+    assert (
+        table.filter(model=model)["ndcg_10"].n_unique() == 3
+    )  # the encoder learns, and the term reaches it
 
 
 def test_the_table_is_the_one_that_make_tables_makes():
-    rows = re.findall(r"^\| (\S+) \| (\S+) \| [0-9.]+ \[", README[: README.index("## ")], re.MULTILINE)
-    config = default_config(yaml.safe_load((ROOT / "config/quick.yaml").read_text(encoding="utf-8")))
-    assert rows == [(model, variant) for model in config["models"] for variant in variants(config, model)]
+    rows = re.findall(
+        r"^\| (\S+) \| (\S+) \| [0-9.]+ \[", README[: README.index("## ")], re.MULTILINE
+    )
+    config = default_config(
+        yaml.safe_load((ROOT / "config/quick.yaml").read_text(encoding="utf-8"))
+    )
+    assert rows == [
+        (model, variant) for model in config["models"] for variant in variants(config, model)
+    ]

@@ -20,12 +20,20 @@ from skipwise.evaluation.rank_sessions import rank_sessions
 from skipwise.ranking import metrics
 from skipwise.training.saved import load_model
 
-OVERLAYS = sorted(path.name for path in (ROOT / "config").glob("*.yaml") if path.name not in ("config.yaml", "datasets.yaml"))
+OVERLAYS = sorted(
+    path.name
+    for path in (ROOT / "config").glob("*.yaml")
+    if path.name not in ("config.yaml", "datasets.yaml")
+)
 
 
 def tool(*command: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [str(Path(sys.executable).with_name(command[0])), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False
+        [str(Path(sys.executable).with_name(command[0])), *command[1:]],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -48,35 +56,55 @@ class TestStyle:
 class TestPlan:
     def test_the_default_runs_all_models_on_all_data_sets(self, project):
         printed = project.made("--dry-run", configs=())
-        assert printed.count("Training sasrec contrastive-item") == 3 + 1 + 1  # three seeds on the first data set
+        assert (
+            printed.count("Training sasrec contrastive-item") == 3 + 1 + 1
+        )  # three seeds on the first data set
         baselines, others = 4, 3 + 3 + 4 * 3
         assert printed.count("Training") == 3 * baselines + 5 * others
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):
         for name in ("train", "evaluate", "tune"):
-            rules = project / f"workflow/rules/{name}.smk"  # in whose plan a message stands in the place of the resources
-            rules.write_text(re.sub(r"    message:\n.*\n", "", rules.read_text(encoding="utf-8")), encoding="utf-8")
+            rules = (
+                project / f"workflow/rules/{name}.smk"
+            )  # in whose plan a message stands in the place of the resources
+            rules.write_text(
+                re.sub(r"    message:\n.*\n", "", rules.read_text(encoding="utf-8")),
+                encoding="utf-8",
+            )
         overlay = project.overlay("gpu.yaml", "neural: {device: cuda}\ntuning: {trials: 1}\n")
         printed = project.made("--dry-run", "all", "tune", configs=(TINY, overlay))
         jobs = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", printed, re.MULTILINE)
-        family = {name: model["family"] for name, model in default_config()["model_registry"].items()}
+        family = {
+            name: model["family"] for name, model in default_config()["model_registry"].items()
+        }
         asked = {
-            (rule, family[model[1]], "gpu=1" in job) for rule, job in jobs if (model := re.search(r"model=([a-z0-9-]+)", job))
+            (rule, family[model[1]], "gpu=1" in job)
+            for rule, job in jobs
+            if (model := re.search(r"model=([a-z0-9-]+)", job))
         }
         neural = {(rule, "neural", True) for rule in ("train_model", "rank_sessions", "run_trial")}
-        others = {(rule, kind, False) for rule in ("train_model", "rank_sessions") for kind in ("baseline", "factorization")}
+        others = {
+            (rule, kind, False)
+            for rule in ("train_model", "rank_sessions")
+            for kind in ("baseline", "factorization")
+        }
         assert neural | others <= asked
         assert not {(rule, kind, not gpu) for rule, kind, gpu in neural | others} & asked
 
     def test_the_quick_run_is_a_part_of_the_default(self, project):
-        printed = project.made("--dry-run", "results/tables/hr_ndcg.csv", configs=("config/quick.yaml",))
+        printed = project.made(
+            "--dry-run", "results/tables/hr_ndcg.csv", configs=("config/quick.yaml",)
+        )
         assert printed.count("Training") == 3 * (4 + 3 + 3 + 3)
 
     def test_tuning_gives_every_variant_the_same_trials_and_never_reads_the_test(self, project):
         printed = project.made("--dry-run", "tune", configs=())
-        trials = re.findall(r"^Job \d+: Trial (\d+) of (\S+ \S+) on (\S+)\nReason: (.*)$", printed, re.MULTILINE)
+        trials = re.findall(
+            r"^Job \d+: Trial (\d+) of (\S+ \S+) on (\S+)\nReason: (.*)$", printed, re.MULTILINE
+        )
         assert len({job[:3] for job in trials}) == len(trials) == 3 * 4 * 3 * 8
-        # As nothing is there yet, the reason names every file that a job reads and another one makes.
+        # As nothing is there yet, the reason names every file that a job reads and another one
+        # makes.
         for *_, dataset, reason in trials:
             read = re.findall(r"results/\S+\.parquet", reason.split("Input files")[1])
             split = f"results/splits/dataset={dataset}/split=paper"
@@ -85,7 +113,8 @@ class TestPlan:
 
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_overlay_plans(self, project, overlay):
-        # Raw files that only their owners have are stood in for by empty ones: a plan does not read them.
+        # Raw files that only their owners have are stood in for by empty ones: a plan does not read
+        # them.
         for name in (
             "mssd/training_set_0.tar.gz",
             "mssd/training_set_1.tar.gz",
@@ -112,7 +141,13 @@ class TestPlan:
             f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
             "except SystemExit: print(JobScheduler._schedule_reevalutation.__module__)"
         )
-        done = subprocess.run([sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=project.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
         assert done.stdout.split()[-1] == "skipwise.snakemake_timers"
 
 
@@ -126,8 +161,12 @@ class TestRun:
             assert table.schema.equals(artifact.schema), path
             assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
             if artifact.order:
-                assert table.equals(table.sort_by([(column, "ascending") for column in artifact.order])), path
-                assert table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows, path
+                assert table.equals(
+                    table.sort_by([(column, "ascending") for column in artifact.order])
+                ), path
+                assert (
+                    table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows
+                ), path
             seen.add(name)
         assert seen == ARTIFACTS.keys() - {"tuning"} | {"hr_ndcg"}
 
@@ -140,17 +179,28 @@ class TestRun:
             for name in _metric_names():
                 assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
             if row["candidates"] == "sampled":
-                full = next(other for other in table if other["candidates"] == "full" and _same_run(other, row))
+                full = next(
+                    other
+                    for other in table
+                    if other["candidates"] == "full" and _same_run(other, row)
+                )
                 assert row["hr_10"] >= full["hr_10"]
 
     def test_pages_and_figures_say_simulated(self, finished):
-        pages = [path for kind in ("html", "tex", "csv", "svg") for path in (finished / "results").rglob(f"*.{kind}")]
+        pages = [
+            path
+            for kind in ("html", "tex", "csv", "svg")
+            for path in (finished / "results").rglob(f"*.{kind}")
+        ]
         assert len(pages) == 9 * 3 + 5
         for path in pages:
             assert "simulated" in path.read_text(encoding="utf-8").lower(), path
 
     def test_a_model_folder_says_what_was_run(self, finished):
-        folder = finished / "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        folder = (
+            finished
+            / "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        )
         run = read_json(folder / "run.json")
         assert run["settings"]["query"] == "hidden"
         assert run["settings"]["tau"] == 0.1
@@ -165,9 +215,12 @@ class TestRun:
         saved["settings"]["device"] = "cuda"
         write_json(saved, tmp_path / "model/run.json")
         train, test = (
-            str(finished / f"results/splits/dataset=mssd-sim/split=paper/{part}.parquet") for part in ("train", "test")
+            str(finished / f"results/splits/dataset=mssd-sim/split=paper/{part}.parquet")
+            for part in ("train", "test")
         )
-        candidates = default_config(yaml.safe_load((ROOT / TINY).read_text(encoding="utf-8")))["candidates"]
+        candidates = default_config(yaml.safe_load((ROOT / TINY).read_text(encoding="utf-8")))[
+            "candidates"
+        ]
         rank_sessions(
             tmp_path / "model",
             train,
@@ -188,7 +241,10 @@ class TestRun:
         [environment] = found["trained"]
         assert len(environment["runs"]) == 3 * (1 + 3 + 3)
         assert environment["threads"] == 1
-        assert environment["git"] == {"revision": None, "dirty": None}  # this copy of the project is no checkout
+        assert environment["git"] == {
+            "revision": None,
+            "dirty": None,
+        }  # this copy of the project is no checkout
         assert found["seeds"]["training"] == {name: [1] for name in found["raw"]}
         for name, sources in found["raw"].items():
             for source in sources:
@@ -203,15 +259,25 @@ class TestRun:
         assert "Nothing to be done" in finished.made("--dry-run", configs=("results/config.yaml",))
 
     def test_no_half_written_file_is_left(self, finished):
-        assert not [path for path in (finished / "results").rglob("*") if "partial" in path.name or path.name == ".duckdb"]
+        assert not [
+            path
+            for path in (finished / "results").rglob("*")
+            if "partial" in path.name or path.name == ".duckdb"
+        ]
 
     def test_every_model_of_the_registry_runs(self, project):
         overlay = "tests/workflow/all_models.yaml"
-        project.made("results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2)
+        project.made(
+            "results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2
+        )
         config = default_config()
         table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
         run = {(row["model"], row["variant"]) for row in table}
-        assert run == {(model, variant) for model in config["model_registry"] for variant in variants(config, model)}
+        assert run == {
+            (model, variant)
+            for model in config["model_registry"]
+            for variant in variants(config, model)
+        }
 
     def test_one_core_in_another_folder_gives_the_same_bytes(self, finished, project):
         project.made(cores=1)
@@ -235,12 +301,27 @@ class TestRerun:
     def test_tau_retrains_the_contrastive_variants_only(self, copy):
         overlay = copy.overlay("tau.yaml", "contrastive: {tau: 0.2}\n")
         planned = copy.planned(overlay)
-        assert self.trained(planned) == {("sasrec", "contrastive-item"), ("sasrec", "contrastive-hidden")}
-        assert not [message for message in planned if message.startswith(("Simulating", "Reading", "Labelling", "Splitting"))]
+        assert self.trained(planned) == {
+            ("sasrec", "contrastive-item"),
+            ("sasrec", "contrastive-hidden"),
+        }
+        assert not [
+            message
+            for message in planned
+            if message.startswith(("Simulating", "Reading", "Labelling", "Splitting"))
+        ]
 
     def test_another_revision_runs_nothing_again(self, copy):
-        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"]):
-            subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=copy.folder, check=True)
+        for command in (
+            ["init", "--quiet"],
+            ["add", "."],
+            ["commit", "--quiet", "--message", "first"],
+        ):
+            subprocess.run(
+                ["git", "-c", "user.name=a", "-c", "user.email=a@b", *command],
+                cwd=copy.folder,
+                check=True,
+            )
         assert copy.planned() == []
 
     def test_another_configuration_is_recorded_anew(self, copy):
@@ -255,14 +336,19 @@ class TestRerun:
     def test_a_changed_cutoff_retrains_nothing(self, copy):
         overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
         planned = copy.planned(overlay)
-        assert len([message for message in planned if message.startswith("Metrics")]) == 3 * (1 + 3 + 3)
+        assert len([message for message in planned if message.startswith("Metrics")]) == 3 * (
+            1 + 3 + 3
+        )
         assert not [message for message in planned if message.startswith(("Training", "Ranking"))]
-        copy.made("results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2)
+        copy.made(
+            "results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2
+        )
         assert "hr_50_low" in (copy / "results/tables/hr_ndcg.csv").read_text().splitlines()[0]
 
     def test_a_new_variant_is_a_line_and_trains_nothing_else(self, copy):
         overlay = copy.overlay(
-            "variant.yaml", "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: 0.05}}}}\n"
+            "variant.yaml",
+            "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: 0.05}}}}\n",
         )
         assert self.trained(copy.planned(overlay)) == {("sasrec", "contrastive-cold")}
 

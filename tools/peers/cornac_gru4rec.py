@@ -1,8 +1,10 @@
-"""Cornac's GRU4Rec, which follows the official PyTorch code: session-parallel batches, sparse gradients, Adagrad.
+"""Cornac's GRU4Rec, which follows the official PyTorch code: session-parallel batches, sparse
+gradients, Adagrad.
 
-``fit`` is Cornac's own; the iterator that it takes its batches from is wrapped so that the clock ticks between them.
-``shipped``: batch 512 and 2,048 negatives beside the batch's own targets, Cornac's defaults; ``sampled-1000``: 1,000 negatives.
-A step has as many targets as sessions in parallel.  Ranking is ``score``, one session at a time, which is all it offers.
+``fit`` is Cornac's own; the iterator that it takes its batches from is wrapped so that the clock
+ticks between them. ``shipped``: batch 512 and 2,048 negatives beside the batch's own targets,
+Cornac's defaults; ``sampled-1000``: 1,000 negatives. A step has as many targets as sessions in
+parallel.  Ranking is ``score``, one session at a time, which is all it offers.
 """
 
 import contextlib
@@ -23,7 +25,11 @@ def main() -> None:
     given = case(__doc__)
     sessions = lists(given.data / "sessions.parquet")
     everything = sessions + lists(given.data / "catalogue.parquet")
-    rows = [(number, track, place) for number, tracks in enumerate(everything) for place, track in enumerate(tracks)]
+    rows = [
+        (number, track, place)
+        for number, tracks in enumerate(everything)
+        for place, track in enumerate(tracks)
+    ]
     dataset = SequentialDataset.from_sit(rows, seed=1)
     assert dataset.num_items == given.tracks
     train, plain = Clock(given.seconds), recom_gru4rec.io_iter
@@ -41,7 +47,10 @@ def main() -> None:
     (targets,) = train.rates()
     trained_gib = peak_gib()
     rank = Clock(given.seconds)
-    contexts = [[dataset.iid_map[track] for track in tracks] for tracks in lists(given.data / "contexts.parquet")]
+    contexts = [
+        [dataset.iid_map[track] for track in tracks]
+        for tracks in lists(given.data / "contexts.parquet")
+    ]
     for context in contexts:
         model.score(0, context)
         if rank.tick(1):

@@ -1,12 +1,17 @@
-"""What the scripts of all peers share: the case to measure, the settings of the process, the clock, the answer.
+"""What the scripts of all peers share: the case to measure, the settings of the process, the clock,
+the answer.
 
-A script is run by tools/bench_peers.py with the Python of its peer's environment.  It gets a folder with
+A script is run by tools/bench_peers.py with the Python of its peer's environment.  It gets a folder
+with
 
-- ``sessions.parquet``: session_id, tracks (list of 1..N, 10 to 20 of them), skipped; what is trained on,
+- ``sessions.parquet``: session_id, tracks (list of 1..N, 10 to 20 of them), skipped; what is
+  trained on,
 - ``contexts.parquet``: the same columns; sessions after which the whole catalogue is ranked,
-- ``catalogue.parquet``: sessions of 20 that play every track once, for peers that take their catalogue from the training data,
+- ``catalogue.parquet``: sessions of 20 that play every track once, for peers that take their
+  catalogue from the training data,
 
-and writes one line of JSON.  Only the steps are timed: not imports, reading, building the model, nor the first steps.
+and writes one line of JSON.  Only the steps are timed: not imports, reading, building the model,
+nor the first steps.
 """
 
 import argparse
@@ -52,14 +57,16 @@ def case(description: str) -> argparse.Namespace:
     torch.manual_seed(1)
     torch.set_num_threads(THREADS)
     if given.settings != "shipped":
-        # oneDNN multiplies instead of MKL, of factors that it rounds to bfloat16 where the processor multiplies these, and
-        # glibc keeps large blocks for the next step instead of giving them back.
+        # oneDNN multiplies instead of MKL, of factors that it rounds to bfloat16 where the
+        # processor multiplies these, and glibc keeps large blocks for the next step instead of
+        # giving them back.
         torch.set_float32_matmul_precision("medium")
         trim_threshold, mmap_threshold = -1, -3
         ctypes.CDLL(None).mallopt(mmap_threshold, 2**30)
         ctypes.CDLL(None).mallopt(trim_threshold, 2**31 - 1)
     if given.settings == "math":
-        # The fused attention of the processor can be several times slower with "medium" from 17 tokens on.
+        # The fused attention of the processor can be several times slower with "medium" from 17
+        # tokens on.
         torch.backends.cuda.enable_flash_sdp(False)
     return given
 
@@ -71,7 +78,9 @@ def lists(path: Path, column: str = "tracks") -> list[list[int]]:
 
 @dataclass
 class Clock:
-    """Steps in windows of some seconds, after some that warm up; a slow step is a window of its own."""
+    """Steps in windows of some seconds, after some that warm up; a slow step is a window of its
+    own.
+    """
 
     seconds: float
     windows: int = 3
@@ -86,7 +95,9 @@ class Clock:
         return len(self._done) >= self.windows
 
     def tick(self, *counts: int) -> bool:
-        """A step has ended that went over so many of each thing; returns whether enough has been seen."""
+        """A step has ended that went over so many of each thing; returns whether enough has been
+        seen.
+        """
         now = time.perf_counter()
         if self.warm_up:
             self.warm_up -= 1
@@ -109,8 +120,12 @@ class Clock:
         return [statistics.median(rates) for rates in zip(*each, strict=True)]
 
 
-def counted(epoch: Callable[[], Iterable], clock: Clock, counts: Callable[..., tuple[int, ...]]) -> Iterator:
-    """The batches of epoch after epoch; the clock ticks when the next is asked for.  ``counts`` gives the counts of a batch."""
+def counted(
+    epoch: Callable[[], Iterable], clock: Clock, counts: Callable[..., tuple[int, ...]]
+) -> Iterator:
+    """The batches of epoch after epoch; the clock ticks when the next is asked for.  ``counts``
+    gives the counts of a batch.
+    """
     while True:
         for batch in epoch():
             yield batch

@@ -1,9 +1,10 @@
 """RecBole's SASRec and GRU4Rec with full cross-entropy: its Dataset, data loaders and Trainer.
 
-``Trainer._train_epoch`` gets RecBole's own loader, wrapped so that the clock ticks between batches; in ``Trainer.evaluate`` it
-ticks when the best tracks of a batch have been collected.  RecBole makes one training case of every position (its data
-augmentation), so a case is a target and a session counts for as many cases as it has targets.  Batch 2,048, its default, or
-fewer where the scores of a batch with the catalogue would take more than 2 GiB.
+``Trainer._train_epoch`` gets RecBole's own loader, wrapped so that the clock ticks between batches;
+in ``Trainer.evaluate`` it ticks when the best tracks of a batch have been collected.  RecBole makes
+one training case of every position (its data augmentation), so a case is a target and a session
+counts for as many cases as it has targets.  Batch 2,048, its default, or fewer where the scores of
+a batch with the catalogue would take more than 2 GiB.
 """
 
 import contextlib
@@ -14,7 +15,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from measure import AT_ONCE, DIMENSION, DROPOUT, HEADS, LAYERS, LENGTH, TOP, Clock, answer, case, counted, lists, peak_gib
+from measure import (
+    AT_ONCE,
+    DIMENSION,
+    DROPOUT,
+    HEADS,
+    LAYERS,
+    LENGTH,
+    TOP,
+    Clock,
+    answer,
+    case,
+    counted,
+    lists,
+    peak_gib,
+)
 
 given = case(__doc__)
 sys.argv = sys.argv[:1]  # RecBole reads them as its configuration.
@@ -59,7 +74,9 @@ def main() -> None:
     plays = plays.explode("item_id:token", ignore_index=True)
     plays["timestamp:float"] = range(len(plays))
     plays.to_csv(folder / "simulated.inter", sep="\t", index=False)
-    pd.DataFrame({"item_id:token": range(1, given.tracks + 1)}).to_csv(folder / "simulated.item", sep="\t", index=False)
+    pd.DataFrame({"item_id:token": range(1, given.tracks + 1)}).to_csv(
+        folder / "simulated.item", sep="\t", index=False
+    )
     config = Config(
         model=given.model,
         dataset="simulated",
@@ -71,7 +88,12 @@ def main() -> None:
             "ITEM_ID_FIELD": "item_id",
             "TIME_FIELD": "timestamp",
             "MAX_ITEM_LIST_LENGTH": LENGTH,
-            "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full", "group_by": "user"},
+            "eval_args": {
+                "split": {"LS": "valid_and_test"},
+                "order": "TO",
+                "mode": "full",
+                "group_by": "user",
+            },
             "train_neg_sample_args": None,
             "train_batch_size": min(2048, SCORES // given.tracks),
             "eval_batch_size": AT_ONCE,

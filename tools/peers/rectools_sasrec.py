@@ -1,16 +1,32 @@
-"""RecTools' SASRecModel: its data preparation, loss, Lightning module and Trainer, as ``fit`` runs them.
+"""RecTools' SASRecModel: its data preparation, loss, Lightning module and Trainer, as ``fit`` runs
+them.
 
-The Trainer is the one that RecTools builds, with a callback that reads the clock after each batch, so collating and the
-Trainer's own work count.  Batch 128, its default.  ``sampled-1000``: its sampled softmax with 1,000 negatives, of each
-position its own; ``sampled-1``: the same with its default of one negative; ``softmax``: its default loss, the whole catalogue.
-Ranking is ``recommend`` for many sessions less ``recommend`` for one, which leaves out the preparation of the catalogue.
+The Trainer is the one that RecTools builds, with a callback that reads the clock after each batch,
+so collating and the Trainer's own work count.  Batch 128, its default.  ``sampled-1000``: its
+sampled softmax with 1,000 negatives, of each position its own; ``sampled-1``: the same with its
+default of one negative; ``softmax``: its default loss, the whole catalogue. Ranking is
+``recommend`` for many sessions less ``recommend`` for one, which leaves out the preparation of the
+catalogue.
 """
 
 import statistics
 import time
 
 import pandas as pd
-from measure import DIMENSION, DROPOUT, HEADS, LAYERS, LENGTH, NEGATIVES, TOP, Clock, answer, case, lists, peak_gib
+from measure import (
+    DIMENSION,
+    DROPOUT,
+    HEADS,
+    LAYERS,
+    LENGTH,
+    NEGATIVES,
+    TOP,
+    Clock,
+    answer,
+    case,
+    lists,
+    peak_gib,
+)
 from pytorch_lightning import Callback, Trainer
 from rectools import Columns
 from rectools.dataset import Dataset
@@ -39,7 +55,9 @@ class Timer(Callback):
 
 def plays(sessions: list[list[int]]) -> pd.DataFrame:
     """RecTools' interactions: one row a play."""
-    rows = pd.DataFrame({Columns.User: range(len(sessions)), Columns.Item: sessions}).explode(Columns.Item, ignore_index=True)
+    rows = pd.DataFrame({Columns.User: range(len(sessions)), Columns.Item: sessions}).explode(
+        Columns.Item, ignore_index=True
+    )
     rows[Columns.Item] = rows[Columns.Item].astype("int64")
     rows[Columns.Weight] = 1.0
     rows[Columns.Datetime] = pd.Timestamp("2026-01-01") + pd.to_timedelta(rows.index, unit="s")
@@ -70,7 +88,11 @@ def main() -> None:
         get_trainer_func=trainer,
         **MODELS[given.model],
     )
-    model.fit(Dataset.construct(plays(lists(given.data / "sessions.parquet") + lists(given.data / "catalogue.parquet"))))
+    model.fit(
+        Dataset.construct(
+            plays(lists(given.data / "sessions.parquet") + lists(given.data / "catalogue.parquet"))
+        )
+    )
     sessions, targets = train.rates()
     trained_gib = peak_gib()
 

@@ -1,11 +1,26 @@
-"""RePlay's SASRec: its ParquetModule, transforms, sampled cross-entropy, LightningModule and Trainer, as its examples use them.
+"""RePlay's SASRec: its ParquetModule, transforms, sampled cross-entropy, LightningModule and
+Trainer, as its examples use them.
 
-A callback of the Trainer reads the clock after each batch, so reading, collating and the Trainer's own work count, as they do
-for a user.  1,000 negatives, shared by the batch of 128, from its UniformNegativeSamplingTransform; its Adam.
+A callback of the Trainer reads the clock after each batch, so reading, collating and the Trainer's
+own work count, as they do for a user.  1,000 negatives, shared by the batch of 128, from its
+UniformNegativeSamplingTransform; its Adam.
 """
 
 import lightning
-from measure import AT_ONCE, DIMENSION, DROPOUT, HEADS, LAYERS, LENGTH, NEGATIVES, TOP, Clock, answer, case, peak_gib
+from measure import (
+    AT_ONCE,
+    DIMENSION,
+    DROPOUT,
+    HEADS,
+    LAYERS,
+    LENGTH,
+    NEGATIVES,
+    TOP,
+    Clock,
+    answer,
+    case,
+    peak_gib,
+)
 from replay.data import FeatureHint, FeatureSource, FeatureType
 from replay.data.nn import ParquetModule, TensorFeatureInfo, TensorFeatureSource, TensorSchema
 from replay.nn.lightning import LightningModule
@@ -25,7 +40,9 @@ class Timer(lightning.Callback):
         self.clock = clock
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        trainer.should_stop = self.clock.tick(len(batch["padding_mask"]), int(batch["target_padding_mask"].sum()))
+        trainer.should_stop = self.clock.tick(
+            len(batch["padding_mask"]), int(batch["target_padding_mask"].sum())
+        )
 
     def on_predict_batch_end(self, trainer, module, outputs, batch, batch_idx, dataloader_idx=0):
         if self.clock.tick(len(batch["padding_mask"])):
@@ -34,7 +51,8 @@ class Timer(lightning.Callback):
 
 def main() -> None:
     given = case(__doc__)
-    # Its tracks are 0..N − 1 and padding is N; ours are 1..N, so N stands for 0 too.  Only the time matters here.
+    # Its tracks are 0..N − 1 and padding is N; ours are 1..N, so N stands for 0 too.  Only the time
+    # matters here.
     name, padding = "tracks", given.tracks
     info = TensorFeatureInfo(
         name,
@@ -58,7 +76,12 @@ def main() -> None:
         predict_path=str(given.data / "contexts.parquet"),
     )
     body = SasRec.from_params(
-        schema, DIMENSION, num_heads=HEADS, num_blocks=LAYERS, max_sequence_length=LENGTH, dropout=DROPOUT
+        schema,
+        DIMENSION,
+        num_heads=HEADS,
+        num_blocks=LAYERS,
+        max_sequence_length=LENGTH,
+        dropout=DROPOUT,
     ).body
     module = LightningModule(SasRec(body, CESampled(ignore_index=padding)))
     quiet = {
@@ -69,7 +92,9 @@ def main() -> None:
         "enable_model_summary": False,
     }
     train = Clock(given.seconds)
-    lightning.Trainer(max_epochs=1000, limit_val_batches=0, callbacks=[Timer(train)], **quiet).fit(module, datamodule=data)
+    lightning.Trainer(max_epochs=1000, limit_val_batches=0, callbacks=[Timer(train)], **quiet).fit(
+        module, datamodule=data
+    )
     sessions, targets = train.rates()
     trained_gib = peak_gib()
 

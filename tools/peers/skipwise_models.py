@@ -1,8 +1,10 @@
-"""skipwise's own models, measured like the peers: TrainStep on its batches of 64, then the ranks of the contexts' targets.
+"""skipwise's own models, measured like the peers: TrainStep on its batches of 64, then the ranks of
+the contexts' targets.
 
-The same 1,000 drawn candidates, and the batch's targets, for all positions of a batch.  Ranking includes the way from the
-context to the query.  Of every second session the target is among its best 1,000 tracks, as after training, of the others it
-is drawn by popularity; with a cut-off, a session leaves the count once its rank is past it.
+The same 1,000 drawn candidates, and the batch's targets, for all positions of a batch.  Ranking
+includes the way from the context to the query.  Of every second session the target is among its
+best 1,000 tracks, as after training, of the others it is drawn by popularity; with a cut-off, a
+session leaves the count once its rank is past it.
 """
 
 import statistics
@@ -42,7 +44,9 @@ def read(path: Path) -> Sequences:
     n = len(table)
     nothing = Ragged(np.empty(0, np.int32), np.zeros(n + 1, np.int64))
     tracks, skipped = (Ragged.from_arrow(table[name]) for name in ("tracks", "skipped"))
-    return Sequences(table["session_id"].to_numpy(), tracks, skipped, np.zeros(n, np.int32), nothing)
+    return Sequences(
+        table["session_id"].to_numpy(), tracks, skipped, np.zeros(n, np.int32), nothing
+    )
 
 
 def targets(model, contexts: Sequences, rng: np.random.Generator) -> Ragged:
@@ -60,7 +64,10 @@ def main() -> None:
     given = case(__doc__)
     use_threads(THREADS)
     kind, query, precision = MODELS[given.model]
-    known, settings = kind.SETTINGS | kind.OPTIONAL, SETTINGS | {"query": query, "precision": precision}
+    known, settings = (
+        kind.SETTINGS | kind.OPTIONAL,
+        SETTINGS | {"query": query, "precision": precision},
+    )
     model = kind(given.tracks, {name: value for name, value in settings.items() if name in known})
     model.initialise(1)
     model.network.train()
@@ -68,7 +75,11 @@ def main() -> None:
     batches = Batches(train, SETTINGS["batch_size"])
     step = TrainStep(model, steps=10_000, rng=rng)
     clock = Clock(given.seconds)
-    for batch in counted(lambda: batches.epoch(rng), clock, lambda batch: (len(batch.tracks), int(batch.predicted.sum()))):
+    for batch in counted(
+        lambda: batches.epoch(rng),
+        clock,
+        lambda batch: (len(batch.tracks), int(batch.predicted.sum())),
+    ):
         step(batch)
     sessions_per_s, targets_per_s = clock.rates()
     trained_gib = peak_gib()

@@ -3,44 +3,34 @@
 import json
 import os
 import sys
-from glob import glob
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
+sys.path[:0] = [str(Path(workflow.basedir, "workflow", folder)) for folder in ("scripts", "rules")]
 
-from skipwise import config as checked
-from skipwise import memory
-from skipwise.artifacts import whole_file
-from skipwise.errors import UserError
-from skipwise.snakemake_timers import look_twice_a_second
+from skipwise.core import config as checked
+from skipwise.core import imports, registry
+from skipwise.core.artifacts import whole_file
+from skipwise.core.errors import UserError
+from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, TRIAL
+from skipwise.training import memory
+from snakemake_timers import look_twice_a_second
 
 look_twice_a_second()
 
 SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
-RUN = "dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
 FORMATS = ("csv", "parquet", "html", "tex")
-PAGE = ("page.html.jinja", "pages.py")
-TABLES = (
-    "findings",
-    "hr_ndcg",
-    "murs23_context",
-    "recsys24_main",
-    "skip_downranking",
-    "by_skip_share",
-    "paper_comparison",
-    "datasets",
-)
-FIGURES = ("hit_rates", "gain_by_skip_share", "rank_distribution", "learning_curves", "query_cosines")
 
 try:
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
     SHARDS = {
-        dataset: checked.raw_files(dataset, config["registry"][dataset], workflow.pathvars.get("resources"))
+        dataset: checked.raw_files(
+            dataset, config["registry"][dataset], workflow.pathvars.get("resources")
+        )
         for dataset in config["datasets"]
     }
     checked.check_external_ranks(config, workflow.pathvars.get("results"))
@@ -48,20 +38,57 @@ except UserError as error:
     raise WorkflowError(str(error)) from None
 
 
-def code(*modules):
-    """Library files that define the numbers of an output. Snakemake does not see imports, so they are named as input."""
-    # Relative to the working folder, so that a folder that is moved or mounted elsewhere is still up to date:
-    # workflow.source_path() would give, and Snakemake remember, an absolute path.
-    library = os.path.relpath(Path(workflow.basedir, "workflow", "scripts", "skipwise"))
-    found = {module: sorted(glob(f"{library}/{module}")) for module in modules}
-    for module, paths in found.items():
-        if not paths:
-            raise WorkflowError(f"the workflow names {module} as code, which is not in {library}")
-    return sum(found.values(), [])
+def result(artifact):
+    """The pattern of an artifact's path, with its keys as wildcards."""
+    return f"<results>/{RESULTS[artifact]}"
+
+
+# --- What a job's numbers depend on: library files as input, because Snakemake does not see imports.
+
+
+def code(*modules, **things):
+    """An input function: what the modules of a rule reach, and the things that its job names.
+
+    ``code("sessions.split", split="split")``: the module, and the file of the split that the
+    wildcard ``split`` names; instead of a wildcard's name a function of the wildcards may be given.
+    """
+    files = [registry.LIBRARY.joinpath(*module.split(".")).with_suffix(".py") for module in modules]
+
+    def paths(wildcards):
+        chosen = {
+            kind: name(wildcards) if callable(name) else wildcards[name]
+            for kind, name in things.items()
+        }
+        found = [
+            registry.file(kind.replace("_", " "), name) for kind, name in chosen.items() if name
+        ]
+        # Relative to the working folder, so that a folder that is moved or mounted elsewhere is
+        # still up to date: Snakemake would remember an absolute path.
+        return [os.path.relpath(path) for path in imports.closure(*files, *found)]
+
+    return paths
+
+
+def form_of(wildcards):
+    """The raw form of a data set."""
+    return config["registry"][wildcards.dataset]["form"]
+
+
+def skip_rule_of(wildcards):
+    """The skip rule of a data set."""
+    return config["registry"][wildcards.dataset]["skip_rule"]["name"]
+
+
+def skip_loss_of(wildcards):
+    """The skip loss of a run, None for a variant without one."""
+    return settings(wildcards).get("skip_loss")
+
+
+# --- Names of data sets and models, for wildcard constraints.
 
 
 def regex_of(names):
-    """A wildcard constraint that matches these data sets or models and nothing else."""
+    """A wildcard constraint that matches these names and nothing else."""
     return "|".join(sorted(names)) or "none"
 
 
@@ -79,6 +106,30 @@ def downloadable():
     ]
 
 
+def derived():
+    """Names of the data sets of this run whose skips are derived from time."""
+    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name])]
+
+
+def own_models():
+    """The models that the workflow trains and ranks; other tools give the ranks of the others."""
+    return [model for model in config["models"] if not checked.is_external(config, model)]
+
+
+def neural_models():
+    """The models of the configuration that have an encoder."""
+    return models_of("neural")
+
+
+def models_of(family):
+    """The models of the configuration of one family; all of them for None."""
+    families = {model: config["model_registry"][model]["family"] for model in config["models"]}
+    return [model for model, its in families.items() if family in (its, None)]
+
+
+# --- Inputs: one path per shard, part, run or trial.
+
+
 def file_entry(wildcards):
     """The registry's entry of one file."""
     files = config["registry"][wildcards.dataset]["files"]
@@ -88,8 +139,153 @@ def file_entry(wildcards):
 def checksums(wildcards):
     """The checksums that the registry has for a file and for a member of it."""
     return {
-        name: value for name, value in file_entry(wildcards).items() if name in ("md5", "sha256", "member")
+        name: value
+        for name, value in file_entry(wildcards).items()
+        if name in ("md5", "sha256", "member")
     }
+
+
+def raw_file(wildcards):
+    """The raw file of a shard."""
+    return SHARDS[wildcards.dataset][wildcards.shard]
+
+
+def shards(artifact):
+    """An input function: one path per shard of the data set."""
+    return lambda wildcards: expand(
+        result(artifact), dataset=wildcards.dataset, shard=SHARDS[wildcards.dataset]
+    )
+
+
+def parts(artifact):
+    """An input function: one path per part of the data set."""
+    return lambda wildcards: parts_of([wildcards.dataset], artifact)
+
+
+def parts_of(datasets, artifact):
+    """One path per part of these data sets."""
+    return [
+        path
+        for dataset in datasets
+        for path in expand(
+            result(artifact),
+            dataset=dataset,
+            part=range(config["registry"][dataset].get("parts", 1)),
+        )
+    ]
+
+
+def lengths(wildcards):
+    """The lengths of tracks, if the skip rule of the data set reads them."""
+    if checked.reads_lengths(skip_rule_of(wildcards)):
+        return result("lengths").format(dataset=wildcards.dataset)
+    return []
+
+
+def each_run(artifact, models=None):
+    """One path per run of the configuration, or of some of its models, in the order of the tables."""
+    pattern = result(artifact)
+    return [
+        pattern.format(**run)
+        for run in checked.runs(config)
+        if models is None or run["model"] in models
+    ]
+
+
+def each_trial(artifact):
+    """One path per trial of the tuning, the same number for every variant of every neural model."""
+    return [
+        result(artifact).format(
+            dataset=dataset, split=split, model=model, variant=variant, trial=trial
+        )
+        for dataset in config["datasets"]
+        for split in config["splits"]
+        for model in neural_models()
+        for variant in checked.variants(config, model)
+        for trial in range(config["tuning"]["trials"])
+    ]
+
+
+def each_split(artifact):
+    """One path per data set, and per split if the artifact belongs to one."""
+    return expand(result(artifact), dataset=config["datasets"], split=config["splits"])
+
+
+# --- Tables and figures: each is one file that declares what it needs.
+
+
+def declared(kind, wildcards):
+    """What the file of a table or figure declares."""
+    return registry.declared(kind, wildcards[kind])
+
+
+def needed(kind):
+    """An input function: what a table or figure declares in ``NEEDS``, by name."""
+
+    def inputs(wildcards):
+        of_file = declared(kind, wildcards)
+        return {need: paths_of_need(need, of_file.get("FAMILY")) for need in of_file["NEEDS"]}
+
+    return inputs
+
+
+def paths_of_need(need, family=None):
+    """The paths behind one word of ``NEEDS``; of runs only those of a ``family``, if one is named."""
+    if need in registry.names("table"):
+        return [result("table").format(table=need, format="parquet")]
+    if need in ("gaps", "gap_sessions"):
+        return parts_of(derived(), need)
+    if need in ("trial", "trial_history"):
+        return each_trial(need)
+    if need in ("stats", "split"):
+        return each_split(need)
+    if need == "papers":
+        return ["resources/paper_results.csv"]
+    if need == "claims":
+        files = (registry.file("claim", name) for name in registry.names("claim"))
+        return [os.path.relpath(path) for path in imports.closure(*files)]
+    return each_run(need, models_of(family))
+
+
+def settings_needed(kind):
+    """A params function: the values that a table or figure declares in ``SETTINGS``, by name."""
+    own = {"simulated": simulated, "forms": forms, "queries": queries}
+
+    def values(wildcards):
+        names = declared(kind, wildcards).get("SETTINGS", ())
+        return {name: own[name]() if name in own else config[name] for name in names}
+
+    return values
+
+
+def caption(kind):
+    """A params function: the caption of a table or figure, which is the docstring of its file."""
+    return lambda wildcards: declared(kind, wildcards)["caption"]
+
+
+def in_all(kind):
+    """The tables or figures of this run's target ``all``: those that are for it and have something to read."""
+    chosen = []
+    for name in registry.names(kind):
+        of_file = registry.declared(kind, name)
+        reads = all(paths_of_need(need) for need in of_file["NEEDS"]) or not of_file.get("OPTIONAL")
+        if of_file.get("TARGET", "all") == "all" and reads:
+            chosen.append(name)
+    return chosen
+
+
+def in_report(path, kind):
+    """A file that the report shows. It sorts categories by name, hence the numbers: findings come first."""
+    title = {"table": "2 Tables", "figure": "3 Figures"}[kind]
+    return report(
+        path,
+        caption="../report/caption.rst",
+        category=lambda wildcards: "1 Findings" if wildcards[kind] == "findings" else title,
+        labels={kind: f"{{{kind}}}"},
+    )
+
+
+# --- Params and resources.
 
 
 def by_attempt(value, unit=""):
@@ -97,17 +293,32 @@ def by_attempt(value, unit=""):
     return lambda wildcards, attempt: f"{attempt * value}{unit}" if unit else attempt * value
 
 
+def gigabytes(kind):
+    """Memory of a table or figure."""
+    return lambda wildcards, attempt: f"{attempt * declared(kind, wildcards).get('GIGABYTES', 2)}GB"
+
+
+def minutes(kind):
+    """Longest running time of a table or figure."""
+    return lambda wildcards, attempt: attempt * declared(kind, wildcards).get("MINUTES", 30)
+
+
+def cores(kind):
+    """Cores of a table or figure: those of the group of jobs that it declares, else one."""
+    return lambda wildcards: config["threads"].get(declared(kind, wildcards).get("THREADS"), 1)
+
+
 def memory_of_catalogue(wildcards, input, attempt):
     """Memory of a job that holds a model: what its training takes, and Snakemake's own."""
     import pyarrow.parquet as pq
 
     def rows(path):
-        # Where the file is not there yet, Snakemake knows this error of `open` and asks again when the job is due.
+        # If the file is not there yet, Snakemake knows this error of `open` and asks again when the job is due.
         with open(path, "rb") as file:
             return pq.read_metadata(file).num_rows
 
     family = config["model_registry"][wildcards.model]["family"]
-    # Sessions have vectors in a factorisation alone, whose jobs have the train sequences as input.
+    # Only a factorisation has vectors of sessions; its jobs have the train sequences as input.
     n_sessions = rows(input.train) if family == "factorization" else 0
     taken = memory.training_memory(
         family, settings(wildcards), n_tracks=rows(input.tracks), n_sessions=n_sessions
@@ -115,79 +326,31 @@ def memory_of_catalogue(wildcards, input, attempt):
     return f"{attempt * (taken + memory.SNAKEMAKE) // 10**6}MB"
 
 
-def registry_entry(*keys):
-    """A params function: these keys of the data set's registry entry, those that are there."""
-
-    def entry(wildcards):
-        whole = config["registry"][wildcards.dataset]
-        return {key: whole[key] for key in keys if key in whole}
-
-    return entry
-
-
 def registry_value(key):
-    """A params function: one value of the data set's registry entry, None where it is not there."""
+    """A params function: one value of the data set's registry entry, None if it is not there."""
     return lambda wildcards: config["registry"][wildcards.dataset].get(key)
 
 
-def shards(pattern):
-    """An input function: one path for each shard of the data set."""
-    return lambda wildcards: expand(pattern, dataset=wildcards.dataset, shard=SHARDS[wildcards.dataset])
+def recipe(*keys):
+    """A params function: what the sessions of a data set depend on, as far as the rule uses it."""
 
+    def chosen(wildcards):
+        entry = config["registry"][wildcards.dataset]
+        whole = {"dataset": wildcards.dataset, "sessions": config["sessions"]}
+        return {key: whole[key] if key in whole else entry.get(key) for key in ("dataset", *keys)}
 
-def parts(pattern):
-    """An input function: one path for each part of the data set."""
-
-    def paths(wildcards):
-        count = config["registry"][wildcards.dataset].get("parts", 1)
-        return expand(pattern, dataset=wildcards.dataset, part=range(count))
-
-    return paths
-
-
-def parts_of(datasets, pattern):
-    """One path for each part of these data sets."""
-    return [
-        path
-        for dataset in datasets
-        for path in expand(pattern, dataset=dataset, part=range(config["registry"][dataset].get("parts", 1)))
-    ]
-
-
-def lengths(wildcards):
-    """The lengths of tracks, where the skip rule of the data set needs them."""
-    needed = config["registry"][wildcards.dataset]["skip_rule"]["name"] == "length_margin"
-    return f"<results>/lengths/dataset={wildcards.dataset}/lengths.parquet" if needed else []
-
-
-def derived():
-    """Names of the data sets of this run whose skips are told from time."""
-    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name])]
-
-
-def tables():
-    """The tables of this run; rules that derive skips are compared where there is a data set that needs one."""
-    return [*TABLES, *(["lfm_skip_rules"] if derived() else [])]
+    return chosen
 
 
 def raw_entry(wildcards):
     """What reading a raw file depends on: a changed sample size does not concern it."""
-    entry = registry_entry("form", "columns", "time_unit", "skipped_when", "until", "parts")(wildcards)
-    share = config["registry"][wildcards.dataset].get("keep_share")
-    if share is not None:
-        sessions = config["sessions"]
-        keep = {
-            "share": share,
-            "sampling_seed": sessions["sampling_seed"],
-            "max_length": sessions["max_length"],
-        }
-        entry["keep"] = keep
+    whole = config["registry"][wildcards.dataset]
+    wanted = ("form", "columns", "time_unit", "skipped_when", "until", "parts")
+    entry = {key: whole[key] for key in wanted if key in whole}
+    if whole.get("keep_share") is not None:
+        sessions = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}
+        entry["keep"] = {"share": whole["keep_share"], **sessions}
     return entry
-
-
-def raw_file(wildcards):
-    """The raw file of a shard."""
-    return SHARDS[wildcards.dataset][wildcards.shard]
 
 
 def settings(wildcards):
@@ -200,66 +363,13 @@ def gpus_of_run(wildcards):
     return int(settings(wildcards).get("device") == "cuda")
 
 
-def own_models():
-    """The models of the configuration that the workflow trains and ranks; the others' ranks come from other tools."""
-    return [model for model in config["models"] if not checked.is_external(config, model)]
-
-
-def neural_models():
-    """The models of the configuration that have an encoder."""
-    return [model for model in config["models"] if config["model_registry"][model]["family"] == "neural"]
-
-
-def each_run(pattern, models=None):
-    """One path for each run of the configuration, or of some of its models, in the order of the tables."""
-    return [pattern.format(**run) for run in checked.runs(config) if models is None or run["model"] in models]
-
-
-def each_trial(pattern):
-    """One path for each trial of the tuning, the same number for every variant of every neural model."""
-    return [
-        pattern.format(dataset=dataset, split=split, model=model, variant=variant, trial=trial)
-        for dataset in config["datasets"]
-        for split in config["splits"]
-        for model in neural_models()
-        for variant in checked.variants(config, model)
-        for trial in range(config["tuning"]["trials"])
-    ]
-
-
 def forms():
     """The raw form of each data set of the configuration."""
     return {name: config["registry"][name]["form"] for name in config["datasets"]}
 
 
-def in_report(path, name, kind):
-    """A file that the report shows. Categories and labels are sorted by name, hence the numbers: findings come first."""
-    category = "1 Findings" if name == "findings" else {"table": "2 Tables", "figure": "3 Figures"}[kind]
-    return report(path, caption=f"../report/{name}.rst", category=category, labels={kind: name})
-
-
-def table(name):
-    """The files of a table by format; the page is part of the report."""
-    files = {suffix: f"<results>/tables/{name}.{suffix}" for suffix in FORMATS}
-    return files | {"html": in_report(files["html"], name, "table")}
-
-
-def figure(name):
-    """The files of a figure: what is drawn, and the numbers it draws."""
-    drawn = in_report(f"<results>/figures/{name}.svg", name, "figure")
-    return {"svg": drawn, "parquet": f"<results>/figures/{name}.parquet"}
-
-
-def keep_config():
-    """Write the merged configuration of the run that has just ended to ``config.yaml`` in the results folder."""
-    # Through json, as yaml would not write Snakemake's own kinds of mapping.
-    plain = json.loads(json.dumps(config))
-    with whole_file(Path(workflow.pathvars.get("results"), "config.yaml")) as partial:
-        partial.write_text(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8")
-
-
 def queries():
-    """By model and variant, the query of the contrastive term; null where there is none."""
+    """By model and variant, the query of the contrastive term; null if there is none."""
     return {
         model: {
             variant: checked.run_settings(config, model, variant).get("query")
@@ -267,3 +377,13 @@ def queries():
         }
         for model in neural_models()
     }
+
+
+def keep_config():
+    """Write the merged configuration of the run that has just ended to ``config.yaml`` in the results folder."""
+    # Through json, as yaml would not write Snakemake's own kinds of mapping.
+    plain = json.loads(json.dumps(config))
+    with whole_file(Path(workflow.pathvars.get("results"), RESULTS["config"])) as partial:
+        partial.write_text(
+            yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )

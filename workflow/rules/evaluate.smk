@@ -4,14 +4,14 @@
 rule rank_sessions:
     """Rank the target and the unseen skips of every test session."""
     input:
-        weights=f"<results>/models/{RUN}/model.safetensors",
-        run=f"<results>/models/{RUN}/run.json",
-        train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
-        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
-        test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
-        code=code("evaluation.py", "ranking.py", "sampling.py"),
+        weights=result("weights"),
+        run=result("run"),
+        train=result("train"),
+        tracks=result("tracks"),
+        test=result("test"),
+        code=code("evaluation.rank_sessions"),
     output:
-        f"<results>/ranks/{RUN}/ranks.parquet",
+        result("ranks"),
     log:
         f"<logs>/rank_sessions/{RUN}.log",
     benchmark:
@@ -36,13 +36,13 @@ rule rank_sessions:
 rule measure_cosines:
     """Cosines of every test session's query with its target and its skips."""
     input:
-        weights=f"<results>/models/{RUN}/model.safetensors",
-        run=f"<results>/models/{RUN}/run.json",
-        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
-        test="<results>/splits/dataset={dataset}/split={split}/test.parquet",
-        code=code("cosines.py"),
+        weights=result("weights"),
+        run=result("run"),
+        tracks=result("tracks"),
+        test=result("test"),
+        code=code("evaluation.cosines"),
     output:
-        f"<results>/cosines/{RUN}/cosines.parquet",
+        result("cosines"),
     log:
         f"<logs>/measure_cosines/{RUN}.log",
     benchmark:
@@ -64,10 +64,10 @@ rule measure_cosines:
 rule compute_metrics:
     """Metrics of one run from its ranks."""
     input:
-        ranks=f"<results>/ranks/{RUN}/ranks.parquet",
-        code=code("metrics.py"),
+        ranks=result("ranks"),
+        code=code("ranking.metrics"),
     output:
-        f"<results>/metrics/{RUN}/metrics.parquet",
+        result("metrics"),
     log:
         f"<logs>/compute_metrics/{RUN}.log",
     benchmark:

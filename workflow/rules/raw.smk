@@ -1,16 +1,16 @@
-# Raw data: simulated or downloaded, then read into events, a shard a job.
+# Raw data: simulated or downloaded, then read into events, one job per shard.
 
 
 rule simulate_raw:
     """Write a raw file of simulated listeners in an official form."""
     input:
-        code=code("datasets/simulate.py"),
+        code=code("simulation.writers"),
     output:
-        "<resources>/raw/{dataset}/{file}",
+        f"<resources>/{RAW}",
     log:
-        "<logs>/simulate_raw/dataset={dataset}/{file}.log",
+        f"<logs>/simulate_raw/{DATASET}/{{file}}.log",
     benchmark:
-        "<benchmarks>/simulate_raw/dataset={dataset}/{file}.jsonl"
+        f"<benchmarks>/simulate_raw/{DATASET}/{{file}}.jsonl"
     wildcard_constraints:
         dataset=regex_of(simulated()),
         file="[^/]+",
@@ -31,13 +31,13 @@ rule simulate_raw:
 
 # The script checks the checksum, so that it can say which address gave what, and try the next one.
 rule retrieve_raw:
-    """Download a raw file, resumed where it broke, from the second address where the first fails."""
+    """Download a raw file: resume a broken download, and try the second address if the first fails."""
     output:
-        ensure("<resources>/raw/{dataset}/{file}", non_empty=True),
+        ensure(f"<resources>/{RAW}", non_empty=True),
     log:
-        "<logs>/retrieve_raw/dataset={dataset}/{file}.log",
+        f"<logs>/retrieve_raw/{DATASET}/{{file}}.log",
     benchmark:
-        "<benchmarks>/retrieve_raw/dataset={dataset}/{file}.jsonl"
+        f"<benchmarks>/retrieve_raw/{DATASET}/{{file}}.jsonl"
     wildcard_constraints:
         dataset=regex_of(downloadable()),
         file="[^/]+",
@@ -58,18 +58,18 @@ rule retrieve_raw:
 
 
 rule extract_events:
-    """Read one raw file as a stream: one row a play, as the raw data has it."""
+    """Read one raw file as a stream: one row per play, as the raw data has it."""
     input:
         raw=raw_file,
-        code=code("datasets/*.py", "draws.py"),
+        code=code("raw.extract", raw_form=form_of),
     output:
-        events="<results>/events/dataset={dataset}/shard={shard}/events.parquet",
-        rejected="<results>/events/dataset={dataset}/shard={shard}/rejected.parquet",
-        source="<results>/events/dataset={dataset}/shard={shard}/source.json",
+        events=result("events"),
+        rejected=result("rejected"),
+        source=result("source"),
     log:
-        "<logs>/extract_events/dataset={dataset}/shard={shard}.log",
+        f"<logs>/extract_events/{SHARD}.log",
     benchmark:
-        "<benchmarks>/extract_events/dataset={dataset}/shard={shard}.jsonl"
+        f"<benchmarks>/extract_events/{SHARD}.jsonl"
     conda:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/data", within=config)

@@ -1,44 +1,17 @@
-# Training: one job a data set, split, model, variant and seed.
-
-# What defines the numbers of a model, beside its own file.
-FAMILY_CODE = {
-    "baseline": ["models/popularity.py"],
-    "factorization": [],
-    "neural": [
-        "evaluation.py",
-        "losses.py",
-        "metrics.py",
-        "models/neural.py",
-        "models/transformer.py",
-        "optim.py",
-        "ranking.py",
-        "sampling.py",
-        "training.py",
-    ],
-}
-MODEL_CODE = {
-    model: code(
-        f"models/{checked.module_name(model)}.py",
-        "models/base.py",
-        "sequences.py",
-        "runs.py",
-        *FAMILY_CODE[config["model_registry"][model]["family"]],
-    )
-    for model in own_models()
-}
+# Training: one job per data set, split, model, variant and seed.
 
 
 rule train_model:
     """Fit one model on one split."""
     input:
-        train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
-        valid="<results>/splits/dataset={dataset}/split={split}/valid.parquet",
-        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
-        code=lambda wildcards: MODEL_CODE[wildcards.model],
+        train=result("train"),
+        valid=result("valid"),
+        tracks=result("tracks"),
+        code=code("training.train", model="model", skip_loss=skip_loss_of),
     output:
-        weights=f"<results>/models/{RUN}/model.safetensors",
-        history=f"<results>/models/{RUN}/history.parquet",
-        run=f"<results>/models/{RUN}/run.json",
+        weights=result("weights"),
+        history=result("history"),
+        run=result("run"),
     log:
         f"<logs>/train_model/{RUN}.log",
     benchmark:

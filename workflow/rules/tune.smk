@@ -1,26 +1,23 @@
 # Tuning: `snakemake --cores 8 tune`. Not a part of `all`.
 
-TRIAL = "dataset={dataset}/split={split}/model={model}/variant={variant}/trial={trial}"
-BEST = "<results>/tuning/dataset={dataset}/split={split}/best.yaml"
-
 
 rule tune:
     """The same number of trials for every variant of every neural model, scored on validation data."""
     input:
-        "<results>/tables/tuning.csv",
-        expand(BEST, dataset=config["datasets"], split=config["splits"]),
+        result("table").format(table="tuning", format="csv"),
+        each_split("best"),
 
 
 rule run_trial:
     """Train with the settings of one trial; the test data is not read."""
     input:
-        train="<results>/splits/dataset={dataset}/split={split}/train.parquet",
-        valid="<results>/splits/dataset={dataset}/split={split}/valid.parquet",
-        tracks="<results>/sessions/dataset={dataset}/tracks.parquet",
-        code=lambda wildcards: MODEL_CODE[wildcards.model] + code("tuning.py"),
+        train=result("train"),
+        valid=result("valid"),
+        tracks=result("tracks"),
+        code=code("training.tuning", model="model", skip_loss=skip_loss_of),
     output:
-        history=f"<results>/tuning/{TRIAL}/history.parquet",
-        trial=f"<results>/tuning/{TRIAL}/trial.json",
+        history=result("trial_history"),
+        trial=result("trial"),
     log:
         f"<logs>/run_trial/{TRIAL}.log",
     benchmark:
@@ -43,14 +40,13 @@ rule run_trial:
 
 
 rule collect_trials:
-    """All trials in a table, and overlays with the best settings."""
+    """Overlays with the best settings of every variant."""
     input:
-        trials=each_trial(f"<results>/tuning/{TRIAL}/trial.json"),
-        histories=each_trial(f"<results>/tuning/{TRIAL}/history.parquet"),
-        code=code("columns.py", *PAGE, "tables.py", "tuning.py"),
+        trials=each_trial("trial"),
+        histories=each_trial("trial_history"),
+        code=code("training.tuning"),
     output:
-        **table("tuning"),
-        overlays=expand(BEST, dataset=config["datasets"], split=config["splits"]),
+        each_split("best"),
     log:
         "<logs>/collect_trials.log",
     benchmark:
@@ -61,9 +57,6 @@ rule collect_trials:
     resources:
         mem=by_attempt(1, "GB"),
         runtime=by_attempt(10),
-    params:
-        simulated=simulated(),
-        budget=config["tuning"]["trials"],
     message:
         "Collecting the trials"
     script:

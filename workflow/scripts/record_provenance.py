@@ -5,5 +5,8 @@ from skipwise.core.provenance import record_provenance
 
 with rule_log(snakemake.log[0], snakemake.rule):
     record_provenance(
-        list(snakemake.input.runs), list(snakemake.input.stats), snakemake.output[0], config=snakemake.params.config
+        list(snakemake.input.runs),
+        list(snakemake.input.stats),
+        snakemake.output[0],
+        config=snakemake.params.config,
     )

@@ -7,7 +7,9 @@ from skipwise.core.log import rule_log
 with rule_log(snakemake.log[0], snakemake.rule):
     from skipwise.training.train import train_model
 
-    folder = Path(snakemake.output.weights).parent  # <results>/models/dataset=…/split=…/model=…/variant=…/seed=…
+    folder = Path(
+        snakemake.output.weights
+    ).parent  # <results>/models/dataset=…/split=…/model=…/variant=…/seed=…
     run = folder.parts[-5:]
     train_model(
         snakemake.input.train,

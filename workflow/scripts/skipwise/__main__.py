@@ -5,7 +5,9 @@ import sys
 try:
     from skipwise.commands.cli import main
 except ModuleNotFoundError as error:
-    sys.exit(f"skipwise: the package '{error.name}' is not here; say `make tables` first, or install envs/requirements.txt")
+    sys.exit(
+        f"skipwise: the package '{error.name}' is not here; say `make tables` first, or install envs/requirements.txt"
+    )
 
 if __name__ == "__main__":
     main()

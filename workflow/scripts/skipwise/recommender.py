@@ -11,12 +11,13 @@ from skipwise.sessions.sequences import Sequences
 class Recommender(ABC):
     """A model of the next listened track.
 
-    ``n_tracks`` is N, the size of the catalogue; tracks are 1..N.  ``settings`` are the merged settings of model and variant
-    from the configuration.
+    ``n_tracks`` is N, the size of the catalogue; tracks are 1..N.  ``settings`` are the merged
+    settings of model and variant from the configuration.
     """
 
     family: str
-    # Names of the settings that the model reads; a setting it would ignore is an error, not a surprise.
+    # Names of the settings that the model reads; a setting it would ignore is an error, not a
+    # surprise.
     SETTINGS: frozenset[str] = frozenset()
     OPTIONAL: frozenset[str] = frozenset()
 
@@ -29,7 +30,9 @@ class Recommender(ABC):
         ):
             if wrong:
                 known = ", ".join(sorted(self.SETTINGS))
-                raise UserError(f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {known}")
+                raise UserError(
+                    f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {known}"
+                )
         self.n_tracks = n_tracks
         self.settings = settings
 
@@ -44,7 +47,9 @@ class Recommender(ABC):
 
     @abstractmethod
     def score(self, contexts: Sequences) -> Tensor:
-        """Scores (B, N + 1) float32 of all tracks after each context; column 0 means nothing.  Only contexts may be read."""
+        """Scores (B, N + 1) float32 of all tracks after each context; column 0 means nothing.  Only
+        contexts may be read.
+        """
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:
@@ -56,7 +61,9 @@ class Recommender(ABC):
 
 
 class VectorRecommender(Recommender):
-    """A model whose score is the product of a vector of the context with one of the track: ranked block by block."""
+    """A model whose score is the product of a vector of the context with one of the track: ranked
+    block by block.
+    """
 
     @property
     @abstractmethod
@@ -65,7 +72,9 @@ class VectorRecommender(Recommender):
 
     @abstractmethod
     def queries(self, contexts: Sequences) -> Tensor:
-        """(B, D) float32 vectors of the contexts, on the device of :attr:`vectors`.  Only contexts may be read."""
+        """(B, D) float32 vectors of the contexts, on the device of :attr:`vectors`.  Only contexts
+        may be read.
+        """
 
     def score(self, contexts: Sequences) -> Tensor:
         return self.queries(contexts) @ self.vectors.T

@@ -1,7 +1,8 @@
-"""The command line: ``./skipwise`` at the top of the project, or ``python -m skipwise`` with ``workflow/scripts`` on the path.
+"""The command line: ``./skipwise`` at the top of the project, or ``python -m skipwise`` with
+``workflow/scripts`` on the path.
 
-Each command reads its options, calls one function of the library and prints what it gives.  Libraries are imported where they
-are needed, so that ``skipwise --help`` answers at once.
+Each command reads its options, calls one function of the library and prints what it gives.
+Libraries are imported where they are needed, so that ``skipwise --help`` answers at once.
 """
 
 import json
@@ -45,26 +46,41 @@ class Rule(StrEnum):
 
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
-OutOption = Annotated[Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")]
+OutOption = Annotated[
+    Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")
+]
 SKIPPED_WHEN = "What a skip is: a boolean column, or a rule like 'seconds_played < 30'."
 
 
 @app.command()
 def recommend(
-    run: Annotated[Path, typer.Option(help="Folder of a trained model, results/models/dataset=…/…/seed=….")],
-    session: Annotated[Path, typer.Option(help="csv, tsv or parquet with a row a play, in the order of the plays.")],
+    run: Annotated[
+        Path, typer.Option(help="Folder of a trained model, results/models/dataset=…/…/seed=….")
+    ],
+    session: Annotated[
+        Path, typer.Option(help="csv, tsv or parquet with a row a play, in the order of the plays.")
+    ],
     k: Annotated[int, typer.Option("--k", min=1, help="How many tracks.")] = 20,
-    track: Annotated[str, typer.Option(help="Column of the track keys, as in tracks.parquet.")] = "track",
-    skipped_when: Annotated[str | None, typer.Option(help=SKIPPED_WHEN + " Without it nothing was skipped.")] = None,
-    session_column: Annotated[
-        str | None, typer.Option(help="Column that tells sessions apart. Without it all rows are one session.")
+    track: Annotated[
+        str, typer.Option(help="Column of the track keys, as in tracks.parquet.")
+    ] = "track",
+    skipped_when: Annotated[
+        str | None, typer.Option(help=SKIPPED_WHEN + " Without it nothing was skipped.")
     ] = None,
-    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out the tracks of the session itself.")] = False,
+    session_column: Annotated[
+        str | None,
+        typer.Option(help="Column that tells sessions apart. Without it all rows are one session."),
+    ] = None,
+    new_only: Annotated[
+        bool, typer.Option("--new-only", help="Leave out the tracks of the session itself.")
+    ] = False,
     names: Annotated[
-        Path | None, typer.Option(help="csv, tsv or parquet with the columns track and name: adds the names.")
+        Path | None,
+        typer.Option(help="csv, tsv or parquet with the columns track and name: adds the names."),
     ] = None,
     tracks: Annotated[
-        Path | None, typer.Option(help="tracks.parquet of the data set, where it is not beside the models.")
+        Path | None,
+        typer.Option(help="tracks.parquet of the data set, where it is not beside the models."),
     ] = None,
     format: FormatOption = Format.csv,
     out: OutOption = None,
@@ -78,50 +94,86 @@ def recommend(
     plays = read_session(session, track=track, session=session_column, skipped_when=skipped_when)
     found = TrainedModel(run, tracks).recommend(plays, k=k, new_only=new_only)
     if names:
-        found = found.join(read_names(names, track="track", name="name", keys=found["track"]), on="track", how="left")
+        found = found.join(
+            read_names(names, track="track", name="name", keys=found["track"]),
+            on="track",
+            how="left",
+        )
     _print(found if session_column else found.drop("session"), format, out)
 
 
 @app.command()
 def evaluate(
     files: Annotated[
-        list[Path], typer.Argument(help="ranks.parquet files of the workflow; with --test, run files of other tools.")
+        list[Path],
+        typer.Argument(
+            help="ranks.parquet files of the workflow; with --test, run files of other tools."
+        ),
     ],
     test: Annotated[
-        Path | None, typer.Option(help="The files are run files, to be ranked against this test.parquet of a split.")
+        Path | None,
+        typer.Option(
+            help="The files are run files, to be ranked against this test.parquet of a split."
+        ),
     ] = None,
-    session: Annotated[str, typer.Option(help="Run file: column of the session_id of the split.")] = "session",
+    session: Annotated[
+        str, typer.Option(help="Run file: column of the session_id of the split.")
+    ] = "session",
     item: Annotated[str, typer.Option(help="Run file: column of the track.")] = "item",
-    score: Annotated[str | None, typer.Option(help="Run file: column of the score, higher is better. [default: score]")] = None,
-    rank: Annotated[str | None, typer.Option(help="Run file: column of the rank from 1, instead of --score.")] = None,
+    score: Annotated[
+        str | None,
+        typer.Option(help="Run file: column of the score, higher is better. [default: score]"),
+    ] = None,
+    rank: Annotated[
+        str | None, typer.Option(help="Run file: column of the rank from 1, instead of --score.")
+    ] = None,
     track_keys: Annotated[
-        bool, typer.Option("--track-keys", help="Run file: tracks are track keys, not the track ids of the split.")
+        bool,
+        typer.Option(
+            "--track-keys", help="Run file: tracks are track keys, not the track ids of the split."
+        ),
     ] = False,
     tracks: Annotated[
-        Path | None, typer.Option(help="tracks.parquet of the data set, where it is not beside the split.")
+        Path | None,
+        typer.Option(help="tracks.parquet of the data set, where it is not beside the split."),
     ] = None,
     write: Annotated[
-        Path | None, typer.Option(help="Write the ranks of the run file as a ranks.parquet that the workflow reads.")
+        Path | None,
+        typer.Option(
+            help="Write the ranks of the run file as a ranks.parquet that the workflow reads."
+        ),
     ] = None,
     format: FormatOption = Format.table,
     out: OutOption = None,
 ) -> None:
     """Metrics of ranks: of the workflow's own, or of run files that other tools wrote.
 
-    A run file has a row a session and item. The rank of the target is the number of the session's items that score at least as
-    high; a target that is not in the file has no rank, which is a miss at every cut-off.
+    A run file has a row a session and item. The rank of the target is the number of the session's
+    items that score at least as high; a target that is not in the file has no rank, which is a miss
+    at every cut-off.
     """
     from skipwise.core.artifacts import write_artifact
     from skipwise.evaluation.run_files import measure, ranks_of_run, read_ranks
 
     if test is None and (score or rank or write or track_keys):
-        raise UserError("--score, --rank, --track-keys and --write are for run files of other tools, which need --test too")
+        raise UserError(
+            "--score, --rank, --track-keys and --write are for run files of other tools, which need --test too"
+        )
     if write and len(files) > 1:
         raise UserError("--write takes the ranks of one run file")
-    columns = {"session": session, "item": item, "score": score or (None if rank else "score"), "rank": rank}
+    columns = {
+        "session": session,
+        "item": item,
+        "score": score or (None if rank else "score"),
+        "rank": rank,
+    }
     found = {}
     for path in files:
-        found[path] = ranks_of_run(path, test, **columns, track_keys=track_keys, tracks=tracks) if test else read_ranks(path)
+        found[path] = (
+            ranks_of_run(path, test, **columns, track_keys=track_keys, tracks=tracks)
+            if test
+            else read_ranks(path)
+        )
     if write:
         write_artifact(found[files[0]], "ranks", write)
     _print(measure(found, side_by_side=format is Format.table), format, out)
@@ -130,7 +182,9 @@ def evaluate(
 @app.command()
 def inspect(
     dataset: Annotated[str, typer.Argument(help="Name of a data set that the workflow has read.")],
-    results: Annotated[Path, typer.Option(help="The folder that holds sessions/ and splits/.")] = Path("results"),
+    results: Annotated[
+        Path, typer.Option(help="The folder that holds sessions/ and splits/.")
+    ] = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print json.")] = False,
 ) -> None:
     """What the filters left of a data set, and how long and how skipped its sessions are."""
@@ -147,14 +201,25 @@ def inspect(
 def label(
     file: Annotated[Path, typer.Argument(help="csv, tsv or parquet with a row a play.")],
     track: Annotated[str, typer.Option(help="Column of the track.")] = "track",
-    user: Annotated[str, typer.Option(help="Column of the user; sessions come from gaps in time.")] = "user",
-    time: Annotated[str, typer.Option(help="Column of the start: ISO text, a timestamp or a unix number.")] = "time",
+    user: Annotated[
+        str, typer.Option(help="Column of the user; sessions come from gaps in time.")
+    ] = "user",
+    time: Annotated[
+        str, typer.Option(help="Column of the start: ISO text, a timestamp or a unix number.")
+    ] = "time",
     time_unit: Annotated[str, typer.Option(help="Unit of unix numbers, s or ms.")] = "s",
     session: Annotated[
-        str | None, typer.Option(help="Column of the session, where sessions are given; instead of user and time.")
+        str | None,
+        typer.Option(
+            help="Column of the session, where sessions are given; instead of user and time."
+        ),
     ] = None,
-    session_gap: Annotated[float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")] = 1200,
-    skipped_when: Annotated[str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are told from time.")] = None,
+    session_gap: Annotated[
+        float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")
+    ] = 1200,
+    skipped_when: Annotated[
+        str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are told from time.")
+    ] = None,
     rule: Annotated[
         Rule,
         typer.Option(
@@ -163,41 +228,58 @@ def label(
         ),
     ] = Rule.length_margin,
     margin: Annotated[float, typer.Option(help="length_margin: the margin in seconds.")] = 30,
-    min_support: Annotated[int, typer.Option(min=1, help="length_margin: plays from which a length is believed.")] = 3,
-    default_length: Annotated[float, typer.Option(help="length_margin: length of other tracks in seconds.")] = 180,
+    min_support: Annotated[
+        int, typer.Option(min=1, help="length_margin: plays from which a length is believed.")
+    ] = 3,
+    default_length: Annotated[
+        float, typer.Option(help="length_margin: length of other tracks in seconds.")
+    ] = 180,
     seconds: Annotated[float, typer.Option(help="gap_below: the seconds.")] = 30,
     format: FormatOption = Format.csv,
     out: OutOption = None,
 ) -> None:
     """Add session, position and skip label to a listening log.
 
-    Columns of these names are replaced. Without --skipped-when the label is told from the time between two starts, as for
-    Last.fm; the last play of a session counts as listened.
+    Columns of these names are replaced. Without --skipped-when the label is told from the time
+    between two starts, as for Last.fm; the last play of a session counts as listened.
     """
     from skipwise.commands.label import label_file
 
     if time_unit not in ("s", "ms"):
         raise UserError(f"--time-unit is s or ms, not '{time_unit}'")
     if session and not skipped_when:
-        raise UserError("with --session say what a skip is, --skipped-when; from time skips are told for --user and --time")
+        raise UserError(
+            "with --session say what a skip is, --skipped-when; from time skips are told for --user and --time"
+        )
     rules = {
-        Rule.length_margin: {"margin": margin, "min_support": min_support, "default_length": default_length},
+        Rule.length_margin: {
+            "margin": margin,
+            "min_support": min_support,
+            "default_length": default_length,
+        },
         Rule.gap_below: {"seconds": seconds},
     }
     entry = {
-        "columns": {"track": track} | ({"session": session} if session else {"user": user, "time": time}),
+        "columns": {"track": track}
+        | ({"session": session} if session else {"user": user, "time": time}),
         "time_unit": time_unit,
         "session_gap": None if session else session_gap,
         "skip_rule": {"name": "given"} if skipped_when else {"name": rule.value, **rules[rule]},
     }
-    _print(label_file(file, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})), format, out)
+    _print(
+        label_file(file, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})),
+        format,
+        out,
+    )
 
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     """Rows to a file or the terminal."""
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     if format is Format.csv and nested:
-        raise UserError(f"column '{nested[0]}' holds {frame.schema[nested[0]]} values, which csv cannot; take --format json")
+        raise UserError(
+            f"column '{nested[0]}' holds {frame.schema[nested[0]]} values, which csv cannot; take --format json"
+        )
     if format is Format.csv:
         text = frame.write_csv()
     elif format is Format.json:
@@ -218,7 +300,9 @@ def _terminal_table(frame: "pl.DataFrame") -> str:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(no_color=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 1000)
+    console = Console(
+        no_color=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 1000
+    )
     table = Table(box=None, header_style=None, pad_edge=False)
     for name, kind in frame.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
@@ -232,16 +316,26 @@ def _terminal_table(frame: "pl.DataFrame") -> str:
 def _cell(value) -> str:
     if value is None:
         return "–"
-    return str(value).lower() if isinstance(value, bool) else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return (
+        str(value).lower()
+        if isinstance(value, bool)
+        else f"{value:.4f}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def _print_inspection(found: dict) -> None:
     """The counts, and a bar for every length and number of skips."""
     from skipwise.core.config import rule_words
 
-    rules = {name: rule_words(value) if name == "skip_rule" else value for name, value in found["rules"].items()}
+    rules = {
+        name: rule_words(value) if name == "skip_rule" else value
+        for name, value in found["rules"].items()
+    }
     typer.echo(
-        f"{found['dataset']}: " + "; ".join(f"{name} {'null' if value is None else value}" for name, value in rules.items())
+        f"{found['dataset']}: "
+        + "; ".join(f"{name} {'null' if value is None else value}" for name, value in rules.items())
     )
     typer.echo()
     for what, count in found["steps"]:
@@ -249,9 +343,14 @@ def _print_inspection(found: dict) -> None:
     for why, count in found["left_out"].items():
         typer.echo(f"{count:>13,}  plays left out: {why}")
     for where, share in found["skip_share"].items():
-        typer.echo(f"{'–' if share is None else f'{share:.1%}':>13}  of the plays are skips, {where}")
+        typer.echo(
+            f"{'–' if share is None else f'{share:.1%}':>13}  of the plays are skips, {where}"
+        )
     for split, counts in found["splits"].items():
-        typer.echo(f"{'':>13}  split {split}: " + ", ".join(f"{part} {count:,}" for part, count in counts.items()))
+        typer.echo(
+            f"{'':>13}  split {split}: "
+            + ", ".join(f"{part} {count:,}" for part, count in counts.items())
+        )
     for title, what in (("Plays of a session", "lengths"), ("Skips of a session", "skips")):
         typer.echo(f"\n{title}, number of sessions")
         longest = max((count for _, count in found[what]), default=1)
@@ -263,7 +362,9 @@ def _print_inspection(found: dict) -> None:
 
 
 def main() -> None:
-    """Run the command line; a mistake of the user ends in one line and status 1, a wrong option in status 2."""
+    """Run the command line; a mistake of the user ends in one line and status 1, a wrong option in
+    status 2.
+    """
     from skipwise.core.log import logger
 
     handler = logging.StreamHandler()

@@ -16,22 +16,29 @@ ADDED = ("session", "position", "skipped")
 
 
 def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
-    """The rows of a csv, tsv or parquet file with the columns ``session``, ``position`` (from 1) and ``skipped`` at the end.
+    """The rows of a csv, tsv or parquet file with the columns ``session``, ``position`` (from 1)
+    and ``skipped`` at the end.
 
-    ``entry`` says what the columns are, as a data set of the form ``events`` does in the registry: ``columns``, ``time_unit``,
-    ``skipped_when``, ``session_gap`` (seconds, None where sessions are given) and ``skip_rule``.  Rows are ordered by
-    session and position.  Where skips are derived from time, of the plays of one user at one second the first stays, and the
-    number of the others is logged.  Raises UserError where the file does not fit.
+    ``entry`` says what the columns are, as a data set of the form ``events`` does in the registry:
+    ``columns``, ``time_unit``, ``skipped_when``, ``session_gap`` (seconds, None where sessions are
+    given) and ``skip_rule``.  Rows are ordered by session and position.  Where skips are derived
+    from time, of the plays of one user at one second the first stays, and the number of the others
+    is logged.  Raises UserError where the file does not fit.
     """
     path = Path(path)
     plays = pl.concat(list(read_events(path, entry, Ledger(str(path), tolerance=0))))
     absent = {"skipped": pl.Boolean, "started_at": pl.Datetime("ms")}
     plays = plays.with_columns(
-        row="position", **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns}
+        row="position",
+        **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns},
     )
     labels, counts = label(plays, skip_rule=entry["skip_rule"], session_gap=entry["session_gap"])
     if dropped := counts.get("batch_scrobbles_dropped"):
-        logger.warning("%s: %d plays at the same second as another one of their user are left out", path, dropped)
+        logger.warning(
+            "%s: %d plays at the same second as another one of their user are left out",
+            path,
+            dropped,
+        )
     logger.info(
         "%s: %d plays in %d sessions, %.1f %% of them skipped",
         path,
@@ -48,8 +55,11 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     return pl.concat([rows, labels.select(ADDED)], how="horizontal")
 
 
-def label(plays: pl.DataFrame, *, skip_rule: dict, session_gap: float | None) -> tuple[pl.DataFrame, dict]:
-    """The columns row, session, position and skipped of ``plays``, ordered by session and position, and counts of the steps.
+def label(
+    plays: pl.DataFrame, *, skip_rule: dict, session_gap: float | None
+) -> tuple[pl.DataFrame, dict]:
+    """The columns row, session, position and skipped of ``plays``, ordered by session and position,
+    and counts of the steps.
 
     ``plays`` has the columns row, session_key, position, track_key, skipped and started_at.
     """
@@ -58,7 +68,12 @@ def label(plays: pl.DataFrame, *, skip_rule: dict, session_gap: float | None) ->
         steps.connection.execute("create temp table plays as from given")
         if skip_rule["name"] == "length_margin":
             steps.table("gaps", "count_gaps", longest=session_gap)
-            steps.table("lengths", "measure_tracks", session_gap=session_gap, min_support=skip_rule["min_support"])
+            steps.table(
+                "lengths",
+                "measure_tracks",
+                session_gap=session_gap,
+                min_support=skip_rule["min_support"],
+            )
         whole = {"min_length": 1, "max_length": max(plays.height, 1)}  # no session is cut
         counts = label_plays(steps, skip_rule=skip_rule, session_gap=session_gap, sessions=whole)
         labelled = steps.connection.sql(

@@ -28,9 +28,11 @@ class TrainedModel:
     """A model folder of the workflow, ready to answer."""
 
     def __init__(self, folder: str | Path, tracks: str | Path | None = None):
-        """``tracks`` is the ``tracks.parquet`` of its data set, by default the one beside the models.
+        """``tracks`` is the ``tracks.parquet`` of its data set, by default the one beside the
+        models.
 
-        Raises UserError where the folder holds no model, or the tracks are not those that it was trained on.
+        Raises UserError where the folder holds no model, or the tracks are not those that it was
+        trained on.
         """
         folder = Path(folder)
         if not (folder / RUN).is_file():
@@ -48,31 +50,46 @@ class TrainedModel:
         try:
             self.model: Recommender = load_model(folder)
         except SafetensorError as error:
-            raise UserError(f"{folder / WEIGHTS} cannot be read ({error}); delete it and run snakemake again") from error
+            raise UserError(
+                f"{folder / WEIGHTS} cannot be read ({error}); delete it and run snakemake again"
+            ) from error
 
     def contexts(self, plays: pl.DataFrame) -> tuple[Sequences, list[str]]:
-        """The sessions of ``plays`` (columns session, track, skipped; rows in order) as contexts, and their names.
+        """The sessions of ``plays`` (columns session, track, skipped; rows in order) as contexts,
+        and their names.
 
-        A track that the model does not know is left out with a warning.  A context is what the model could see in training:
-        at most the last ``max_length`` − 1 plays, where it has that setting.  Raises UserError where a session has no track
-        that the model knows.
+        A track that the model does not know is left out with a warning.  A context is what the
+        model could see in training: at most the last ``max_length`` − 1 plays, where it has that
+        setting.  Raises UserError where a session has no track that the model knows.
         """
         ids = self.catalogue.ids(plays["track"])
         known = plays.with_columns(id=pl.Series(ids, dtype=pl.Int32))
         unknown = known.filter(pl.col("id") == 0)["track"].unique(maintain_order=True)
         if len(unknown):
             named = ", ".join(unknown.head(3)) + (", …" if len(unknown) > 3 else "")
-            logger.warning("tracks left out that are not in %s: %d (%s)", self.catalogue.path, len(unknown), named)
+            logger.warning(
+                "tracks left out that are not in %s: %d (%s)",
+                self.catalogue.path,
+                len(unknown),
+                named,
+            )
         names = known["session"].unique(maintain_order=True).to_list()
         known = known.filter(pl.col("id") > 0)
         if "max_length" in self.model.settings:
-            known = known.filter(pl.int_range(pl.len()).reverse().over("session") < self.model.settings["max_length"] - 1)
+            known = known.filter(
+                pl.int_range(pl.len()).reverse().over("session")
+                < self.model.settings["max_length"] - 1
+            )
         sessions = known.group_by("session", maintain_order=True).agg("id", "skipped")
         empty = sorted(set(names) - set(sessions["session"]), key=names.index)
         if empty:
             which = f"session '{empty[0]}'" if empty[0] else "the session"
-            raise UserError(f"{which} has no track that is in {self.catalogue.path}; tracks are named by their track_key there")
-        offsets = np.concatenate([[0], sessions["id"].list.len().to_numpy().cumsum()]).astype(np.int64)
+            raise UserError(
+                f"{which} has no track that is in {self.catalogue.path}; tracks are named by their track_key there"
+            )
+        offsets = np.concatenate([[0], sessions["id"].list.len().to_numpy().cumsum()]).astype(
+            np.int64
+        )
         none = np.zeros(len(sessions), np.int32)  # sessions of the split count from 1
         contexts = Sequences(
             none,
@@ -86,8 +103,8 @@ class TrainedModel:
     def recommend(self, plays: pl.DataFrame, *, k: int, new_only: bool = False) -> pl.DataFrame:
         """The ``k`` best tracks after each session: columns session, rank, track, score.
 
-        ``plays`` is what :func:`read_session` gives.  Equal scores are ordered by track_id, the more played track first.  With
-        ``new_only`` the tracks of the session itself are left out.
+        ``plays`` is what :func:`read_session` gives.  Equal scores are ordered by track_id, the
+        more played track first.  With ``new_only`` the tracks of the session itself are left out.
         """
         contexts, names = self.contexts(plays)
         rows = []
@@ -103,42 +120,64 @@ class TrainedModel:
                         "track": self.catalogue.keys.take(pa.array(best - 1)).to_pylist(),
                         "score": scores[torch.from_numpy(best)].numpy(),
                     },
-                    schema={"session": pl.String, "rank": pl.Int32, "track": pl.String, "score": pl.Float32},
+                    schema={
+                        "session": pl.String,
+                        "rank": pl.Int32,
+                        "track": pl.String,
+                        "score": pl.Float32,
+                    },
                 )
             )
         return pl.concat(rows)
 
     def _scores(self, contexts: Sequences) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-        """For each session its scores (N + 1,), which may be changed, and the tracks of its context."""
+        """For each session its scores (N + 1,), which may be changed, and the tracks of its
+        context.
+        """
         size = max(1, SCORE_BYTES // (4 * (self.model.n_tracks + 1)))
         for start in range(0, len(contexts), size):
             batch = contexts.take(np.arange(start, min(start + size, len(contexts))))
             with torch.inference_mode():
                 scores = self.model.score(batch)
             if not torch.isfinite(scores[:, 1:]).all():
-                raise UserError("the model gives a score that is not finite: its training diverged; train it anew")
+                raise UserError(
+                    "the model gives a score that is not finite: its training diverged; train it anew"
+                )
             scores = scores.clone()
             scores[:, 0] = -torch.inf
             for row in range(len(batch)):
-                yield scores[row], batch.tracks.values[batch.tracks.offsets[row] : batch.tracks.offsets[row + 1]]
+                yield (
+                    scores[row],
+                    batch.tracks.values[batch.tracks.offsets[row] : batch.tracks.offsets[row + 1]],
+                )
 
 
 def top(scores: torch.Tensor, k: int) -> np.ndarray:
-    """The places of the ``k`` highest values above −∞, highest first, equal ones in order of their places."""
+    """The places of the ``k`` highest values above −∞, highest first, equal ones in order of their
+    places.
+    """
     least = scores.topk(min(k, len(scores))).values[-1]
     places = ((scores >= least) & (scores > -torch.inf)).nonzero()[:, 0]
     return places[torch.argsort(-scores[places], stable=True)][:k].numpy()
 
 
-def read_session(path: str | Path, *, track: str, session: str | None, skipped_when: str | None) -> pl.DataFrame:
-    """The plays of one or several sessions from a csv, tsv or parquet file: columns session, track and skipped.
+def read_session(
+    path: str | Path, *, track: str, session: str | None, skipped_when: str | None
+) -> pl.DataFrame:
+    """The plays of one or several sessions from a csv, tsv or parquet file: columns session, track
+    and skipped.
 
-    Rows are in the order of the plays.  ``track`` and ``session`` are names of columns; without ``session`` all rows are one
-    session.  ``skipped_when`` is a boolean column or a rule like ``seconds_played < 30``; what is unknown counts as listened.
-    Raises UserError that names what is wrong in the file.
+    Rows are in the order of the plays.  ``track`` and ``session`` are names of columns; without
+    ``session`` all rows are one session.  ``skipped_when`` is a boolean column or a rule like
+    ``seconds_played < 30``; what is unknown counts as listened. Raises UserError that names what is
+    wrong in the file.
     """
     path = Path(path)
-    wanted = [track, *([session] if session else []), *([parse_rule(skipped_when)[0]] if skipped_when else [])]
+    wanted = [
+        track,
+        *([session] if session else []),
+        *([parse_rule(skipped_when)[0]] if skipped_when else []),
+    ]
     frame = read_columns(path, list(dict.fromkeys(wanted)))
     plays = frame.select(
         session=pl.col(session).cast(pl.String).fill_null("") if session else pl.lit(""),
@@ -148,15 +187,23 @@ def read_session(path: str | Path, *, track: str, session: str | None, skipped_w
         raise UserError(f"{path} holds no plays")
     empty = (plays["track"].str.len_bytes() == 0).fill_null(True)
     if empty.any():
-        raise UserError(f"{path}, row {empty.arg_max() + 1}: column '{track}' is empty; mend or remove this row")
+        raise UserError(
+            f"{path}, row {empty.arg_max() + 1}: column '{track}' is empty; mend or remove this row"
+        )
     skipped = pl.lit(False)
     if skipped_when:
-        skipped = skip_labels(frame, skipped_when, str(path), header=path.suffix != ".parquet").fill_null(False)
+        skipped = skip_labels(
+            frame, skipped_when, str(path), header=path.suffix != ".parquet"
+        ).fill_null(False)
     return plays.with_columns(skipped=skipped)
 
 
 def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> pl.DataFrame:
-    """What the tracks ``keys`` are called, from a csv, tsv or parquet file with a row a track: columns track and name."""
+    """What the tracks ``keys`` are called, from a csv, tsv or parquet file with a row a track:
+    columns track and name.
+    """
     frame = read_columns(Path(path), [track, name])
     names = frame.select(track=pl.col(track).cast(pl.String), name=pl.col(name).cast(pl.String))
-    return names.filter(pl.col("track").is_in(keys.implode())).unique("track", keep="first", maintain_order=True)
+    return names.filter(pl.col("track").is_in(keys.implode())).unique(
+        "track", keep="first", maintain_order=True
+    )

@@ -1,4 +1,6 @@
-"""Reading and writing artifacts: the only place that touches parquet and json files on the way of the data."""
+"""Reading and writing artifacts: the only place that touches parquet and json files on the way of
+the data.
+"""
 
 import contextlib
 import glob
@@ -23,9 +25,11 @@ def sha256(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
+    """Give a temporary path beside ``path`` that takes its place when the block ends well, and is
+    removed when it does not.
 
-    So a file appears whole or not at all, whatever kills the process in between; what a killed one left is removed.
+    So a file appears whole or not at all, whatever kills the process in between; what a killed one
+    left is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,10 +47,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 def write_artifact(table: pa.Table, artifact: str | Artifact, path: str | Path) -> None:
-    """Cast ``table`` to the schema of ``artifact``, put its rows in their total order and write zstd parquet atomically.
+    """Cast ``table`` to the schema of ``artifact``, put its rows in their total order and write
+    zstd parquet atomically.
 
-    Raises ValueError when a column is missing, a value does not fit its type, or a required column holds a null: each is
-    an error of ours, not of the user's.
+    Raises ValueError when a column is missing, a value does not fit its type, or a required column
+    holds a null: each is an error of ours, not of the user's.
     """
     schema, order = ARTIFACTS[artifact] if isinstance(artifact, str) else artifact
     missing = [name for name in schema.names if name not in table.column_names]
@@ -62,10 +67,14 @@ def write_artifact(table: pa.Table, artifact: str | Artifact, path: str | Path) 
 def write_batches(batches: Iterable[pa.RecordBatch], artifact: str, path: str | Path) -> int:
     """Write an artifact batch by batch, never holding the whole; returns the number of rows.
 
-    The rows must come in the artifact's total order.  Raises ValueError as :func:`write_artifact` does.
+    The rows must come in the artifact's total order.  Raises ValueError as :func:`write_artifact`
+    does.
     """
     schema, rows = ARTIFACTS[artifact].schema, 0
-    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with (
+        whole_file(path) as partial,
+        pq.ParquetWriter(partial, schema, compression="zstd") as writer,
+    ):
         for batch in batches:
             table = pa.table(batch).select(schema.names).cast(schema)
             writer.write_table(table)
@@ -76,24 +85,31 @@ def write_batches(batches: Iterable[pa.RecordBatch], artifact: str, path: str | 
 def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
     """Read an artifact and check that its columns are what ``columns.py`` says.
 
-    Raises UserError when the file is not such an artifact, for example because another version of skipwise wrote it.
+    Raises UserError when the file is not such an artifact, for example because another version of
+    skipwise wrote it.
     """
     try:
         table = pq.read_table(path, columns=columns, partitioning=None)
     except (pa.ArrowInvalid, OSError) as error:
         what = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be read ({what}); delete it and run snakemake again to make it anew") from error
+        raise UserError(
+            f"{path} cannot be read ({what}); delete it and run snakemake again to make it anew"
+        ) from error
     schema = ARTIFACTS[artifact].schema
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if not table.schema.equals(expected):
-        raise UserError(f"{path} does not have the columns of a {artifact} file; delete it and run snakemake again")
+        raise UserError(
+            f"{path} does not have the columns of a {artifact} file; delete it and run snakemake again"
+        )
     return table
 
 
 def write_json(value: dict, path: str | Path) -> None:
     """Write ``value`` as indented json with sorted keys, atomically."""
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.write_text(
+            json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
 
 
 def read_json(path: str | Path) -> dict:

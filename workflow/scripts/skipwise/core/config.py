@@ -18,14 +18,23 @@ _SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet
 
 
 def check_config(config: dict, schema: dict) -> None:
-    """Raise UserError with one line that names the key, for the first thing in ``config`` that is wrong.
+    """Raise UserError with one line that names the key, for the first thing in ``config`` that is
+    wrong.
 
-    Checks the schema, and what a schema cannot say: names that must be in a registry, models that must have a file.
+    Checks the schema, and what a schema cannot say: names that must be in a registry, models that
+    must have a file.
     """
-    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda error: list(map(str, error.absolute_path)))
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(config),
+        key=lambda error: list(map(str, error.absolute_path)),
+    )
     if errors:
         raise UserError(_explain(errors[0]))
-    for key, registry in (("datasets", "registry"), ("models", "model_registry"), ("seeds_by_dataset", "registry")):
+    for key, registry in (
+        ("datasets", "registry"),
+        ("models", "model_registry"),
+        ("seeds_by_dataset", "registry"),
+    ):
         for name in config.get(key, ()):
             if name not in config[registry]:
                 known = ", ".join(config[registry])
@@ -42,12 +51,19 @@ def check_config(config: dict, schema: dict) -> None:
             )
     lengths = config.get("sessions", {})
     if lengths.get("min_length", 0) > lengths.get("max_length", float("inf")):
-        raise UserError("configuration, sessions: min_length is greater than max_length, so no session would be kept")
+        raise UserError(
+            "configuration, sessions: min_length is greater than max_length, so no session would be kept"
+        )
     for name in ("learning_rate", "alpha", "tau"):
         low, high = config.get("tuning", {}).get(name, (1, 2))
         if low >= high:
-            raise UserError(f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}")
-    cutoff, ks = config.get("candidates", {}).get("rank_cutoff"), [k for ks in config.get("metrics", {}).values() for k in ks]
+            raise UserError(
+                f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}"
+            )
+    cutoff, ks = (
+        config.get("candidates", {}).get("rank_cutoff"),
+        [k for ks in config.get("metrics", {}).values() for k in ks],
+    )
     ks.append(10)  # of the metrics of unseen skips
     if cutoff is not None and cutoff < max(ks):
         raise UserError(
@@ -74,11 +90,19 @@ def _lack(entry: dict) -> str | None:
         if not entry["columns"].keys() & {"session", "user"}:
             return "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)"
     derived = entry["form"] == "events" and entry["skip_rule"]["name"] != "given"
-    if entry["form"] in ("events", "movielens", "yambda") and "skipped_when" not in entry and not derived:
+    if (
+        entry["form"] in ("events", "movielens", "yambda")
+        and "skipped_when" not in entry
+        and not derived
+    ):
         return "give `skipped_when`, or for events a skip_rule that derives skips from time"
     if not entry.keys() & {"files", "paths"}:
         return "give `paths`, or `files` to download"
-    if "paths" not in entry and "simulation" not in entry and not all("urls" in file for file in entry["files"]):
+    if (
+        "paths" not in entry
+        and "simulation" not in entry
+        and not all("urls" in file for file in entry["files"])
+    ):
         return "files need `urls`; for files that are already here give `paths`"
     return None
 
@@ -90,7 +114,9 @@ def derives_skips(entry: dict) -> bool:
 
 def rule_words(rule: dict) -> str:
     """A skip rule in words: its name and its parameters."""
-    return " ".join([rule["name"], *(f"{name}={value}" for name, value in rule.items() if name != "name")])
+    return " ".join(
+        [rule["name"], *(f"{name}={value}" for name, value in rule.items() if name != "name")]
+    )
 
 
 def _explain(error) -> str:
@@ -114,16 +140,22 @@ def _hint(name: str, known) -> str:
 
 
 def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
-    """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under ``resources``.
+    """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under
+    ``resources``.
 
-    Raises UserError when no local file is there, with what to do, or when two files would have the same shard name.
+    Raises UserError when no local file is there, with what to do, or when two files would have the
+    same shard name.
     """
     if "paths" in entry:
         remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
         found = {pattern: _matches(pattern) for pattern in entry["paths"]}
-        absent = [pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)]
+        absent = [
+            pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)
+        ]
         if absent or not any(found.values()):
-            sought = " ".join(", ".join(absent or found).split())  # a pattern may hold anything, the message is one line
+            sought = " ".join(
+                ", ".join(absent or found).split()
+            )  # a pattern may hold anything, the message is one line
             raise UserError(f"{name}: no file matches {sought}. {remedy}")
         files = list(dict.fromkeys(path for matches in found.values() for path in matches))
     else:
@@ -132,14 +164,22 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     for path in files:
         shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
         if shard in shards:
-            raise UserError(f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one")
+            raise UserError(
+                f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one"
+            )
         shards[shard] = path
     return shards
 
 
 def _matches(pattern: str) -> list[str]:
-    """The files of a pattern; a name that is there is taken as it is, whatever characters are in it."""
-    return [path for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern))) if Path(path).is_file()]
+    """The files of a pattern; a name that is there is taken as it is, whatever characters are in
+    it.
+    """
+    return [
+        path
+        for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern)))
+        if Path(path).is_file()
+    ]
 
 
 def is_external(config: dict, model: str) -> bool:
@@ -149,13 +189,18 @@ def is_external(config: dict, model: str) -> bool:
 
 def variants(config: dict, model: str) -> list[str]:
     """The variants of a model that are not left out with null."""
-    return [name for name, settings in config["model_registry"][model]["variants"].items() if settings is not None]
+    return [
+        name
+        for name, settings in config["model_registry"][model]["variants"].items()
+        if settings is not None
+    ]
 
 
 def run_settings(config: dict, model: str, variant: str) -> dict:
     """The merged settings of a model's variant.
 
-    Only what the variant uses is in it: a changed temperature does not concern ``orig``, so it does not retrain it.
+    Only what the variant uses is in it: a changed temperature does not concern ``orig``, so it does
+    not retrain it.
     """
     entry = config["model_registry"][model]
     own = entry.get("settings", {}) | entry["variants"][variant]
@@ -166,7 +211,9 @@ def run_settings(config: dict, model: str, variant: str) -> dict:
 
 
 def runs(config: dict) -> list[dict]:
-    """Every run of the configuration in the order of the tables: data set, split, model, variant, seed."""
+    """Every run of the configuration in the order of the tables: data set, split, model, variant,
+    seed.
+    """
     return [
         {"dataset": dataset, "split": split, "model": model, "variant": variant, "seed": seed}
         for dataset in config["datasets"]
@@ -178,11 +225,13 @@ def runs(config: dict) -> list[dict]:
 
 
 def check_external_ranks(config: dict, results: str) -> None:
-    """Raise UserError where the ranks of another tool's model are not there: no rule makes them, so Snakemake would go on with
-    the tables of the last run."""
+    """Raise UserError where the ranks of another tool's model are not there: no rule makes them, so
+    Snakemake would go on with the tables of the last run."""
     for run in runs(config):
         if is_external(config, run["model"]):
-            path = Path(results, "ranks", *(f"{key}={value}" for key, value in run.items()), "ranks.parquet")
+            path = Path(
+                results, "ranks", *(f"{key}={value}" for key, value in run.items()), "ranks.parquet"
+            )
             if not path.is_file():
                 raise UserError(
                     f"configuration, models: {run['model']} is of the family external, and its ranks are not in {path}; write "
@@ -191,6 +240,12 @@ def check_external_ranks(config: dict, results: str) -> None:
 
 
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
-    """The seeds of a model on a data set; one for baselines, which have no randomness, and for the runs of other tools."""
+    """The seeds of a model on a data set; one for baselines, which have no randomness, and for the
+    runs of other tools.
+    """
     chosen = config.get("seeds_by_dataset", {}).get(dataset, config["seeds"])
-    return chosen[:1] if config["model_registry"][model]["family"] in ("baseline", "external") else chosen
+    return (
+        chosen[:1]
+        if config["model_registry"][model]["family"] in ("baseline", "external")
+        else chosen
+    )

@@ -6,8 +6,8 @@ import errno
 class UserError(Exception):
     """A mistake in the input, the configuration or the machine that the user can mend.
 
-    The message is one sentence that names the file, the row or the key, and says what to do about it.  Adapters print it
-    without a traceback.
+    The message is one sentence that names the file, the row or the key, and says what to do about
+    it.  Adapters print it without a traceback.
     """
 
 
@@ -33,17 +33,28 @@ _FAULTS = (
     ),
     (
         (errno.ENOMEM,),
-        ("can't allocate memory", "Cannot allocate memory", "Out of Memory Error", "std::bad_alloc"),
+        (
+            "can't allocate memory",
+            "Cannot allocate memory",
+            "Out of Memory Error",
+            "std::bad_alloc",
+        ),
         "not enough memory; run fewer jobs at once (--cores), or give the job more (--set-resources {rule}:mem_mb=…)",
     ),
 )
 
 
 def machine_fault(error: BaseException, rule: str) -> str | None:
-    """One line on what the machine lacked in ``rule``, with the remedy; None where the error is of another kind."""
+    """One line on what the machine lacked in ``rule``, with the remedy; None where the error is of
+    another kind.
+    """
     for numbers, texts, remedy in _FAULTS:
         memory = errno.ENOMEM in numbers and isinstance(error, MemoryError)
-        if memory or getattr(error, "errno", None) in numbers or any(text in str(error) for text in texts):
+        if (
+            memory
+            or getattr(error, "errno", None) in numbers
+            or any(text in str(error) for text in texts)
+        ):
             where = "".join(f"{note}: " for note in getattr(error, "__notes__", ()))
             said = " ".join(str(error).split()) or type(error).__name__
             return f"{where}{remedy.format(rule=rule)} ({said[:300]})"

@@ -15,7 +15,8 @@ _RUNS_SQL = ("table", "query", "row")
 
 
 def closure(*files: Path) -> list[Path]:
-    """``files`` and all that they reach, sorted: modules by their imports, SQL statements and templates by their names.
+    """``files`` and all that they reach, sorted: modules by their imports, SQL statements and
+    templates by their names.
 
     Imports inside functions count, those for type checkers do not.  ``core/`` is left out: it holds
     names, messages and file formats, and no number depends on it.
@@ -31,7 +32,9 @@ def closure(*files: Path) -> list[Path]:
 
 
 def module_file(name: str) -> Path | None:
-    """The file of a module of the library such as ``skipwise.ranking.metrics``, None if it is something else."""
+    """The file of a module of the library such as ``skipwise.ranking.metrics``, None if it is
+    something else.
+    """
     if not name.startswith("skipwise."):
         return None
     path = LIBRARY.joinpath(*name.split(".")[1:]).with_suffix(".py")
@@ -59,11 +62,17 @@ def imported(path: Path, *, at_start: bool = False) -> Iterator[str]:
 def _named(path: Path) -> tuple[Path, ...]:
     modules = [found for name in imported(path) if (found := module_file(name))]
     constants = [
-        node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
     ]
     files = []
     for call in constants:
-        texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        texts = [
+            arg.value
+            for arg in call.args
+            if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+        ]
         runs_sql = isinstance(call.func, ast.Attribute) and call.func.attr in _RUNS_SQL
         files += [LIBRARY / "sessions" / "sql" / f"{text}.sql" for text in texts if runs_sql]
         files += [path.with_name(text) for text in texts if "." in text]

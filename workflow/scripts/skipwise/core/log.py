@@ -1,4 +1,6 @@
-"""Logging of a rule: to its log file and to the terminal, and one line instead of a traceback for a user's mistake."""
+"""Logging of a rule: to its log file and to the terminal, and one line instead of a traceback for a
+user's mistake.
+"""
 
 import contextlib
 import logging
@@ -15,23 +17,28 @@ logger = logging.getLogger("skipwise")
 
 @contextlib.contextmanager
 def rule_log(path: str, rule: str) -> Iterator[None]:
-    """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on a :class:`UserError`
-    or a fault of the machine, and with that of the signal when one stopped the work."""
+    """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on
+    a :class:`UserError` or a fault of the machine, and with that of the signal when one stopped the
+    work."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
     except OSError as error:
         sys.exit(f"{rule}: ERROR: the log cannot be written: {machine_fault(error, rule) or error}")
-    # A log that cannot be written any more is no reason to stop, and no reason for a traceback a line.
+    # A log that cannot be written any more is no reason to stop, and no reason for a traceback a
+    # line.
     to_file.handleError = lambda record: None
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S"))
+    to_file.setFormatter(
+        logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    )
     to_terminal = logging.StreamHandler()
     to_terminal.setLevel(logging.WARNING)
     to_terminal.setFormatter(logging.Formatter(f"{rule}: %(levelname)s: %(message)s"))
     logger.setLevel(logging.INFO)
     logger.addHandler(to_file)
     logger.addHandler(to_terminal)
-    # Before anything that could get the job killed: Snakemake shows no log after an empty one, and the next is Slurm's.
+    # Before anything that could get the job killed: Snakemake shows no log after an empty one, and
+    # the next is Slurm's.
     logger.info("%s starts on %s, process %d", rule, platform.node(), os.getpid())
     try:
         yield

@@ -1,7 +1,8 @@
 """The grammar of the paths, written here and nowhere else: stage, keys as ``key=value``, file.
 
-``results/ranks/dataset=mssd/split=paper/model=sasrec/variant=orig/seed=1/ranks.parquet``: one DuckDB
-glob over a stage then returns the keys as columns.  Rules, readers and commands take paths from here.
+``results/ranks/dataset=mssd/split=paper/model=sasrec/variant=orig/seed=1/ranks.parquet``: one
+DuckDB glob over a stage then returns the keys as columns.  Rules, readers and commands take paths
+from here.
 """
 
 import re
@@ -61,7 +62,9 @@ def result(artifact: str, results: str | Path, **keys: object) -> Path:
 
 
 def hive_keys(path: str | Path) -> dict[str, str]:
-    """The keys in a path: ``…/dataset=a/split=b/x.parquet`` gives ``{"dataset": "a", "split": "b"}``."""
+    """The keys in a path: ``…/dataset=a/split=b/x.parquet`` gives ``{"dataset": "a", "split":
+    "b"}``.
+    """
     return dict(_KEY.findall(str(path)))
 
 
@@ -89,6 +92,8 @@ def tracks_beside(path: str | Path) -> Path:
 
 
 def found(artifact: str, results: str | Path, **keys: str) -> list[Path]:
-    """The files of an artifact that exist below ``results``, in order; a key that is not given may be anything."""
+    """The files of an artifact that exist below ``results``, in order; a key that is not given may
+    be anything.
+    """
     pattern = re.sub(r"\{(\w+)\}", lambda key: keys.get(key[1], "*"), RESULTS[artifact])
     return sorted(Path(results).glob(pattern))

@@ -1,4 +1,6 @@
-"""Where numbers come from: revision, versions, processor, seeds, checksums (``run.json``, ``provenance.json``)."""
+"""Where numbers come from: revision, versions, processor, seeds, checksums (``run.json``,
+``provenance.json``).
+"""
 
 import hashlib
 import json
@@ -11,7 +13,17 @@ from pathlib import Path
 from skipwise.core.artifacts import read_json, write_json
 
 # The packages that compute.
-PACKAGES = ("duckdb", "implicit", "numpy", "polars", "pyarrow", "scipy", "scikit-learn", "snakemake", "torch")
+PACKAGES = (
+    "duckdb",
+    "implicit",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "scipy",
+    "scikit-learn",
+    "snakemake",
+    "torch",
+)
 PROJECT = Path(__file__).parents[3]
 
 
@@ -27,8 +39,13 @@ def environment() -> dict:
 
 
 def git_state(folder: Path) -> dict:
-    """``revision``, and ``dirty`` where a file is changed or new; both None where git does not know the folder."""
-    revision, changed = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", ".")
+    """``revision``, and ``dirty`` where a file is changed or new; both None where git does not know
+    the folder.
+    """
+    revision, changed = (
+        _git(folder, "rev-parse", "HEAD"),
+        _git(folder, "status", "--porcelain", "--", "."),
+    )
     # The revision of a repository around this folder says nothing of a copy that is not in it.
     if revision is None or changed is None or not _git(folder, "ls-files", "Snakefile"):
         return {"revision": None, "dirty": None}
@@ -41,7 +58,12 @@ def _git(folder: Path, *command: str) -> str | None:
     settings = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *command], capture_output=True, text=True, check=True, timeout=30, env=settings
+            ["git", "-C", str(folder), *command],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=30,
+            env=settings,
         )
     except (OSError, subprocess.SubprocessError):
         return None
@@ -65,11 +87,15 @@ def _version(name: str) -> str | None:
         return None
 
 
-def record_provenance(run_files: list[str], stats_files: list[str], out: str | Path, *, config: dict) -> None:
-    """Write ``provenance.json``: the configuration and its hash, the raw files, and what every model was trained on.
+def record_provenance(
+    run_files: list[str], stats_files: list[str], out: str | Path, *, config: dict
+) -> None:
+    """Write ``provenance.json``: the configuration and its hash, the raw files, and what every
+    model was trained on.
 
-    ``run_files`` are the ``run.json`` of the models and ``stats_files`` the ``stats.json`` of the data sets, with their keys in
-    the path.  Models of the same environment stand together, so there is one entry where nothing has changed between them.
+    ``run_files`` are the ``run.json`` of the models and ``stats_files`` the ``stats.json`` of the
+    data sets, with their keys in the path.  Models of the same environment stand together, so there
+    is one entry where nothing has changed between them.
     """
     from skipwise.core.paths import hive_keys
 
@@ -78,7 +104,9 @@ def record_provenance(run_files: list[str], stats_files: list[str], out: str | P
     for path in run_files:
         run = read_json(path)
         seeds.setdefault(hive_keys(path)["dataset"], set()).add(run["seed"])
-        entry = {name: run[name] for name in ("git", "versions", "python", "machine", "cpu", "threads")}
+        entry = {
+            name: run[name] for name in ("git", "versions", "python", "machine", "cpu", "threads")
+        }
         group = trained.setdefault(json.dumps(entry, sort_keys=True), entry | {"runs": []})
         group["runs"].append(hive_keys(path) | {"data": run["data"]})
     write_json(
@@ -100,5 +128,9 @@ def record_provenance(run_files: list[str], stats_files: list[str], out: str | P
 
 
 def config_hash(config: dict) -> str:
-    """SHA-256 of the configuration as json with sorted keys: the same in whatever order keys and overlays were given."""
-    return hashlib.sha256(json.dumps(config, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    """SHA-256 of the configuration as json with sorted keys: the same in whatever order keys and
+    overlays were given.
+    """
+    return hashlib.sha256(
+        json.dumps(config, sort_keys=True, ensure_ascii=False).encode()
+    ).hexdigest()

@@ -1,9 +1,9 @@
 """One law: a thing is found by the name of its file.
 
-A kind of thing has a folder, and each file in it is one thing of that kind.  Its settings, needs and
-caption stand in that file, so a new thing is one new file.  What the workflow must know before a job
-runs is declared there as literals in capitals (``NEEDS = ("ranks",)``), which are read here without
-importing the file.
+A kind of thing has a folder, and each file in it is one thing of that kind.  Its settings, needs
+and caption stand in that file, so a new thing is one new file.  What the workflow must know before
+a job runs is declared there as literals in capitals (``NEEDS = ("ranks",)``), which are read here
+without importing the file.
 """
 
 import ast
@@ -69,7 +69,9 @@ def find_model(model: str) -> type:
 
 @cache
 def declared(kind: str, name: str) -> dict[str, Any]:
-    """The literals in capitals at the top of a thing's file by name, and its docstring as ``caption``."""
+    """The literals in capitals at the top of a thing's file by name, and its docstring as
+    ``caption``.
+    """
     tree = ast.parse(file(kind, name).read_text(encoding="utf-8"))
     literals: dict[str, Any] = {"caption": ast.get_docstring(tree) or ""}
     for node in tree.body:

@@ -1,10 +1,12 @@
 """Every column name and the schema of every artifact, once.
 
-An artifact is a parquet file that one rule writes and others read.  Its :class:`Artifact` gives the columns with fixed
-types and the columns that put its rows in a total order, so two runs of the same configuration write equal files.
+An artifact is a parquet file that one rule writes and others read.  Its :class:`Artifact` gives the
+columns with fixed types and the columns that put its rows in a total order, so two runs of the same
+configuration write equal files.
 
-Conventions: track ids are dense integers from 1, 0 is padding; positions count from 1 within a session; a null in
-``skipped`` of ``events`` means that the raw data does not say; times are UTC without a zone.
+Conventions: track ids are dense integers from 1, 0 is padding; positions count from 1 within a
+session; a null in ``skipped`` of ``events`` means that the raw data does not say; times are UTC
+without a zone.
 """
 
 from typing import NamedTuple
@@ -61,22 +63,39 @@ def _figure(*fields: pa.Field) -> Artifact:
 
 
 def _comparison(*keys: pa.Field) -> Artifact:
-    """A table of paired comparisons: one row a data set, split, candidate set, model, variant and metric.
+    """A table of paired comparisons: one row a data set, split, candidate set, model, variant and
+    metric.
 
-    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` difference / orig.  What cannot be
-    told, for example a change of nothing, is null.
+    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change``
+    difference / orig.  What cannot be told, for example a change of nothing, is null.
     """
-    fields = [_required(key, pa.string()) for key in ("dataset", "data", "split", "candidates", "model", "variant")]
+    fields = [
+        _required(key, pa.string())
+        for key in ("dataset", "data", "split", "candidates", "model", "variant")
+    ]
     fields += [*keys, _required("metric", pa.string())]
-    numbers = ("orig", "value", "difference", "difference_low", "difference_high", "relative_change", "p", "p_holm", "seed_sd")
+    numbers = (
+        "orig",
+        "value",
+        "difference",
+        "difference_low",
+        "difference_high",
+        "relative_change",
+        "p",
+        "p_holm",
+        "seed_sd",
+    )
     fields += [pa.field(name, pa.float64()) for name in numbers]
-    return Artifact(pa.schema([*fields, _required("sessions", pa.int64()), _required("seeds", pa.string())]), ())
+    return Artifact(
+        pa.schema([*fields, _required("sessions", pa.int64()), _required("seeds", pa.string())]), ()
+    )
 
 
 ARTIFACTS: dict[str, Artifact] = {
-    # One row a play, as the raw data has it.  session_key is the session where the raw data has sessions, else the user;
-    # positions order its plays.  part is a hash of the session_key: a job reads the row groups of one part of all shards.
-    # Rows are in the order of the raw file, part by part: sorting them would take a memory that grows with the file.
+    # One row a play, as the raw data has it.  session_key is the session where the raw data has
+    # sessions, else the user; positions order its plays.  part is a hash of the session_key: a job
+    # reads the row groups of one part of all shards. Rows are in the order of the raw file, part by
+    # part: sorting them would take a memory that grows with the file.
     "events": Artifact(
         pa.schema(
             [
@@ -92,12 +111,25 @@ ARTIFACTS: dict[str, Artifact] = {
     ),
     # One row a row of a raw file that was set apart.
     "rejected": Artifact(
-        pa.schema([_required("file", pa.string()), _required("line", pa.int64()), _required("reason", pa.string())]),
+        pa.schema(
+            [
+                _required("file", pa.string()),
+                _required("line", pa.int64()),
+                _required("reason", pa.string()),
+            ]
+        ),
         ("file", "line"),
     ),
-    # One row a track and gap: how often the next play of a listener started so many seconds after this track did.
+    # One row a track and gap: how often the next play of a listener started so many seconds after
+    # this track did.
     "gaps": Artifact(
-        pa.schema([_required("track_key", pa.string()), _required("gap", pa.float64()), _required("n", pa.int64())]),
+        pa.schema(
+            [
+                _required("track_key", pa.string()),
+                _required("gap", pa.float64()),
+                _required("n", pa.int64()),
+            ]
+        ),
         ("track_key", "gap"),
     ),
     # One row a session gap that lfm_skip_rules compares.
@@ -114,7 +146,10 @@ ARTIFACTS: dict[str, Artifact] = {
         ("session_gap",),
     ),
     # One row a track with enough plays: its length in seconds, as the gaps after it tell.
-    "lengths": Artifact(pa.schema([_required("track_key", pa.string()), _required("length", pa.float64())]), ("track_key",)),
+    "lengths": Artifact(
+        pa.schema([_required("track_key", pa.string()), _required("length", pa.float64())]),
+        ("track_key",),
+    ),
     # One row a play of a session that may be sampled; draw is the seeded hash that decides.
     "labelled": Artifact(
         pa.schema(
@@ -145,7 +180,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id", "position"),
     ),
-    # One row a kept session: where it comes from.  A long session is cut into pieces, counted from 0.
+    # One row a kept session: where it comes from.  A long session is cut into pieces, counted from
+    # 0.
     "keys": Artifact(
         pa.schema(
             [
@@ -170,7 +206,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("track_id",),
     ),
-    # One row a session.  tracks and skipped are the context; target is null in train, where every position has one.
+    # One row a session.  tracks and skipped are the context; target is null in train, where every
+    # position has one.
     "train": _SPLIT,
     "valid": _SPLIT,
     "test": _SPLIT,
@@ -208,8 +245,9 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
-    # One row a test session with a skip in its context.  The query is ŷ (hidden) or the last listened track (item); skips are
-    # those of the context.  Null: no unseen skip, or no listened track in the context.
+    # One row a test session with a skip in its context.  The query is ŷ (hidden) or the last
+    # listened track (item); skips are those of the context.  Null: no unseen skip, or no listened
+    # track in the context.
     "cosines": Artifact(
         pa.schema(
             [
@@ -224,7 +262,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
-    # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or pairs behind the value.
+    # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or
+    # pairs behind the value.
     "metrics": Artifact(
         pa.schema(
             [
@@ -238,18 +277,26 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("candidates", "subset", "metric", "k"),
     ),
-    "murs23_context": _comparison(_required("context", pa.string()), _required("skips", pa.string())),
+    "murs23_context": _comparison(
+        _required("context", pa.string()), _required("skips", pa.string())
+    ),
     "recsys24_main": _comparison(),
     "skip_downranking": _comparison(),
     # share_low and share_high are the least and the greatest share of skips in the quartile.
     "by_skip_share": _comparison(
-        _required("quartile", pa.int16()), _required("share_low", pa.float64()), _required("share_high", pa.float64())
+        _required("quartile", pa.int16()),
+        _required("share_low", pa.float64()),
+        _required("share_high", pa.float64()),
     ),
-    # One row a cell of a table of the papers, and what this run has in its place, in columns of its own.
+    # One row a cell of a table of the papers, and what this run has in its place, in columns of its
+    # own.
     "paper_comparison": Artifact(
         pa.schema(
             [
-                *(_required(name, pa.string()) for name in ("table", "form", "model", "variant", "metric", "source")),
+                *(
+                    _required(name, pa.string())
+                    for name in ("table", "form", "model", "variant", "metric", "source")
+                ),
                 _required("paper", pa.float64()),
                 pa.field("paper_relative_change", pa.float64()),
                 pa.field("dataset", pa.string()),
@@ -266,11 +313,15 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         (),
     ),
-    # One row a trial of the tuning.  alpha and tau are null for variants without the contrastive term.
+    # One row a trial of the tuning.  alpha and tau are null for variants without the contrastive
+    # term.
     "tuning": Artifact(
         pa.schema(
             [
-                *(_required(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant")),
+                *(
+                    _required(name, pa.string())
+                    for name in ("dataset", "data", "split", "model", "variant")
+                ),
                 _required("trial", pa.int32()),
                 _required("learning_rate", pa.float64()),
                 pa.field("alpha", pa.float64()),
@@ -289,9 +340,18 @@ ARTIFACTS: dict[str, Artifact] = {
     "findings": Artifact(
         pa.schema(
             [
-                *(_required(name, pa.string()) for name in ("claim", "papers_say", "verdict", "measured")),
-                *(pa.field(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant", "candidates")),
-                *(pa.field(name, pa.float64()) for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm")),
+                *(
+                    _required(name, pa.string())
+                    for name in ("claim", "papers_say", "verdict", "measured")
+                ),
+                *(
+                    pa.field(name, pa.string())
+                    for name in ("dataset", "data", "split", "model", "variant", "candidates")
+                ),
+                *(
+                    pa.field(name, pa.float64())
+                    for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm")
+                ),
                 pa.field("single_seed_low", pa.float64()),
                 pa.field("single_seed_high", pa.float64()),
                 pa.field("papers_print", pa.string()),
@@ -302,7 +362,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         (),
     ),
-    # One row a data set, skip rule and session gap.  check_* are the counts of the authors' notebook, where there are.
+    # One row a data set, skip rule and session gap.  check_* are the counts of the authors'
+    # notebook, where there are.
     "lfm_skip_rules": Artifact(
         pa.schema(
             [
@@ -351,7 +412,8 @@ ARTIFACTS: dict[str, Artifact] = {
         _required("k", pa.int16()),
         *(_required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
     ),
-    # difference is that of a variant to orig in HR@10; share_low and share_high are the limits of the quartile.
+    # difference is that of a variant to orig in HR@10; share_low and share_high are the limits of
+    # the quartile.
     "gain_by_skip_share": _figure(
         _required("quartile", pa.int16()),
         _required("share_low", pa.float64()),
@@ -370,7 +432,8 @@ ARTIFACTS: dict[str, Artifact] = {
         pa.field("valid_ndcg_10", pa.float64()),
         _required("best", pa.bool_()),
     ),
-    # Quartiles over n sessions of the cosine of the query (hidden, item) with next-positive or skips of the context.
+    # Quartiles over n sessions of the cosine of the query (hidden, item) with next-positive or
+    # skips of the context.
     "query_cosines": _figure(
         _required("query", pa.string()),
         _required("to", pa.string()),
@@ -381,12 +444,17 @@ ARTIFACTS: dict[str, Artifact] = {
 
 
 def hr_ndcg_table(metrics: list[str]) -> Artifact:
-    """Schema of ``hr_ndcg``: one row a data set, split, model, variant and candidate set, in the order of the configuration.
+    """Schema of ``hr_ndcg``: one row a data set, split, model, variant and candidate set, in the
+    order of the configuration.
 
     ``metrics`` are names like ``hr_10``; each has its interval in ``_low`` and ``_high``.
     """
     keys = ("dataset", "data", "split", "model", "variant", "candidates")
     fields = [_required(key, pa.string()) for key in keys]
     fields += [_required("sessions", pa.int64()), _required("seeds", pa.string())]
-    fields += [_required(f"{metric}{end}", pa.float64()) for metric in metrics for end in ("", "_low", "_high")]
+    fields += [
+        _required(f"{metric}{end}", pa.float64())
+        for metric in metrics
+        for end in ("", "_low", "_high")
+    ]
     return Artifact(pa.schema(fields), ())

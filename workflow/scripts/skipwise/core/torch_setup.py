@@ -15,10 +15,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def use_threads(threads: int) -> None:
-    """Compute with ``threads`` cores, and keep large blocks of memory for the next use instead of giving them back.
+    """Compute with ``threads`` cores, and keep large blocks of memory for the next use instead of
+    giving them back.
 
-    A training step allocates the same few megabytes again and again.  By default glibc returns each to the system, which then
-    has to clear every page anew.
+    A training step allocates the same few megabytes again and again.  By default glibc returns each
+    to the system, which then has to clear every page anew.
     """
     torch.set_num_threads(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
@@ -29,9 +30,11 @@ def use_threads(threads: int) -> None:
 
 @contextmanager
 def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
-    """A pool with a worker for each of torch's threads, and their number; meanwhile an operation of torch takes one thread.
+    """A pool with a worker for each of torch's threads, and their number; meanwhile an operation of
+    torch takes one thread.
 
-    Whole pieces of work side by side keep all cores busy, also in what is not torch's and in operations too small to share.
+    Whole pieces of work side by side keep all cores busy, also in what is not torch's and in
+    operations too small to share.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -46,8 +49,8 @@ def single_threads() -> Iterator[tuple[ThreadPoolExecutor, int]]:
 def float32_products() -> Iterator[None]:
     """Meanwhile CPU and GPU multiply float32 matrices as they are.
 
-    A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can then rounds to bfloat16 first,
-    a GPU to TF32.
+    A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can
+    then rounds to bfloat16 first, a GPU to TF32.
     """
     backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
     before = [backend.fp32_precision for backend in backends]
@@ -71,6 +74,8 @@ def find_device(name: str) -> torch.device:
 
 
 def fast_bfloat16() -> bool:
-    """Whether the processor multiplies matrices in bfloat16 by itself; elsewhere it is slower than float32."""
+    """Whether the processor multiplies matrices in bfloat16 by itself; elsewhere it is slower than
+    float32.
+    """
     supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(supported and supported())

@@ -1,7 +1,9 @@
-"""Bootstrap over sessions: resampled sums, intervals, p-values, and Holm's correction (docs/protocol.md, uncertainty).
+"""Bootstrap over sessions: resampled sums, intervals, p-values, and Holm's correction
+(docs/protocol.md, uncertainty).
 
-A resample of S sessions is a multinomial draw of how often each *distinct* row of values comes up, and rank metrics take few
-distinct values.  So this is the ordinary bootstrap, at a cost that hardly grows with the number of sessions.
+A resample of S sessions is a multinomial draw of how often each *distinct* row of values comes up,
+and rank metrics take few distinct values.  So this is the ordinary bootstrap, at a cost that hardly
+grows with the number of sessions.
 """
 
 from collections.abc import Callable
@@ -10,19 +12,24 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
-# Up to so many distinct rows are drawn as they are.  More are drawn as cells of a grid, each represented by its mean: the
-# finest grid of at most MOST_CELLS cells, or the first that takes no more than LOST of the variance of any column away.
+# Up to so many distinct rows are drawn as they are.  More are drawn as cells of a grid, each
+# represented by its mean: the finest grid of at most MOST_CELLS cells, or the first that takes no
+# more than LOST of the variance of any column away.
 EXACT = 256
 MOST_CELLS = 4096
 LOST = 1e-3
 
 
-def resampled_sums(values: np.ndarray, rng: np.random.Generator, *, resamples: int = 10_000) -> np.ndarray:
-    """Sums (R, C) of the columns of ``values`` (S, C) over R resamples of the S sessions, drawn jointly for all columns.
+def resampled_sums(
+    values: np.ndarray, rng: np.random.Generator, *, resamples: int = 10_000
+) -> np.ndarray:
+    """Sums (R, C) of the columns of ``values`` (S, C) over R resamples of the S sessions, drawn
+    jointly for all columns.
 
-    A statistic of two models goes in with the columns of both, which makes its bootstrap a paired one; a ratio goes in with a
-    column for its top and one for its bottom.  Where rows are grouped into cells (see the head of this module) the variance of
-    a resampled sum is too small by the share of the variance within cells, at most 0.1 % while ``MOST_CELLS`` suffices.
+    A statistic of two models goes in with the columns of both, which makes its bootstrap a paired
+    one; a ratio goes in with a column for its top and one for its bottom.  Where rows are grouped
+    into cells (see the head of this module) the variance of a resampled sum is too small by the
+    share of the variance within cells, at most 0.1 % while ``MOST_CELLS`` suffices.
     """
     # Sums of the same terms in another order are one value.
     rows, counts = _grouped(np.round(np.asarray(values, np.float64), 12))
@@ -52,7 +59,9 @@ def _grouped(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _group_of_row(values: np.ndarray) -> np.ndarray:
-    """A number (S,) for each row of ``values`` (S, C), equal for equal rows and below the number of distinct ones."""
+    """A number (S,) for each row of ``values`` (S, C), equal for equal rows and below the number of
+    distinct ones.
+    """
     group = np.zeros(len(values), np.int64)
     for column in values.T:
         distinct, place = np.unique(column, return_inverse=True)
@@ -73,11 +82,12 @@ def interval(samples: np.ndarray, level: float) -> tuple[float, float]:
 
 
 def p_value(value: float, samples: np.ndarray) -> float:
-    """Two-sided p-value of "the statistic is 0": of ``value`` over the standard deviation of its resamples (R,), normal.
+    """Two-sided p-value of "the statistic is 0": of ``value`` over the standard deviation of its
+    resamples (R,), normal.
 
-    Counting the resamples on the other side of 0 could give nothing between 0 and 1 / R, which does not survive the correction
-    for a table of hundreds of rows.  Where no resample differs, 0 is all that can be said of a value of 0, and any other value
-    is beyond doubt.
+    Counting the resamples on the other side of 0 could give nothing between 0 and 1 / R, which does
+    not survive the correction for a table of hundreds of rows.  Where no resample differs, 0 is all
+    that can be said of a value of 0, and any other value is beyond doubt.
     """
     spread = samples.std()
     if spread <= 1e-12:
@@ -95,12 +105,15 @@ class Estimate(NamedTuple):
 
     @classmethod
     def of(cls, value: float, samples: np.ndarray, level: float) -> "Estimate":
-        """From a statistic and its resampled values (R,), without those that are not defined (0 / 0); NaN where none is."""
+        """From a statistic and its resampled values (R,), without those that are not defined (0 /
+        0); NaN where none is.
+        """
         samples = samples[np.isfinite(samples)]
         if not np.isfinite(value) or not len(samples):
             return cls(np.nan, np.nan, np.nan, np.nan)
         low, high = interval(samples, level)
-        # Where hardly any session differs a limit may lie on the wrong side of the value by the last bit.
+        # Where hardly any session differs a limit may lie on the wrong side of the value by the
+        # last bit.
         return cls(value, min(low, value), max(high, value), p_value(value, samples))
 
 
@@ -112,7 +125,9 @@ def estimate(
     resamples: int = 10_000,
     level: float = 0.95,
 ) -> Estimate:
-    """Estimate of ``statistic``, a function of the sums of ``columns`` (S, C) over the sessions: (…, C) to (…)."""
+    """Estimate of ``statistic``, a function of the sums of ``columns`` (S, C) over the sessions:
+    (…, C) to (…).
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(columns.sum(0)))
         samples = statistic(resampled_sums(columns, rng, resamples=resamples))
@@ -120,7 +135,9 @@ def estimate(
 
 
 def holm(p_values: list[float | None]) -> list[float | None]:
-    """Holm's step-down correction over all p-values of a table (Holm 1979); None stays None and counts for nothing."""
+    """Holm's step-down correction over all p-values of a table (Holm 1979); None stays None and
+    counts for nothing.
+    """
     known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
     corrected, highest = list(p_values), 0.0
     for place, (p, i) in enumerate(known):
@@ -134,6 +151,9 @@ def mean_interval(
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of ``values`` (S,), one value a session.
 
-    Differences of two models go in as the difference in each session, which makes the bootstrap a paired one.
+    Differences of two models go in as the difference in each session, which makes the bootstrap a
+    paired one.
     """
-    return interval(resampled_sums(values[:, None], rng, resamples=resamples)[:, 0] / len(values), level)
+    return interval(
+        resampled_sums(values[:, None], rng, resamples=resamples)[:, 0] / len(values), level
+    )

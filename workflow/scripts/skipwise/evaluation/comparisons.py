@@ -1,7 +1,9 @@
-"""Paired comparisons of variants: what a variant gains on the same sessions, with an interval (docs/protocol.md, comparisons).
+"""Paired comparisons of variants: what a variant gains on the same sessions, with an interval
+(docs/protocol.md, comparisons).
 
-A session's value is its mean over the seeds, sessions are resampled, and every row uses the same resampling, so a further
-model changes no other row.  ``orig`` is the variant that others are compared with.
+A session's value is its mean over the seeds, sessions are resampled, and every row uses the same
+resampling, so a further model changes no other row.  ``orig`` is the variant that others are
+compared with.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,20 +39,33 @@ class Ranked:
 
     @classmethod
     def read(cls, paths: list[str]) -> "Ranked":
-        """Read the ``ranks`` artifacts of the seeds; raises ValueError where they did not rank the same sessions."""
+        """Read the ``ranks`` artifacts of the seeds; raises ValueError where they did not rank the
+        same sessions.
+        """
         tables = [read_artifact("ranks", path) for path in paths]
         first = tables[0]
         lists = [table["skip_ranks"].combine_chunks() for table in tables]
         for table, skips in zip(tables, lists, strict=True):
-            if table["session_id"] != first["session_id"] or skips.value_lengths() != lists[0].value_lengths():
+            if (
+                table["session_id"] != first["session_id"]
+                or skips.value_lengths() != lists[0].value_lengths()
+            ):
                 raise ValueError(f"{paths}: the seeds did not rank the same sessions")
         return cls(
             tuple(hive_keys(path)["seed"] for path in paths),
             first["session_id"].to_numpy(),
             first["skip_share"].to_numpy(),
-            {kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables]) for kind in CANDIDATES},
+            {
+                kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables])
+                for kind in CANDIDATES
+            },
             np.stack([_floats(skips.flatten()) for skips in lists]),
-            np.stack([table["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False) for table in tables]),
+            np.stack(
+                [
+                    table["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+                    for table in tables
+                ]
+            ),
             np.repeat(np.arange(first.num_rows), lists[0].value_lengths().to_numpy()),
         )
 
@@ -65,7 +80,9 @@ class Ranked:
         return metrics.METRICS[name](self.rank[candidates], k)
 
     def of_skips(self, name: str, k: int) -> np.ndarray:
-        """(seeds, S) sums of a rank metric over the unseen skips of each session, in the full catalogue."""
+        """(seeds, S) sums of a rank metric over the unseen skips of each session, in the full
+        catalogue.
+        """
         return self._per_session(metrics.METRICS[name](self.skip_rank, k))
 
     def ordered_pairs(self) -> np.ndarray:
@@ -74,7 +91,9 @@ class Ranked:
 
     def _per_session(self, of_skip: np.ndarray) -> np.ndarray:
         n = len(self.session_id)
-        return np.stack([np.bincount(self.skip_session, row.astype(np.float64), minlength=n) for row in of_skip])
+        return np.stack(
+            [np.bincount(self.skip_session, row.astype(np.float64), minlength=n) for row in of_skip]
+        )
 
 
 def _floats(column) -> np.ndarray:
@@ -82,14 +101,19 @@ def _floats(column) -> np.ndarray:
 
 
 class Runs:
-    """The ranks of a run of the workflow by data set, split, model and variant, in the order of the configuration."""
+    """The ranks of a run of the workflow by data set, split, model and variant, in the order of the
+    configuration.
+    """
 
     def __init__(self, paths: list[str]):
         self._paths: dict[tuple[str, str, str, str], list[str]] = {}
         for path in paths:
             keys = hive_keys(path)
-            self._paths.setdefault(tuple(keys[name] for name in ("dataset", "split", "model", "variant")), []).append(path)
-        # A reference is wanted once for each of its variants; more than a few runs of the papers' size would fill the memory.
+            self._paths.setdefault(
+                tuple(keys[name] for name in ("dataset", "split", "model", "variant")), []
+            ).append(path)
+        # A reference is wanted once for each of its variants; more than a few runs of the papers'
+        # size would fill the memory.
         self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
 
     def __contains__(self, key: tuple[str, str, str, str]) -> bool:
@@ -116,8 +140,16 @@ class Runs:
             for model, variants in self.models(dataset, split).items():
                 for variant in variants:
                     if variant != REFERENCE and REFERENCE in variants:
-                        keys = {"dataset": dataset, "split": split, "model": model, "variant": variant}
-                        reference, ranked = self[dataset, split, model, REFERENCE], self[dataset, split, model, variant]
+                        keys = {
+                            "dataset": dataset,
+                            "split": split,
+                            "model": model,
+                            "variant": variant,
+                        }
+                        reference, ranked = (
+                            self[dataset, split, model, REFERENCE],
+                            self[dataset, split, model, variant],
+                        )
                         if not np.array_equal(ranked.session_id, reference.session_id):
                             raise ValueError(f"{keys}: not the test sessions of {REFERENCE}")
                         yield keys, reference, ranked
@@ -132,7 +164,9 @@ class Ratio(NamedTuple):
 
 @dataclass(frozen=True)
 class Measure:
-    """A number that a variant and its reference are compared by: one ratio, or the first less the second."""
+    """A number that a variant and its reference are compared by: one ratio, or the first less the
+    second.
+    """
 
     name: str
     candidates: str
@@ -150,11 +184,15 @@ class Measure:
 
 def mean_measure(name: str, k: int, candidates: str) -> Measure:
     """A rank metric of the target, a mean over sessions."""
-    return Measure(f"{name}_{k}", candidates, lambda ranked: [Ratio(ranked.metric(name, k, candidates))])
+    return Measure(
+        f"{name}_{k}", candidates, lambda ranked: [Ratio(ranked.metric(name, k, candidates))]
+    )
 
 
 def skip_measures(cutoffs: dict[str, list[int]]) -> list[Measure]:
-    """The measures of skip down-ranking (docs/protocol.md, metrics): means over unseen skips in the full catalogue."""
+    """The measures of skip down-ranking (docs/protocol.md, metrics): means over unseen skips in the
+    full catalogue.
+    """
 
     def of_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
         return lambda ranked: [Ratio(ranked.of_skips(name, k), ranked.n_skips)]
@@ -167,7 +205,11 @@ def skip_measures(cutoffs: dict[str, list[int]]) -> list[Measure]:
         *(Measure(f"hr_skipped_{k}", "full", of_skips("hr", k)) for k in cutoffs["hr"]),
         Measure("delta_hr_10", "full", target_less_skips("hr", 10)),
         Measure("delta_ndcg_10", "full", target_less_skips("ndcg", 10)),
-        Measure("pairwise_accuracy", "full", lambda ranked: [Ratio(ranked.ordered_pairs(), ranked.n_skips)]),
+        Measure(
+            "pairwise_accuracy",
+            "full",
+            lambda ranked: [Ratio(ranked.ordered_pairs(), ranked.n_skips)],
+        ),
     ]
 
 
@@ -188,21 +230,42 @@ class Resampling:
         n = len(ours.session_id)
         columns: list[np.ndarray] = []
         terms = []  # (sign, column of the numerator, column of the denominator or None)
-        for sign, of_ours, of_orig in zip((1, -1), measure.ratios(ours), measure.ratios(orig), strict=False):
-            by = [None if ratio.denominator is None else ratio.denominator.mean(0) for ratio in (of_ours, of_orig)]
+        for sign, of_ours, of_orig in zip(
+            (1, -1), measure.ratios(ours), measure.ratios(orig), strict=False
+        ):
+            by = [
+                None if ratio.denominator is None else ratio.denominator.mean(0)
+                for ratio in (of_ours, of_orig)
+            ]
             means = [ratio.numerator.mean(0) for ratio in (of_ours, of_orig)]
-            # With the same denominator the difference is one ratio, of a number that has few distinct values.
-            parts = [(1, means[0] - means[1], by[0])] if _equal(*by) else [(1, means[0], by[0]), (-1, means[1], by[1])]
+            # With the same denominator the difference is one ratio, of a number that has few
+            # distinct values.
+            parts = (
+                [(1, means[0] - means[1], by[0])]
+                if _equal(*by)
+                else [(1, means[0], by[0]), (-1, means[1], by[1])]
+            )
             for direction, numerator, denominator in parts:
                 columns += [numerator] if denominator is None else [numerator, denominator]
-                terms.append((sign * direction, len(columns) - (1 if denominator is None else 2), denominator is not None))
+                terms.append(
+                    (
+                        sign * direction,
+                        len(columns) - (1 if denominator is None else 2),
+                        denominator is not None,
+                    )
+                )
 
         def statistic(sums: np.ndarray) -> np.ndarray:
-            return sum(sign * sums[..., at] / (sums[..., at + 1] if divided else n) for sign, at, divided in terms)
+            return sum(
+                sign * sums[..., at] / (sums[..., at + 1] if divided else n)
+                for sign, at, divided in terms
+            )
 
         return self.estimate(np.stack(columns, axis=1), statistic)
 
-    def estimate(self, columns: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]) -> Estimate:
+    def estimate(
+        self, columns: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
+    ) -> Estimate:
         """Estimate of any statistic of sums of ``columns`` (S, C)."""
         return estimate(columns, statistic, self.rng(), resamples=self.resamples, level=self.level)
 
@@ -251,13 +314,20 @@ def known(value: float) -> float | None:
 
 def with_holm(rows: list[dict]) -> list[dict]:
     """The rows with ``p_holm``, Holm's adjusted p-value over all of them."""
-    return [row | {"p_holm": adjusted} for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True)]
+    return [
+        row | {"p_holm": adjusted}
+        for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True)
+    ]
 
 
 def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other is None or (one is not None and other is not None and np.array_equal(one, other))
+    return one is other is None or (
+        one is not None and other is not None and np.array_equal(one, other)
+    )
 
 
 def quartiles(share: np.ndarray) -> np.ndarray:
-    """(S,) quartile 1..4 of each session by its skip share; equal shares are in one quartile, so quartiles differ in size."""
+    """(S,) quartile 1..4 of each session by its skip share; equal shares are in one quartile, so
+    quartiles differ in size.
+    """
     return np.searchsorted(np.quantile(share, [0.25, 0.5, 0.75]), share, side="left") + 1

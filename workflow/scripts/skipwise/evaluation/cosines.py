@@ -1,7 +1,9 @@
-"""Where skips stand in the space that a neural model learned: cosines of a session's query with tracks.
+"""Where skips stand in the space that a neural model learned: cosines of a session's query with
+tracks.
 
-The contrastive term pulls a query towards the next-positive and away from the session's skips (docs/protocol.md, models).
-These are the two cosines it works on, after the test context and for both kinds of query, whether a model had the term or not.
+The contrastive term pulls a query towards the next-positive and away from the session's skips
+(docs/protocol.md, models). These are the two cosines it works on, after the test context and for
+both kinds of query, whether a model had the term or not.
 """
 
 from pathlib import Path
@@ -30,15 +32,19 @@ def measure_cosines(model_folder: str | Path, test: str, cosines: str, *, thread
     table = session_cosines(load_model(model_folder), sessions)
     write_artifact(table, "cosines", cosines)
     model = read_json(Path(model_folder) / "run.json")["model"]
-    logger.info("%s: %d of %d sessions have a skip in their context", model, table.num_rows, len(sessions))
+    logger.info(
+        "%s: %d of %d sessions have a skip in their context", model, table.num_rows, len(sessions)
+    )
 
 
 def session_cosines(model: NeuralRecommender, sessions: Sequences) -> pa.Table:
-    """The rows of a ``cosines`` artifact: sessions with at least one skip in their context, in their order.
+    """The rows of a ``cosines`` artifact: sessions with at least one skip in their context, in
+    their order.
 
-    The query is ŷ after the context (``hidden``) or the embedding of its last listened track (``item``).  ``target`` is the
-    cosine with the target, ``skips`` and ``unseen_skips`` are means over the skipped plays of the context and over the unseen
-    skips.  NaN becomes null: no unseen skip, or no listened track in the context.
+    The query is ŷ after the context (``hidden``) or the embedding of its last listened track
+    (``item``).  ``target`` is the cosine with the target, ``skips`` and ``unseen_skips`` are means
+    over the skipped plays of the context and over the unseen skips.  NaN becomes null: no unseen
+    skip, or no listened track in the context.
     """
     rows_with_skips = np.unique(sessions.skipped.row_of_value()[sessions.skipped.values])
     parts = [
@@ -46,7 +52,9 @@ def session_cosines(model: NeuralRecommender, sessions: Sequences) -> pa.Table:
         for start in range(0, len(rows_with_skips), BATCH)
     ]
     names = [f"{query}_{to}" for query in QUERIES for to in ("target", "skips", "unseen_skips")]
-    columns = {name: np.concatenate([np.empty(0), *(part[name] for part in parts)]) for name in names}
+    columns = {
+        name: np.concatenate([np.empty(0), *(part[name] for part in parts)]) for name in names
+    }
     return pa.table(
         {"session_id": sessions.session_id[rows_with_skips]}
         | {name: pa.array(column, from_pandas=True) for name, column in columns.items()}
@@ -59,7 +67,9 @@ def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.n
     tracks, skipped = batch.tracks, batch.skipped.values
     rows = tracks.row_of_value()
     last_listened = np.full(len(batch), PADDING)
-    last_listened[rows[~skipped]] = tracks.values[~skipped]  # plays are in order: the last one stays
+    last_listened[rows[~skipped]] = tracks.values[
+        ~skipped
+    ]  # plays are in order: the last one stays
     queries = {"hidden": model.queries(batch), "item": model.table[last_listened]}
     of_unseen = batch.unseen_skips
     found = {}
@@ -72,6 +82,8 @@ def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.n
         ):
             cosine = functional.cosine_similarity(query[of_row], model.table[items], dim=1).numpy()
             with np.errstate(invalid="ignore"):
-                mean = np.bincount(of_row, cosine, minlength=len(batch)) / np.bincount(of_row, minlength=len(batch))
+                mean = np.bincount(of_row, cosine, minlength=len(batch)) / np.bincount(
+                    of_row, minlength=len(batch)
+                )
             found[f"{name}_{to}"] = np.where(exists, mean, np.nan)
     return found

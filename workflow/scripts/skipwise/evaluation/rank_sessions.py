@@ -16,7 +16,8 @@ from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
-# Sessions whose targets are each other's candidates (docs/protocol.md), and groups of them that are ranked at once.
+# Sessions whose targets are each other's candidates (docs/protocol.md), and groups of them that are
+# ranked at once.
 GROUP = 64
 GROUPS = 128
 
@@ -24,19 +25,29 @@ GROUPS = 128
 def _with_unseen_skips(sequences: Sequences) -> Ragged:
     """A row a session, with its target and then its unseen skips."""
     skips = sequences.unseen_skips
-    return Ragged(np.insert(skips.values, skips.offsets[:-1], sequences.target), skips.offsets + np.arange(len(skips) + 1))
+    return Ragged(
+        np.insert(skips.values, skips.offsets[:-1], sequences.target),
+        skips.offsets + np.arange(len(skips) + 1),
+    )
 
 
 def rank_test_sessions(
-    model: Recommender, test: Sequences, popularity: np.ndarray, *, candidates: int, seed: int, cutoff: int | None = None
+    model: Recommender,
+    test: Sequences,
+    popularity: np.ndarray,
+    *,
+    candidates: int,
+    seed: int,
+    cutoff: int | None = None,
 ) -> pa.Table:
     """The rows of a ``ranks`` artifact.
 
-    ``candidates`` uniform tracks and the targets of the group's other sessions are the sampled candidates of a session.
-    Groups of 64 sessions are drawn by ``seed``, the same for every model.  ``popularity`` (N + 1,) is the number of plays in
-    training.  Ranks in the catalogue past ``cutoff`` are null; None ranks all.  ``skip_outranks`` says of each unseen skip
-    whether it scores at least as high as the target, whatever the cut-off.  ``skip_share`` is the share of skipped plays in the
-    context, ``is_repeat`` says that the target is in it.
+    ``candidates`` uniform tracks and the targets of the group's other sessions are the sampled
+    candidates of a session. Groups of 64 sessions are drawn by ``seed``, the same for every model.
+    ``popularity`` (N + 1,) is the number of plays in training.  Ranks in the catalogue past
+    ``cutoff`` are null; None ranks all.  ``skip_outranks`` says of each unseen skip whether it
+    scores at least as high as the target, whatever the cut-off.  ``skip_share`` is the share of
+    skipped plays in the context, ``is_repeat`` says that the target is in it.
     """
     order = np.random.default_rng([seed, 0]).permutation(len(test))
     sampled_ranks, n_candidates = np.zeros(len(test), np.int32), np.zeros(len(test), np.int32)
@@ -48,12 +59,22 @@ def rank_test_sessions(
         sessions, wanted = test.take(rows), items.take(rows)
         drawn = np.concatenate(
             [
-                _candidates(sessions.take(group), seed, (start + group[0]) // GROUP, model.n_tracks, candidates)
+                _candidates(
+                    sessions.take(group),
+                    seed,
+                    (start + group[0]) // GROUP,
+                    model.n_tracks,
+                    candidates,
+                )
                 for group in np.split(np.arange(len(rows)), range(GROUP, len(rows), GROUP))
             ]
         )
-        at = np.arange(len(wanted.values)) + np.repeat(items.offsets[rows] - wanted.offsets[:-1], wanted.lengths)
-        ranks[at], sampled_ranks[rows], outranks[at] = ranking.rank(sessions, wanted, drawn, cutoff=cutoff)
+        at = np.arange(len(wanted.values)) + np.repeat(
+            items.offsets[rows] - wanted.offsets[:-1], wanted.lengths
+        )
+        ranks[at], sampled_ranks[rows], outranks[at] = ranking.rank(
+            sessions, wanted, drawn, cutoff=cutoff
+        )
         n_candidates[rows] = (drawn != PADDING).sum(1)
         logger.info("%d of %d sessions ranked", start + len(rows), len(test))
     of_target = np.zeros(len(items.values), bool)
@@ -67,7 +88,9 @@ def rank_test_sessions(
             "rank_full": _null_where_zero(ranks[of_target]),
             "rank_sampled": sampled_ranks,
             "n_candidates": n_candidates,
-            "skip_share": (np.bincount(plays, test.skipped.values, minlength=len(test)) / test.tracks.lengths),
+            "skip_share": (
+                np.bincount(plays, test.skipped.values, minlength=len(test)) / test.tracks.lengths
+            ),
             "is_repeat": repeats,
             "target_popularity": popularity[test.target],
             "skip_ranks": pa.ListArray.from_arrays(skips, _null_where_zero(ranks[~of_target])),
@@ -77,7 +100,9 @@ def rank_test_sessions(
 
 
 def _candidates(sessions: Sequences, seed: int, group: int, n_tracks: int, size: int) -> np.ndarray:
-    """(64, 1 + 64 + size) candidates of a group, padded with 0 also where it has fewer sessions than 64."""
+    """(64, 1 + 64 + size) candidates of a group, padded with 0 also where it has fewer sessions
+    than 64.
+    """
     rng = np.random.default_rng([seed, 1, group])
     drawn = sampled_candidates(rng, n_tracks, size, sessions.tracks.padded(), sessions.target)
     return np.pad(drawn, ((0, 0), (0, 1 + GROUP + size - drawn.shape[1])))
@@ -88,7 +113,15 @@ def _null_where_zero(ranks: np.ndarray) -> pa.Array:
 
 
 def rank_sessions(
-    model_folder: str | Path, train: str, test: str, ranks: str, *, candidates: int, seed: int, cutoff: int | None, threads: int
+    model_folder: str | Path,
+    train: str,
+    test: str,
+    ranks: str,
+    *,
+    candidates: int,
+    seed: int,
+    cutoff: int | None,
+    threads: int,
 ) -> None:
     """Rank every test session with a saved model and write a ``ranks`` artifact."""
     from skipwise.training.saved import load_model
@@ -102,6 +135,12 @@ def rank_sessions(
             model.use_device()
     sequences = Sequences.read("test", test)
     popularity = Sequences.read("train", train).counts(model.n_tracks)
-    table = rank_test_sessions(model, sequences, popularity, candidates=candidates, seed=seed, cutoff=cutoff)
+    table = rank_test_sessions(
+        model, sequences, popularity, candidates=candidates, seed=seed, cutoff=cutoff
+    )
     write_artifact(table, "ranks", ranks)
-    logger.info("%s: ranks of %d sessions written", read_json(Path(model_folder) / "run.json")["model"], len(sequences))
+    logger.info(
+        "%s: ranks of %d sessions written",
+        read_json(Path(model_folder) / "run.json")["model"],
+        len(sequences),
+    )

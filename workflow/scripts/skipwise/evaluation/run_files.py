@@ -1,4 +1,5 @@
-"""Ranks files and their metrics: the workflow's own, and run files of other tools (session, item, score or rank).
+"""Ranks files and their metrics: the workflow's own, and run files of other tools (session, item,
+score or rank).
 
 A run file becomes ranks as docs/protocol.md, candidates and ranks, says.
 """
@@ -22,33 +23,50 @@ from skipwise.sessions.catalogue import Catalogue
 def read_ranks(path: str | Path) -> pa.Table:
     """A ``ranks`` artifact; raises UserError where the file is something else."""
     if Path(path).is_dir():
-        raise UserError(f"{path} is a folder; name the ranks.parquet files, for example {path}/**/ranks.parquet in bash")
+        raise UserError(
+            f"{path} is a folder; name the ranks.parquet files, for example {path}/**/ranks.parquet in bash"
+        )
     with open(path, "rb"):  # a missing file is said in other words
         pass
     try:
         return read_artifact("ranks", path)
     except UserError as error:
-        raise UserError(f"{path} is no ranks.parquet; a run file of another tool needs --test") from error
+        raise UserError(
+            f"{path} is no ranks.parquet; a run file of another tool needs --test"
+        ) from error
 
 
 def measure(ranks: dict[Path, pa.Table], *, side_by_side: bool = False) -> pl.DataFrame:
-    """All metrics of ``ranks`` artifacts, see :func:`metrics.summarise`: a row a file, candidates, subset, metric and k.
+    """All metrics of ``ranks`` artifacts, see :func:`metrics.summarise`: a row a file, candidates,
+    subset, metric and k.
 
-    The keys in the path of a file are columns.  With ``side_by_side`` every file is a column instead.  Raises ValueError where
-    values break the bounds of docs/protocol.md.
+    The keys in the path of a file are columns.  With ``side_by_side`` every file is a column
+    instead.  Raises ValueError where values break the bounds of docs/protocol.md.
     """
     frames = []
     for path, table in ranks.items():
         found = pl.DataFrame(metrics.summarise(table, metrics.CUTOFFS))
         for candidates in metrics.ranked_among(table):
-            of_all = found.filter(subset="all", candidates=candidates).filter(pl.col("metric").is_in(list(metrics.METRICS)))
-            values = {f"{metric}_{k}": value for metric, k, value in of_all.select("metric", "k", "value").rows()}
+            of_all = found.filter(subset="all", candidates=candidates).filter(
+                pl.col("metric").is_in(list(metrics.METRICS))
+            )
+            values = {
+                f"{metric}_{k}": value
+                for metric, k, value in of_all.select("metric", "k", "value").rows()
+            }
             metrics.check_bounds(values, f"{path}, {candidates} candidates")
         keys = {name: pl.lit(value) for name, value in hive_keys(path).items()}
-        frames.append(found.select(pl.lit(str(path)).alias("file"), **keys, **{name: name for name in found.columns}))
+        frames.append(
+            found.select(
+                pl.lit(str(path)).alias("file"), **keys, **{name: name for name in found.columns}
+            )
+        )
     if not side_by_side:
         return pl.concat(frames, how="diagonal")
-    labels = [" ".join(hive_keys(path).get(name, "") for name in ("model", "variant", "seed")).strip() for path in ranks]
+    labels = [
+        " ".join(hive_keys(path).get(name, "") for name in ("model", "variant", "seed")).strip()
+        for path in ranks
+    ]
     if "" in labels or len(set(labels)) < len(labels):
         labels = [str(path) for path in ranks]
     on = ["metric", "k", "candidates", "subset"]
@@ -70,52 +88,81 @@ def ranks_of_run(
     track_keys: bool = False,
     tracks: str | Path | None = None,
 ) -> pa.Table:
-    """The rows of a ``ranks`` artifact from a run file of another tool and the ``test`` part of a split.
+    """The rows of a ``ranks`` artifact from a run file of another tool and the ``test`` part of a
+    split.
 
-    A run has a row a session and item.  ``session``, ``item`` and ``score`` or ``rank`` are names of columns.  Items are track
-    ids or, with ``track_keys``, the keys of ``tracks`` (by default the data set's ``tracks.parquet``).  The rank of a track is
-    the number of the session's items that score at least as high, so ties count against the model; a given ``rank`` is taken
-    as it is.  A track that the run does not hold has no rank, which is past every cut-off.  The run is taken as ranked in the
-    full catalogue; ranks among sampled candidates are null and ``n_candidates`` is 0.  Raises UserError where the file does
-    not fit the split.
+    A run has a row a session and item.  ``session``, ``item`` and ``score`` or ``rank`` are names
+    of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by default the
+    data set's ``tracks.parquet``).  The rank of a track is the number of the session's items that
+    score at least as high, so ties count against the model; a given ``rank`` is taken as it is.  A
+    track that the run does not hold has no rank, which is past every cut-off.  The run is taken as
+    ranked in the full catalogue; ranks among sampled candidates are null and ``n_candidates`` is
+    0.  Raises UserError where the file does not fit the split.
     """
     if (score is None) == (rank is None):
-        raise UserError("give either the column of the scores or that of the ranks, --score or --rank")
+        raise UserError(
+            "give either the column of the scores or that of the ranks, --score or --rank"
+        )
     run = Path(run)
     sessions = pl.DataFrame(read_artifact("test", test))
     rows = _read_run(run, session, item, score, rank).rename({"item": "track"})
     strange = rows.join(sessions, left_on="session", right_on="session_id", how="anti")
     if strange.height:
-        raise UserError(f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their session_id there")
+        raise UserError(
+            f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their session_id there"
+        )
     # A row a track whose rank is wanted: place 0 is the target, unseen skips follow.
-    wanted = sessions.select(pl.col("session_id").alias("session"), pl.concat_list("target", "unseen_skips").alias("track_id"))
-    wanted = wanted.with_columns(place=pl.int_ranges(pl.col("track_id").list.len())).explode("track_id", "place")
+    wanted = sessions.select(
+        pl.col("session_id").alias("session"),
+        pl.concat_list("target", "unseen_skips").alias("track_id"),
+    )
+    wanted = wanted.with_columns(place=pl.int_ranges(pl.col("track_id").list.len())).explode(
+        "track_id", "place"
+    )
     if track_keys:
         keys = Catalogue(tracks or tracks_beside(test)).keys
-        wanted = wanted.with_columns(track=pl.Series(keys.take(pa.array(wanted["track_id"] - 1)), dtype=pl.String))
+        wanted = wanted.with_columns(
+            track=pl.Series(keys.take(pa.array(wanted["track_id"] - 1)), dtype=pl.String)
+        )
     else:
         wanted = wanted.with_columns(track=pl.col("track_id").cast(pl.String))
     if rank is None:
         found = rows.with_columns(rank=pl.col("value").rank("max", descending=True).over("session"))
     else:
         found = rows.rename({"value": "rank"})
-    wanted = wanted.join(found.select("session", "track", "rank"), on=["session", "track"], how="left", maintain_order="left")
+    wanted = wanted.join(
+        found.select("session", "track", "rank"),
+        on=["session", "track"],
+        how="left",
+        maintain_order="left",
+    )
     wanted = wanted.with_columns(pl.col("rank").cast(pl.Int32))
     targets, skips = wanted.filter(place=0), wanted.filter(pl.col("place") > 0)
     _say_what_is_missing(run, rows, targets)
-    skips = skips.join(targets.select("session", target_rank="rank"), on="session", how="left", maintain_order="left")
+    skips = skips.join(
+        targets.select("session", target_rank="rank"),
+        on="session",
+        how="left",
+        maintain_order="left",
+    )
     # Whether the skip scores at least as high as the target: not known where the run holds neither.
-    outranks = pl.when(pl.col("rank").is_null()).then(pl.when(pl.col("target_rank").is_not_null()).then(pl.lit(False)))
+    outranks = pl.when(pl.col("rank").is_null()).then(
+        pl.when(pl.col("target_rank").is_not_null()).then(pl.lit(False))
+    )
     outranks = outranks.otherwise((pl.col("rank") <= pl.col("target_rank")).fill_null(True))
     lists = skips.with_columns(outranks=outranks).group_by("session", maintain_order=True)
     lists = lists.agg(skip_ranks="rank", skip_outranks="outranks")
     popularity = np.bincount(
-        read_artifact("train", Path(test).with_name("train.parquet"), ["tracks"])["tracks"].combine_chunks().flatten(),
+        read_artifact("train", Path(test).with_name("train.parquet"), ["tracks"])["tracks"]
+        .combine_chunks()
+        .flatten(),
         minlength=sessions["target"].max() + 1,
     )
     empty = pl.lit([])
     table = (
-        sessions.join(lists, left_on="session_id", right_on="session", how="left", maintain_order="left")
+        sessions.join(
+            lists, left_on="session_id", right_on="session", how="left", maintain_order="left"
+        )
         .select(
             "session_id",
             rank_full=targets["rank"],
@@ -132,7 +179,9 @@ def ranks_of_run(
     return table.cast(ARTIFACTS["ranks"].schema)
 
 
-def _read_run(run: Path, session: str, item: str, score: str | None, rank: str | None) -> pl.DataFrame:
+def _read_run(
+    run: Path, session: str, item: str, score: str | None, rank: str | None
+) -> pl.DataFrame:
     """The run as session (Int32), item (String) and value (Float64), checked."""
     value = score or rank
     frame = read_columns(run, [session, item, value])
@@ -148,22 +197,42 @@ def _read_run(run: Path, session: str, item: str, score: str | None, rank: str |
         value: (pl.col("value").is_finite(), "is not a finite number"),
     }
     if rank:
-        right[rank] = (pl.col("value").is_between(1, 2**31 - 1) & (pl.col("value") % 1 == 0), "is not a rank from 1")
+        right[rank] = (
+            pl.col("value").is_between(1, 2**31 - 1) & (pl.col("value") % 1 == 0),
+            "is not a rank from 1",
+        )
     for column, (holds, what) in right.items():
         fine = rows.select(holds.fill_null(False)).to_series()
         if not fine.all():
             row = fine.arg_min()
-            raise UserError(f"{run}, row {row + first}: column '{column}' holds '{frame[column][row]}', which {what}")
-    for columns, what in ((["session", "item"], "item '{}' twice"), (["session", "value"], "two items at rank {:.0f}")):
-        twice = rows.filter(pl.struct(columns).is_duplicated()) if columns[1] == "item" or rank else rows.clear()
+            raise UserError(
+                f"{run}, row {row + first}: column '{column}' holds '{frame[column][row]}', which {what}"
+            )
+    for columns, what in (
+        (["session", "item"], "item '{}' twice"),
+        (["session", "value"], "two items at rank {:.0f}"),
+    ):
+        twice = (
+            rows.filter(pl.struct(columns).is_duplicated())
+            if columns[1] == "item" or rank
+            else rows.clear()
+        )
         if twice.height:
-            remedy = "give the scores: ties count against the model" if columns[1] == "value" else "keep one of them"
-            raise UserError(f"{run}: session {twice['session'][0]} has {what.format(twice[columns[1]][0])}; {remedy}")
+            remedy = (
+                "give the scores: ties count against the model"
+                if columns[1] == "value"
+                else "keep one of them"
+            )
+            raise UserError(
+                f"{run}: session {twice['session'][0]} has {what.format(twice[columns[1]][0])}; {remedy}"
+            )
     return rows
 
 
 def _say_what_is_missing(run: Path, rows: pl.DataFrame, targets: pl.DataFrame) -> None:
-    """Log how many targets have no rank; raises UserError where none has one, which is hardly the model's fault."""
+    """Log how many targets have no rank; raises UserError where none has one, which is hardly the
+    model's fault.
+    """
     absent = targets["rank"].null_count()
     lengths = rows.group_by("session").len()["len"]
     if absent == targets.height:

@@ -1,4 +1,6 @@
-"""BERT4Rec: a bidirectional transformer that fills in masked tracks (Sun et al. 2019), as P1 ("Bi") and P2 use it."""
+"""BERT4Rec: a bidirectional transformer that fills in masked tracks (Sun et al. 2019), as P1 ("Bi")
+and P2 use it.
+"""
 
 import torch
 from torch import nn
@@ -8,11 +10,12 @@ from skipwise.models.parts.transformer import TransformerEncoder
 
 
 class BERT4Rec(NeuralRecommender):
-    """Training masks the last listened track always, which is the task at prediction, and ``mask_share`` of the others.
+    """Training masks the last listened track always, which is the task at prediction, and
+    ``mask_share`` of the others.
 
-    Differences to Sun et al.: no skipped track is a target, the last track is always masked, and the layers, head and loss are
-    those that all models here share.  The contrastive term reads ŷ from the same masked pass; its track embeddings are never
-    masked.
+    Differences to Sun et al.: no skipped track is a target, the last track is always masked, and
+    the layers, head and loss are those that all models here share.  The contrastive term reads ŷ
+    from the same masked pass; its track embeddings are never masked.
     """
 
     causal = False
@@ -20,7 +23,9 @@ class BERT4Rec(NeuralRecommender):
 
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
         # One position more than a context, for the mask that is appended to it.
-        return TransformerEncoder(self.settings, self.settings["max_length"] + 1, causal=False, generator=generator)
+        return TransformerEncoder(
+            self.settings, self.settings["max_length"] + 1, causal=False, generator=generator
+        )
 
 
 MODEL = BERT4Rec

@@ -1,4 +1,6 @@
-"""BPR: matrix factorisation of sessions and tracks by pairwise ranking (Rendle et al. 2009), implicit's and one with skips."""
+"""BPR: matrix factorisation of sessions and tracks by pairwise ranking (Rendle et al. 2009),
+implicit's and one with skips.
+"""
 
 import time
 from collections.abc import Iterator
@@ -13,27 +15,32 @@ from torch import Tensor
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
-# Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it should be a small part of
-# an epoch; with an eighth of the pairs the trainer is three times slower, with sixteen times as many a quarter faster.
+# Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it
+# should be a small part of an epoch; with an eighth of the pairs the trainer is three times slower,
+# with sixteen times as many a quarter faster.
 PAIRS = 1024
 # Unobserved tracks drawn for one epoch of the fold-in.
 FOLD_IN_TRACKS = 16
 
 
 class BPR(VectorRecommender):
-    """A session is a user; it prefers a track p to a track n.  Which pairs there are, the setting ``skips`` says:
+    """A session is a user; it prefers a track p to a track n.  Which pairs there are, the setting
+    ``skips`` says:
 
     - ``preferred`` (variant ``orig``): p listened to or skipped, n neither
     - ``unobserved`` (``bl``): p listened to, n not; a skipped track is as likely an n as any other
-    - ``rejected`` (``nr``): p listened to; n is a track that the session only skipped in the share ``skip_pair_share`` of the
-      pairs, and in the others a track that it neither listened to nor skipped; a session without skips has others only
+    - ``rejected`` (``nr``): p listened to; n is a track that the session only skipped in the share
+      ``skip_pair_share`` of the pairs, and in the others a track that it neither listened to nor
+      skipped; a session without skips has others only
 
-    The first two are implicit's BPR, on one thread whatever the rule gives: with more it updates without locks, and two runs
-    of one seed differ.  The third is :func:`fit_with_rejected`, the same model and update.
+    The first two are implicit's BPR, on one thread whatever the rule gives: with more it updates
+    without locks, and two runs of one seed differ.  The third is :func:`fit_with_rejected`, the
+    same model and update.
 
-    A test session is folded in: :func:`fold_in` finds its vector from its context with the item factors fixed.  No track
-    outside the train sequences and the context is ever seen.  ``items`` is (N + 1, F + 1); its last column is the bias of a
-    track, for which every session has a 1, as in implicit.
+    A test session is folded in: :func:`fold_in` finds its vector from its context with the item
+    factors fixed.  No track outside the train sequences and the context is ever seen.  ``items`` is
+    (N + 1, F + 1); its last column is the bias of a track, for which every session has a 1, as in
+    implicit.
     """
 
     family = "factorization"
@@ -46,7 +53,14 @@ class BPR(VectorRecommender):
 
         def note(iteration: int, seconds: float, *_) -> None:
             speed = len(train) / max(seconds, 1e-9)
-            history.append({"epoch": iteration + 1, "seconds": seconds, "sessions_per_second": speed, "best": False})
+            history.append(
+                {
+                    "epoch": iteration + 1,
+                    "seconds": seconds,
+                    "sessions_per_second": speed,
+                    "best": False,
+                }
+            )
 
         preferred, rejected = self._feedback(train)
         names = ("factors", "learning_rate", "regularization", "iterations")
@@ -60,7 +74,8 @@ class BPR(VectorRecommender):
             items = bpr.item_factors
         history[-1]["best"] = True
         self.items = torch.from_numpy(items)
-        # Drawn here and kept, so that a context always has the same vector: by plays, like the pairs of the training.
+        # Drawn here and kept, so that a context always has the same vector: by plays, like the
+        # pairs of the training.
         drawn = rng.integers(preferred.nnz, size=(self.settings["iterations"], FOLD_IN_TRACKS))
         self.fold_in_tracks = torch.from_numpy(preferred.indices[drawn])
         return history
@@ -88,7 +103,9 @@ class BPR(VectorRecommender):
         self.items, self.fold_in_tracks = state["items"], state["fold_in_tracks"]
 
     def _feedback(self, sessions: Sequences) -> tuple[csr_matrix, csr_matrix]:
-        """(S, N + 1) tracks that are p of a pair, and (S, N + 1) tracks that are n of the pairs with skips."""
+        """(S, N + 1) tracks that are p of a pair, and (S, N + 1) tracks that are n of the pairs
+        with skips.
+        """
         if self.settings["skips"] == "preferred":
             preferred = sessions.matrix(self.n_tracks)
             return preferred, csr_matrix(preferred.shape, dtype=np.float32)
@@ -99,9 +116,11 @@ class BPR(VectorRecommender):
 
 
 class PairSampler:
-    """Pairs of an epoch: (session, preferred track, other track), drawn as implicit draws them and then part of them changed.
+    """Pairs of an epoch: (session, preferred track, other track), drawn as implicit draws them and
+    then part of them changed.
 
-    ``preferred`` and ``rejected`` are (S, N + 1) and have no cell in common; their values mean nothing.
+    ``preferred`` and ``rejected`` are (S, N + 1) and have no cell in common; their values mean
+    nothing.
     """
 
     def __init__(self, preferred: csr_matrix, rejected: csr_matrix, skip_pair_share: float):
@@ -109,7 +128,9 @@ class PairSampler:
         self.session, self.track = preferred.nonzero()
         self.rejected = Ragged(rejected.indices, rejected.indptr.astype(np.int64))
         self.share = skip_pair_share
-        self.observed = np.sort(np.concatenate([self._cell(*matrix.nonzero()) for matrix in (preferred, rejected)]))
+        self.observed = np.sort(
+            np.concatenate([self._cell(*matrix.nonzero()) for matrix in (preferred, rejected)])
+        )
 
     def _cell(self, session: np.ndarray, track: np.ndarray) -> np.ndarray:
         return session.astype(np.int64) * self.shape[1] + track
@@ -117,19 +138,26 @@ class PairSampler:
     def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """At most as many pairs as there are preferred cells, in random order: three (P,) arrays.
 
-        Preferred cells are drawn uniformly with replacement, and so are others, which makes them as frequent as their
-        sessions.  A pair whose other track is observed in the session is left out.  Of those that stay, the share
-        ``skip_pair_share`` in sessions with a rejected track gets one of these instead, uniformly.
+        Preferred cells are drawn uniformly with replacement, and so are others, which makes them as
+        frequent as their sessions.  A pair whose other track is observed in the session is left
+        out.  Of those that stay, the share ``skip_pair_share`` in sessions with a rejected track
+        gets one of these instead, uniformly.
         """
         pairs = rng.integers(len(self.track), size=(2, len(self.track)))
-        session, preferred, other = self.session[pairs[0]], self.track[pairs[0]], self.track[pairs[1]]
+        session, preferred, other = (
+            self.session[pairs[0]],
+            self.track[pairs[0]],
+            self.track[pairs[1]],
+        )
         cell = self._cell(session, other)
         at = np.searchsorted(self.observed, cell)
         stays = self.observed[np.minimum(at, len(self.observed) - 1)] != cell
         session, preferred, other = session[stays], preferred[stays], other[stays]
         n_rejected = self.rejected.lengths[session]
         change = (rng.random(len(session)) < self.share) & (n_rejected > 0)
-        other[change] = self.rejected.values[self.rejected.offsets[session[change]] + rng.integers(n_rejected[change])]
+        other[change] = self.rejected.values[
+            self.rejected.offsets[session[change]] + rng.integers(n_rejected[change])
+        ]
         return session, preferred, other
 
 
@@ -143,10 +171,12 @@ def fit_with_rejected(
     rng: np.random.Generator,
     callback,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """BPR on the pairs of ``sampler``: session factors (S, F + 1) and item factors (N + 1, F + 1), float32.
+    """BPR on the pairs of ``sampler``: session factors (S, F + 1) and item factors (N + 1, F + 1),
+    float32.
 
-    Start, update, learning rate, regularisation and bias are implicit's.  The difference is that a step takes ``PAIRS`` pairs
-    at once: each is computed from the factors before the step.  ``callback(iteration, seconds)`` is called after an epoch.
+    Start, update, learning rate, regularisation and bias are implicit's.  The difference is that a
+    step takes ``PAIRS`` pairs at once: each is computed from the factors before the step.
+    ``callback(iteration, seconds)`` is called after an epoch.
     """
     n_sessions, width = sampler.shape
     items = _start(width, factors, sampler.track, rng)
@@ -177,16 +207,25 @@ def _steps(pairs: tuple[np.ndarray, ...]) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 def _ascend(
-    factors: np.ndarray, rows: np.ndarray, weights: np.ndarray, vectors: np.ndarray, learning_rate: float, regularization: float
+    factors: np.ndarray,
+    rows: np.ndarray,
+    weights: np.ndarray,
+    vectors: np.ndarray,
+    learning_rate: float,
+    regularization: float,
 ) -> None:
-    """Add to each row its weighted vectors less its regularisation, once for each time it stands in ``rows``.
+    """Add to each row its weighted vectors less its regularisation, once for each time it stands in
+    ``rows``.
 
-    ``factors`` (R, F) is changed in place; ``rows`` and ``weights`` are (K,); ``vectors`` (P, F) repeats to K rows.
+    ``factors`` (R, F) is changed in place; ``rows`` and ``weights`` are (K,); ``vectors`` (P, F)
+    repeats to K rows.
     """
     used, at, times = np.unique(rows, return_inverse=True, return_counts=True)
     vector = np.arange(len(rows)) % len(vectors)
     sums = csr_matrix((weights, (at, vector)), shape=(len(used), len(vectors))) @ vectors
-    factors[used] += learning_rate * (sums - regularization * times.astype(np.float32)[:, None] * factors[used])
+    factors[used] += learning_rate * (
+        sums - regularization * times.astype(np.float32)[:, None] * factors[used]
+    )
 
 
 def fold_in(
@@ -199,11 +238,13 @@ def fold_in(
     regularization: float,
     skip_pair_share: float,
 ) -> Tensor:
-    """Session vectors (B, F + 1) by the epochs of the training, with ``items`` (N + 1, F + 1) fixed and no chance.
+    """Session vectors (B, F + 1) by the epochs of the training, with ``items`` (N + 1, F + 1) fixed
+    and no chance.
 
-    An epoch is one step with the sum of the expected updates of a session's pairs: every preferred track, (B, P), against
-    every rejected one, (B, R), and against the tracks ``drawn`` (epochs, K) for the epoch that the session did not observe.
-    ``preferred`` and ``rejected`` are padded with 0.  A session without a preferred track stays at the start, 0 with bias 1.
+    An epoch is one step with the sum of the expected updates of a session's pairs: every preferred
+    track, (B, P), against every rejected one, (B, R), and against the tracks ``drawn`` (epochs, K)
+    for the epoch that the session did not observe. ``preferred`` and ``rejected`` are padded with
+    0.  A session without a preferred track stays at the start, 0 with bias 1.
     """
     likes, skips = items[preferred], items[rejected]  # (B, P, F + 1), (B, R, F + 1)
     is_like, is_skip = preferred > 0, rejected > 0
@@ -217,11 +258,21 @@ def fold_in(
         unobserved = ~(observed == tracks.unsqueeze(1)).any(2)  # (B, K)
         stays = unobserved.float().mean(1, keepdim=True)
         weights = torch.cat(
-            [(1 - share) * unobserved / len(tracks), share * stays * is_skip / n_skips.clamp(min=1)], dim=1
+            [
+                (1 - share) * unobserved / len(tracks),
+                share * stays * is_skip / n_skips.clamp(min=1),
+            ],
+            dim=1,
         )  # (B, K + R), the chance that a pair of the session has this other track
         like_scores = torch.einsum("bpf,bf->bp", likes, sessions)
-        other_scores = torch.cat([sessions @ items[tracks].T, torch.einsum("brf,bf->br", skips, sessions)], dim=1)
-        z = torch.sigmoid(other_scores.unsqueeze(1) - like_scores.unsqueeze(2)) * weights.unsqueeze(1) * is_like.unsqueeze(2)
+        other_scores = torch.cat(
+            [sessions @ items[tracks].T, torch.einsum("brf,bf->br", skips, sessions)], dim=1
+        )
+        z = (
+            torch.sigmoid(other_scores.unsqueeze(1) - like_scores.unsqueeze(2))
+            * weights.unsqueeze(1)
+            * is_like.unsqueeze(2)
+        )
         of_others = z.sum(1)  # (B, K + R)
         ascent = torch.einsum("bp,bpf->bf", z.sum(2), likes)
         ascent -= of_others[:, : len(tracks)] @ items[tracks]
@@ -233,7 +284,9 @@ def fold_in(
 
 def _padded(matrix: csr_matrix) -> Tensor:
     """(S, L) int64 columns of the cells of each row, padded with 0."""
-    return torch.from_numpy(Ragged(matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)).padded())
+    return torch.from_numpy(
+        Ragged(matrix.indices.astype(np.int64), matrix.indptr.astype(np.int64)).padded()
+    )
 
 
 MODEL = BPR

@@ -9,17 +9,21 @@ from skipwise.models.parts.neural import NeuralRecommender
 
 
 class Convolutions(nn.Module):
-    """At each position horizontal and vertical convolutions over the window of the last W tracks: (B, L, D) to (B, L, D).
+    """At each position horizontal and vertical convolutions over the window of the last W tracks:
+    (B, L, D) to (B, L, D).
 
-    Horizontal filters of each height 1..W span the whole dimension and are max-pooled over the window; vertical filters weigh
-    the W tracks.  Windows that begin before the session are filled with zeros, as in the paper.
+    Horizontal filters of each height 1..W span the whole dimension and are max-pooled over the
+    window; vertical filters weigh the W tracks.  Windows that begin before the session are filled
+    with zeros, as in the paper.
     """
 
     def __init__(self, settings: dict, generator: torch.Generator):
         super().__init__()
         dimension, self.window = settings["dimension"], settings["window"]
         across, along = settings["horizontal_filters"], settings["vertical_filters"]
-        self.horizontal = nn.ModuleList(linear(height * dimension, across, generator) for height in range(1, self.window + 1))
+        self.horizontal = nn.ModuleList(
+            linear(height * dimension, across, generator) for height in range(1, self.window + 1)
+        )
         self.vertical = linear(self.window, along, generator)
         self.joined = linear(across * self.window + along * dimension, dimension, generator)
         self.dropout = Dropout(settings["dropout"], generator)
@@ -30,14 +34,19 @@ class Convolutions(nn.Module):
         windows = padded.unfold(1, self.window, 1).transpose(2, 3)  # (B, L, W, D)
         features = [self.vertical(windows.transpose(2, 3)).flatten(2)]  # (B, L, D·filters)
         for height, layer in enumerate(self.horizontal, start=1):
-            strips = windows.unfold(2, height, 1).transpose(3, 4).reshape(batch, length, -1, height * dimension)
+            strips = (
+                windows.unfold(2, height, 1)
+                .transpose(3, 4)
+                .reshape(batch, length, -1, height * dimension)
+            )
             features.append(functional.relu(layer(strips)).amax(2))
         return functional.relu(self.joined(self.dropout(torch.cat(features, dim=2))))
 
 
 class Caser(NeuralRecommender):
-    """Differences to Tang & Wang: no user embedding, since sessions are anonymous; a prediction at every position by a sliding
-    window; tied embeddings, the head that all models share and sampled-softmax cross-entropy instead of binary."""
+    """Differences to Tang & Wang: no user embedding, since sessions are anonymous; a prediction at
+    every position by a sliding window; tied embeddings, the head that all models share and
+    sampled-softmax cross-entropy instead of binary."""
 
     causal = True
     SETTINGS = NeuralRecommender.SETTINGS | {"window", "horizontal_filters", "vertical_filters"}

@@ -8,7 +8,9 @@ from skipwise.models.parts.neural import NeuralRecommender
 
 
 class Recurrence(nn.Module):
-    """Dropout, one GRU layer, dropout: (B, L, D) to (B, L, D).  Padding stands at the end, where nothing reads it."""
+    """Dropout, one GRU layer, dropout: (B, L, D) to (B, L, D).  Padding stands at the end, where
+    nothing reads it.
+    """
 
     def __init__(self, settings: dict, generator: torch.Generator):
         super().__init__()
@@ -25,8 +27,9 @@ class Recurrence(nn.Module):
 
 
 class GRU4Rec(NeuralRecommender):
-    """Differences to Hidasi et al.: tied embeddings and the head that all models share, sampled-softmax cross-entropy
-    instead of a pairwise ranking loss, whole sessions in a batch instead of session-parallel mini-batches, Adam."""
+    """Differences to Hidasi et al.: tied embeddings and the head that all models share,
+    sampled-softmax cross-entropy instead of a pairwise ranking loss, whole sessions in a batch
+    instead of session-parallel mini-batches, Adam."""
 
     causal = True
 

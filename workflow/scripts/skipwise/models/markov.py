@@ -10,7 +10,8 @@ from skipwise.sessions.sequences import Sequences
 
 
 class Markov(Popularity):
-    """Score = how often the track was the next play after the context's last track + popularity scaled below 1.
+    """Score = how often the track was the next play after the context's last track + popularity
+    scaled below 1.
 
     A skipped play counts as a listened one, as in ``orig`` of the other models.
     """
@@ -29,7 +30,10 @@ class Markov(Popularity):
         return torch.from_numpy(self.follows[last].toarray()) + self.plays / (self.plays.max() + 1)
 
     def state(self) -> dict[str, Tensor]:
-        parts = {name: torch.from_numpy(getattr(self.follows, name)) for name in ("data", "indices", "indptr")}
+        parts = {
+            name: torch.from_numpy(getattr(self.follows, name))
+            for name in ("data", "indices", "indptr")
+        }
         return super().state() | parts
 
     def load_state(self, state: dict[str, Tensor]) -> None:

@@ -8,13 +8,17 @@ from skipwise.models.parts.transformer import TransformerEncoder
 
 
 class SASRec(NeuralRecommender):
-    """Differences to Kang & McAuley, all the papers': post-norm layers, a GELU head, sampled-softmax cross-entropy."""
+    """Differences to Kang & McAuley, all the papers': post-norm layers, a GELU head,
+    sampled-softmax cross-entropy.
+    """
 
     causal = True
     SETTINGS = NeuralRecommender.SETTINGS | {"layers", "heads", "feed_forward"}
 
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
-        return TransformerEncoder(self.settings, self.settings["max_length"], causal=True, generator=generator)
+        return TransformerEncoder(
+            self.settings, self.settings["max_length"], causal=True, generator=generator
+        )
 
 
 MODEL = SASRec

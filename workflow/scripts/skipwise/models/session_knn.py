@@ -1,4 +1,6 @@
-"""Session kNN: the tracks of the training sessions that are most like this one (Jannach & Ludewig 2017)."""
+"""Session kNN: the tracks of the training sessions that are most like this one (Jannach & Ludewig
+2017).
+"""
 
 import numpy as np
 import torch
@@ -10,10 +12,11 @@ from skipwise.sessions.sequences import Sequences
 
 
 class SessionKNN(Recommender):
-    """Score = sum over the ``neighbours`` most similar training sessions that hold the track of their similarity.
+    """Score = sum over the ``neighbours`` most similar training sessions that hold the track of
+    their similarity.
 
-    Similarity is the cosine of the sets of played tracks.  The session's own train sequence is no neighbour.  Ties of
-    similarity at the border are broken by the order of the training sessions.
+    Similarity is the cosine of the sets of played tracks.  The session's own train sequence is no
+    neighbour.  Ties of similarity at the border are broken by the order of the training sessions.
     """
 
     family = "baseline"
@@ -34,7 +37,10 @@ class SessionKNN(Recommender):
         return torch.from_numpy((csr_matrix(similarity) @ self.sets).toarray())
 
     def state(self) -> dict[str, Tensor]:
-        parts = {name: torch.from_numpy(getattr(self.sets, name)) for name in ("data", "indices", "indptr")}
+        parts = {
+            name: torch.from_numpy(getattr(self.sets, name))
+            for name in ("data", "indices", "indptr")
+        }
         return parts | {"session_id": torch.from_numpy(self.session_id)}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -43,7 +49,9 @@ class SessionKNN(Recommender):
         self._use(csr_matrix(parts, shape=(len(self.session_id), self.n_tracks + 1)))
 
     def _use(self, plays: csr_matrix) -> None:
-        self.sets = csr_matrix((np.ones_like(plays.data), plays.indices, plays.indptr), shape=plays.shape)
+        self.sets = csr_matrix(
+            (np.ones_like(plays.data), plays.indices, plays.indptr), shape=plays.shape
+        )
         self.unit = _unit_sets(self.sets)
 
 

@@ -8,7 +8,9 @@ from skipwise.sessions.sequences import Sequences
 
 
 class SessionPopularity(Popularity):
-    """Score = plays in the session's context + popularity scaled below 1, which orders tracks of equal count."""
+    """Score = plays in the session's context + popularity scaled below 1, which orders tracks of
+    equal count.
+    """
 
     def score(self, contexts: Sequences) -> Tensor:
         scores = (self.plays / (self.plays.max() + 1)).repeat(len(contexts), 1)

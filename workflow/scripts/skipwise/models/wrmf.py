@@ -1,4 +1,6 @@
-"""WRMF: weighted matrix factorisation of sessions and tracks (Hu, Koren & Volinsky 2008), implicit's ALS."""
+"""WRMF: weighted matrix factorisation of sessions and tracks (Hu, Koren & Volinsky 2008),
+implicit's ALS.
+"""
 
 import numpy as np
 import torch
@@ -13,16 +15,18 @@ from skipwise.sessions.sequences import Sequences
 
 
 class WRMF(VectorRecommender):
-    """A session is a user; confidence = alpha × plays.  What a skipped track is, the setting ``skips`` says:
+    """A session is a user; confidence = alpha × plays.  What a skipped track is, the setting
+    ``skips`` says:
 
     - ``preferred`` (variant ``orig``): the same as a listened one
     - ``unobserved`` (``bl``): left out
-    - ``rejected`` (``nr``): preference 0 with the confidence alpha × ``skip_confidence`` × skips, which implicit reads from a
-      negative value; an unobserved track has preference 0 with confidence 1, so it must be above 1 to mean anything; a track
-      that was also listened to in the session counts as listened
+    - ``rejected`` (``nr``): preference 0 with the confidence alpha × ``skip_confidence`` × skips,
+      which implicit reads from a negative value; an unobserved track has preference 0 with
+      confidence 1, so it must be above 1 to mean anything; a track that was also listened to in the
+      session counts as listened
 
-    A test session is folded in: its vector is the least-squares solution for its context with the item factors fixed.  No
-    track outside the train sequences and the context is ever seen.
+    A test session is folded in: its vector is the least-squares solution for its context with the
+    item factors fixed.  No track outside the train sequences and the context is ever seen.
     """
 
     family = "factorization"
@@ -42,11 +46,20 @@ class WRMF(VectorRecommender):
 
         def note(iteration: int, seconds: float, _loss) -> None:
             speed = len(train) / max(seconds, 1e-9)
-            history.append({"epoch": iteration + 1, "seconds": seconds, "sessions_per_second": speed, "best": False})
+            history.append(
+                {
+                    "epoch": iteration + 1,
+                    "seconds": seconds,
+                    "sessions_per_second": speed,
+                    "best": False,
+                }
+            )
 
         # implicit runs its own threads; those of BLAS below it would only get in the way.
         with threadpool_limits(1, "blas"):
-            als = self._als(iterations=self.settings["iterations"], random_state=seed, num_threads=threads)
+            als = self._als(
+                iterations=self.settings["iterations"], random_state=seed, num_threads=threads
+            )
             als.fit(self._preferences(train), show_progress=False, callback=note)
         history[-1]["best"] = True
         self._use(als.item_factors)
@@ -58,7 +71,9 @@ class WRMF(VectorRecommender):
 
     def queries(self, contexts: Sequences) -> Tensor:
         with threadpool_limits(1, "blas"):
-            sessions = self._folder.recalculate_user(np.arange(len(contexts)), self._preferences(contexts))
+            sessions = self._folder.recalculate_user(
+                np.arange(len(contexts)), self._preferences(contexts)
+            )
         return torch.from_numpy(sessions)
 
     def state(self) -> dict[str, Tensor]:

@@ -10,23 +10,32 @@ from skipwise.core.schemas import PADDING
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
-# Scores of a batch against the whole catalogue stay below this many bytes, where a model gives all scores at once.
+# Scores of a batch against the whole catalogue stay below this many bytes, where a model gives all
+# scores at once.
 SCORE_BYTES = 128 * 2**20
 SESSIONS = 512
 
 
 class Ranker(ABC):
-    """Ranks for one model.  A rank past ``cutoff`` is 0, which no rank is; ``cutoff`` None means that every rank counts."""
+    """Ranks for one model.  A rank past ``cutoff`` is 0, which no rank is; ``cutoff`` None means
+    that every rank counts.
+    """
 
     @abstractmethod
     def rank(
-        self, contexts: Sequences, items: Ragged, candidates: np.ndarray | None = None, *, cutoff: int | None = None
+        self,
+        contexts: Sequences,
+        items: Ragged,
+        candidates: np.ndarray | None = None,
+        *,
+        cutoff: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rank the tracks ``items`` (S rows, I values, none empty) of each session.
 
-        Returns (I,) their ranks in the catalogue, (S,) the rank of each row's first item among its ``candidates``, which are
-        (S, C), padded with 0, and (I,) whether an item scores at least as high as the first of its row.  Without candidates
-        the second is empty.  Raises UserError where a score is not finite, because a rank of it would mean nothing.
+        Returns (I,) their ranks in the catalogue, (S,) the rank of each row's first item among its
+        ``candidates``, which are (S, C), padded with 0, and (I,) whether an item scores at least as
+        high as the first of its row.  Without candidates the second is empty.  Raises UserError
+        where a score is not finite, because a rank of it would mean nothing.
         """
 
 
@@ -42,7 +51,10 @@ class ScoreRanker(Ranker):
         for start in range(0, len(contexts), self.sessions):
             rows = np.arange(start, min(start + self.sessions, len(contexts)))
             wanted = items.take(rows)
-            row, item = torch.from_numpy(wanted.row_of_value()), torch.from_numpy(wanted.values.astype(np.int64))
+            row, item = (
+                torch.from_numpy(wanted.row_of_value()),
+                torch.from_numpy(wanted.values.astype(np.int64)),
+            )
             scores = self.model.score(contexts.take(rows))
             tracks = scores[:, 1:]
             finite = torch.isfinite(tracks).all(1)
@@ -63,7 +75,11 @@ class ScoreRanker(Ranker):
                 drawn = torch.from_numpy(candidates[rows].astype(np.int64))
                 of_drawn = scores.gather(1, drawn).masked_fill_(drawn == PADDING, -torch.inf)
                 among.append((of_drawn >= first[:, None]).sum(1).numpy())
-        return _cut(_joined(ranks, np.int64), cutoff), np.concatenate(among), _joined(outranks, bool)
+        return (
+            _cut(_joined(ranks, np.int64), cutoff),
+            np.concatenate(among),
+            _joined(outranks, bool),
+        )
 
 
 def _cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:

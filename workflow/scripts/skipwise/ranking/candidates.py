@@ -3,13 +3,18 @@
 import numpy as np
 
 
-def draw_distinct(rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray) -> np.ndarray:
-    """For each row draw ``size`` distinct tracks uniformly from 1..``n_tracks`` without the row's forbidden ones.
+def draw_distinct(
+    rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray
+) -> np.ndarray:
+    """For each row draw ``size`` distinct tracks uniformly from 1..``n_tracks`` without the row's
+    forbidden ones.
 
-    ``forbidden`` is (R, F), padded with 0.  Returns (R, size) int32; rows are in no order that means anything.  The cost does
-    not grow with the catalogue: tracks are drawn with replacement and those that repeat or are forbidden drawn again, which
-    gives every allowed set the same chance.  Where ``size`` is a large part of the catalogue, a random order of all tracks
-    is cheaper and used instead.  A row with fewer than ``size`` allowed tracks gets all of them, filled up with 0.
+    ``forbidden`` is (R, F), padded with 0.  Returns (R, size) int32; rows are in no order that
+    means anything.  The cost does not grow with the catalogue: tracks are drawn with replacement
+    and those that repeat or are forbidden drawn again, which gives every allowed set the same
+    chance.  Where ``size`` is a large part of the catalogue, a random order of all tracks is
+    cheaper and used instead.  A row with fewer than ``size`` allowed tracks gets all of them,
+    filled up with 0.
     """
     rows = len(forbidden)
     if n_tracks < 4 * (size + forbidden.shape[1]):
@@ -27,10 +32,11 @@ def draw_distinct(rng: np.random.Generator, n_tracks: int, size: int, forbidden:
 
 
 def _ordered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values (R, C) int32, none negative, in the order of their row, and the columns (R, C) that they are from.
+    """Values (R, C) int32, none negative, in the order of their row, and the columns (R, C) that
+    they are from.
 
-    Equal ones stay from left to right, as in a stable `argsort`.  Value and column make one number, and numbers are sorted
-    several times as fast as indices.
+    Equal ones stay from left to right, as in a stable `argsort`.  Value and column make one number,
+    and numbers are sorted several times as fast as indices.
     """
     bits = values.shape[1].bit_length()
     kind = np.uint32 if values.max(initial=0) < 2 ** (32 - bits) else np.uint64
@@ -50,7 +56,9 @@ def _repeated(drawn: np.ndarray, fixed: int) -> tuple[np.ndarray, np.ndarray]:
     return row[redraw], column[redraw]
 
 
-def _draw_from_small_catalogue(rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray) -> np.ndarray:
+def _draw_from_small_catalogue(
+    rng: np.random.Generator, n_tracks: int, size: int, forbidden: np.ndarray
+) -> np.ndarray:
     rows = len(forbidden)
     key = rng.random((rows, n_tracks + 1), dtype=np.float32)
     key[:, 0] = np.inf
@@ -66,11 +74,13 @@ def _draw_from_small_catalogue(rng: np.random.Generator, n_tracks: int, size: in
 def sampled_candidates(
     rng: np.random.Generator, n_tracks: int, size: int, contexts: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """Candidates of one group of sessions in the sampled evaluation (docs/protocol.md, ranking candidates).
+    """Candidates of one group of sessions in the sampled evaluation (docs/protocol.md, ranking
+    candidates).
 
-    For each of G sessions: its own target, ``size`` uniformly drawn tracks that it did not observe, and the targets of the
-    other sessions of the group.  ``contexts`` (G, L) holds the observed tracks, padded with 0; ``targets`` (G,).  Returns
-    (G, 1 + G + size) int32 of distinct tracks with 0 in the place of those that are left out.
+    For each of G sessions: its own target, ``size`` uniformly drawn tracks that it did not observe,
+    and the targets of the other sessions of the group.  ``contexts`` (G, L) holds the observed
+    tracks, padded with 0; ``targets`` (G,).  Returns (G, 1 + G + size) int32 of distinct tracks
+    with 0 in the place of those that are left out.
     """
     group = len(targets)
     own = targets[:, None]

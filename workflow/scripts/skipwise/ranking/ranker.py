@@ -20,5 +20,11 @@ def _targets(sequences: Sequences) -> Ragged:
 
 
 def ranker(model: Recommender, popularity: np.ndarray) -> Ranker:
-    """The ranker of a model.  ``popularity`` (N + 1,) orders the catalogue; it changes the time that ranking takes, no rank."""
-    return VectorRanker(model, popularity) if isinstance(model, VectorRecommender) else ScoreRanker(model)
+    """The ranker of a model.  ``popularity`` (N + 1,) orders the catalogue; it changes the time
+    that ranking takes, no rank.
+    """
+    return (
+        VectorRanker(model, popularity)
+        if isinstance(model, VectorRecommender)
+        else ScoreRanker(model)
+    )

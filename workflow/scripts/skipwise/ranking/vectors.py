@@ -1,14 +1,16 @@
 """Ranks in the catalogue and among drawn candidates (docs/protocol.md, ranking candidates).
 
-The rank of a track is the number of candidates whose score is at least its own: it counts itself, and ties count against it.
-To count is cheaper than to sort, and takes the memory of a block of scores or, for candidates, of vectors.
+The rank of a track is the number of candidates whose score is at least its own: it counts itself,
+and ties count against it. To count is cheaper than to sort, and takes the memory of a block of
+scores or, for candidates, of vectors.
 
-A model that scores by vectors is ranked in blocks of tracks, the most played first, so that with a cut-off a session leaves
-the count as soon as its rank is known to lie past it.  A block's scores come out of a product of matrices in low precision,
-whose last bits depend on the shapes; they only screen.  A score nearer to the threshold than the error can be is computed again
-in float64, always in the same order of additions.  So ranks are those of float64 arithmetic on the vectors, equal vectors tie,
-and neither blocks nor threads nor the device of the ranking change one.  (A network's queries differ by their last bits between
-devices.)
+A model that scores by vectors is ranked in blocks of tracks, the most played first, so that with a
+cut-off a session leaves the count as soon as its rank is known to lie past it.  A block's scores
+come out of a product of matrices in low precision, whose last bits depend on the shapes; they only
+screen.  A score nearer to the threshold than the error can be is computed again in float64, always
+in the same order of additions.  So ranks are those of float64 arithmetic on the vectors, equal
+vectors tie, and neither blocks nor threads nor the device of the ranking change one.  (A network's
+queries differ by their last bits between devices.)
 """
 
 import numpy as np
@@ -23,7 +25,8 @@ from skipwise.ranking.screen import _added_up, _length, _rounded, _screen, _sum_
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
-# Tracks of a block: its scores with a batch of sessions stay near a core; a GPU wants much to do at once.
+# Tracks of a block: its scores with a batch of sessions stay near a core; a GPU wants much to do at
+# once.
 BLOCK = 8_192
 BLOCK_OF_GPU = 65_536
 # Scores computed one by one at once.
@@ -46,7 +49,11 @@ class VectorRanker(Ranker):
         first = own[self._there(items.offsets[:-1])]
         with float32_products():
             ranks = self._count(queries, error, row, own, cutoff)
-            among = np.empty(0, np.int64) if candidates is None else self._among(queries, error, first, candidates)
+            among = (
+                np.empty(0, np.int64)
+                if candidates is None
+                else self._among(queries, error, first, candidates)
+            )
         return _cut(ranks.cpu().numpy(), cutoff), among, (own >= first[row]).cpu().numpy()
 
     def _there(self, numbers: np.ndarray) -> Tensor:
@@ -54,9 +61,13 @@ class VectorRanker(Ranker):
         return torch.from_numpy(numbers.astype(np.int64)).to(self.vectors.device)
 
     def _queries(self, contexts: Sequences) -> tuple[Tensor, Tensor]:
-        """(S, D) queries, finite and small enough that no product of theirs overflows, and (S,) how far one can be off."""
+        """(S, D) queries, finite and small enough that no product of theirs overflows, and (S,) how
+        far one can be off.
+        """
         parts = [
-            self.model.queries(contexts.take(np.arange(start, min(start + SESSIONS, len(contexts)))))
+            self.model.queries(
+                contexts.take(np.arange(start, min(start + SESSIONS, len(contexts))))
+            )
             for start in range(0, len(contexts), SESSIONS)
         ]
         queries = torch.cat([self.vectors[:0], *parts])
@@ -68,17 +79,28 @@ class VectorRanker(Ranker):
         return queries, _added_up(size, queries.shape[1])
 
     def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:
-        """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the same bits in any company."""
+        """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the
+        same bits in any company.
+        """
         parts = [
-            _sum_of_rows(queries.index_select(0, rows).double() * self.vectors.index_select(0, tracks).double())
+            _sum_of_rows(
+                queries.index_select(0, rows).double()
+                * self.vectors.index_select(0, tracks).double()
+            )
             for rows, tracks in zip(row.split(EXACT), item.split(EXACT), strict=True)
         ]
         return torch.cat([queries.new_empty(0, dtype=torch.float64), *parts])
 
-    def _reaches(self, queries: Tensor, error: Tensor, row: Tensor, item: Tensor, threshold: Tensor) -> Tensor:
-        """(P,) whether the exact scores of pairs are at least ``threshold`` (P,); float32 decides all but the nearest."""
+    def _reaches(
+        self, queries: Tensor, error: Tensor, row: Tensor, item: Tensor, threshold: Tensor
+    ) -> Tensor:
+        """(P,) whether the exact scores of pairs are at least ``threshold`` (P,); float32 decides
+        all but the nearest.
+        """
         parts = [queries.new_empty(0, dtype=torch.bool)]
-        for rows, tracks, near in zip(row.split(EXACT), item.split(EXACT), threshold.split(EXACT), strict=True):
+        for rows, tracks, near in zip(
+            row.split(EXACT), item.split(EXACT), threshold.split(EXACT), strict=True
+        ):
             scores = (queries.index_select(0, rows) * self.vectors.index_select(0, tracks)).sum(1)
             above = scores.double() - near
             unclear = above.abs() <= error[rows]
@@ -86,22 +108,31 @@ class VectorRanker(Ranker):
             parts.append(above >= 0)
         return torch.cat(parts)
 
-    def _count(self, queries: Tensor, error: Tensor, row: Tensor, threshold: Tensor, cutoff: int | None) -> Tensor:
-        """(P,) number of tracks that score at least ``threshold`` (P,) with the query ``row`` (P,), which ascends.
+    def _count(
+        self, queries: Tensor, error: Tensor, row: Tensor, threshold: Tensor, cutoff: int | None
+    ) -> Tensor:
+        """(P,) number of tracks that score at least ``threshold`` (P,) with the query ``row`` (P,),
+        which ascends.
 
         Some number past ``cutoff`` where it is past it.
         """
         counts = torch.zeros_like(row)
-        # With a cut-off only targets of high rank are counted to the end, and few scores are near theirs; without one, most
-        # scores would be near a target in the middle.
-        screen = torch.bfloat16 if cutoff is not None and not row.is_cuda and fast_bfloat16() else torch.float32
+        # With a cut-off only targets of high rank are counted to the end, and few scores are near
+        # theirs; without one, most scores would be near a target in the middle.
+        screen = (
+            torch.bfloat16
+            if cutoff is not None and not row.is_cuda and fast_bfloat16()
+            else torch.float32
+        )
         rounded, of_query = _rounded(queries, screen)
         pairs = torch.arange(len(row), device=row.device)
         order = self.order.to(row.device)
 
         @torch.inference_mode()  # a setting of the thread
         def above(tracks: Tensor) -> Tensor:
-            """(P,) how many of ``tracks`` score at least the threshold; 0 for those that have left ``pairs``."""
+            """(P,) how many of ``tracks`` score at least the threshold; 0 for those that have left
+            ``pairs``.
+            """
             block, of_block = _rounded(self.vectors.index_select(0, tracks), screen)
             off = of_query.error(of_block, self.vectors.shape[1])
             found = torch.zeros_like(counts)
@@ -126,7 +157,9 @@ class VectorRanker(Ranker):
                     break
         return counts
 
-    def _among(self, queries: Tensor, error: Tensor, threshold: Tensor, candidates: np.ndarray) -> np.ndarray:
+    def _among(
+        self, queries: Tensor, error: Tensor, threshold: Tensor, candidates: np.ndarray
+    ) -> np.ndarray:
         """(S,) number of ``candidates`` (S, C) that score at least ``threshold`` (S,)."""
         found = []
         size = max(1, SCORE_BYTES // (4 * candidates.shape[1] * queries.shape[1]))
@@ -134,9 +167,15 @@ class VectorRanker(Ranker):
             rows = slice(start, start + size)
             drawn = self._there(candidates[rows])
             vectors = functional.embedding(drawn, self.vectors)  # (B, C, D)
-            scores = (vectors @ queries[rows].unsqueeze(2)).squeeze(2).masked_fill_(drawn == PADDING, -torch.inf)
+            scores = (
+                (vectors @ queries[rows].unsqueeze(2))
+                .squeeze(2)
+                .masked_fill_(drawn == PADDING, -torch.inf)
+            )
             near = threshold[rows]
-            sure, (row, column) = _screen(scores, torch.arange(len(drawn), device=drawn.device), near, error[rows])
+            sure, (row, column) = _screen(
+                scores, torch.arange(len(drawn), device=drawn.device), near, error[rows]
+            )
             reached = self._reaches(queries[rows], error[rows], row, drawn[row, column], near[row])
             found.append(sure.index_add_(0, row, reached.to(torch.int64)).cpu().numpy())
         return _joined(found, np.int64)

@@ -1,4 +1,6 @@
-"""Compressed files read as one stream in blocks of whole lines, checked to the last byte, nothing extracted to disk."""
+"""Compressed files read as one stream in blocks of whole lines, checked to the last byte, nothing
+extracted to disk.
+"""
 
 import bz2
 import contextlib
@@ -24,10 +26,12 @@ from skipwise.core.log import logger
 
 DAMAGE = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, isal_zlib.error)
 
-# Bytes of text in a block: enough for a parser to work in parallel, few enough for the allocator to use memory again.
+# Bytes of text in a block: enough for a parser to work in parallel, few enough for the allocator to
+# use memory again.
 BLOCK = 2**24
 _READ = 2**20
-# A bz2 stream starts with its block size and the magic number of its first block (pi), always at a whole byte.
+# A bz2 stream starts with its block size and the magic number of its first block (pi), always at a
+# whole byte.
 _BZ2_STREAM = re.compile(rb"BZh[1-9]1AY&SY")
 # A longer stream is unpacked as it is read, and not in parallel with the next.
 _LONG_STREAM = 2**25
@@ -40,8 +44,9 @@ T = TypeVar("T")
 class Block:
     """Whole lines of one text file.
 
-    ``name`` stands for the file in messages.  ``text`` starts with the line of column names, which every block of a file
-    repeats; ``first_line`` is the number in the file, from 1, of the line after it.  ``last`` marks the end of the file.
+    ``name`` stands for the file in messages.  ``text`` starts with the line of column names, which
+    every block of a file repeats; ``first_line`` is the number in the file, from 1, of the line
+    after it.  ``last`` marks the end of the file.
     """
 
     name: str
@@ -53,14 +58,17 @@ class Block:
 def count_byte(text: bytes, byte: bytes) -> int:
     """How often ``byte`` comes: in pieces that stay in the cache, twice as fast as bytes.count."""
     codes = np.frombuffer(text, np.uint8)
-    return sum(np.count_nonzero(codes[at : at + 2**16] == ord(byte)) for at in range(0, len(codes), 2**16))
+    return sum(
+        np.count_nonzero(codes[at : at + 2**16] == ord(byte)) for at in range(0, len(codes), 2**16)
+    )
 
 
 class _Forward:
     """A stream that is read forward only, as the file that tarfile wants.
 
-    Before each header tarfile goes back by the one byte before it, to see that the member was whole: that byte is kept.
-    (tarfile's own stream mode would copy everything several times, at a third of the speed of decompression.)
+    Before each header tarfile goes back by the one byte before it, to see that the member was
+    whole: that byte is kept. (tarfile's own stream mode would copy everything several times, at a
+    third of the speed of decompression.)
     """
 
     def __init__(self, stream: BinaryIO):
@@ -92,11 +100,15 @@ class _Forward:
         return found
 
 
-def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """Name and ``read(size)`` of each regular file of a ``.tar.gz`` whose name is ``wanted``, to be read in this order.
+def tar_members(
+    path: Path, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of each regular file of a ``.tar.gz`` whose name is ``wanted``, to be
+    read in this order.
 
-    Links, sparse files and everything else are not followed and counted in a warning.  The stream is read to its end, where
-    gzip has a checksum, so a damaged or shortened archive is never taken for a whole one: raises UserError.
+    Links, sparse files and everything else are not followed and counted in a warning.  The stream
+    is read to its end, where gzip has a checksum, so a damaged or shortened archive is never taken
+    for a whole one: raises UserError.
     """
     passed_over = 0
     try:
@@ -117,7 +129,9 @@ def tar_members(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str
     except DAMAGE as error:
         raise damaged(path, error) from error
     if passed_over:
-        logger.warning("%s: %d members do not belong to the data set and were not read", path, passed_over)
+        logger.warning(
+            "%s: %d members do not belong to the data set and were not read", path, passed_over
+        )
 
 
 class _Member:
@@ -132,7 +146,10 @@ class _Member:
         except DAMAGE as error:
             raise damaged(self._path, error) from error
         if not found and size and self._left:
-            raise damaged(self._path, EOFError(f"a member ends {self._left} bytes before the size in its header"))
+            raise damaged(
+                self._path,
+                EOFError(f"a member ends {self._left} bytes before the size in its header"),
+            )
         self._left -= len(found)
         return found
 
@@ -143,7 +160,9 @@ class _Member:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
-    """``read(size)`` of a file, unpacked where its name ends with ``.gz`` or ``.bz2``; raises UserError where it is damaged."""
+    """``read(size)`` of a file, unpacked where its name ends with ``.gz`` or ``.bz2``; raises
+    UserError where it is damaged.
+    """
     try:
         if path.suffix == ".bz2":
             with path.open("rb") as packed:
@@ -178,12 +197,16 @@ class _Joined:
 def _bz2_texts(packed: BinaryIO, threads: int = 2) -> Iterator[bytes]:
     """The text of a bz2 file, piece by piece.
 
-    Parallel compressors write many streams, which are unpacked in parallel; a file of one stream is unpacked as it is read.
+    Parallel compressors write many streams, which are unpacked in parallel; a file of one stream is
+    unpacked as it is read.
     """
     size = packed.seek(0, 2)
     if not size:
         return
-    with mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as whole, ThreadPoolExecutor(threads) as pool:
+    with (
+        mmap.mmap(packed.fileno(), 0, access=mmap.ACCESS_READ) as whole,
+        ThreadPoolExecutor(threads) as pool,
+    ):
         if not _BZ2_STREAM.match(whole):
             raise _BZ2Error("it does not start as bz2 data does")
         start, pieces = 0, deque()
@@ -192,7 +215,9 @@ def _bz2_texts(packed: BinaryIO, threads: int = 2) -> Iterator[bytes]:
             if stop - start > _LONG_STREAM:
                 while pieces:
                     yield pieces.popleft().result()
-                yield from _bz2_unpacked(whole[at : min(at + _READ, stop)] for at in range(start, stop, _READ))
+                yield from _bz2_unpacked(
+                    whole[at : min(at + _READ, stop)] for at in range(start, stop, _READ)
+                )
             else:
                 pieces.append(pool.submit(_bz2_piece, whole[start:stop]))
             if len(pieces) > 2 * threads:
@@ -213,7 +238,9 @@ def _bz2_piece(packed: bytes) -> bytes:
 
 
 def _bz2_unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
-    """The text of one stream, or several; unlike bz2.decompress nothing behind its end is passed over."""
+    """The text of one stream, or several; unlike bz2.decompress nothing behind its end is passed
+    over.
+    """
     unpacker = bz2.BZ2Decompressor()
     try:
         for piece in packed:
@@ -228,10 +255,14 @@ def _bz2_unpacked(packed: Iterable[bytes]) -> Iterator[bytes]:
         raise _BZ2Error("a stream has no end")
 
 
-def text_blocks(read: Callable[[int], bytes], name: str, *, names: bytes | None = None) -> Iterator[Block]:
-    """The lines of a text in blocks of about ``BLOCK`` bytes; raises UserError where it is empty or has no lines.
+def text_blocks(
+    read: Callable[[int], bytes], name: str, *, names: bytes | None = None
+) -> Iterator[Block]:
+    """The lines of a text in blocks of about ``BLOCK`` bytes; raises UserError where it is empty or
+    has no lines.
 
-    The first line is that of the column names, unless ``names`` gives them, separated as in the file.
+    The first line is that of the column names, unless ``names`` gives them, separated as in the
+    file.
     """
     size = min(_READ, BLOCK)
     text = read(size).removeprefix(_BYTE_ORDER_MARK)
@@ -242,7 +273,8 @@ def text_blocks(read: Callable[[int], bytes], name: str, *, names: bytes | None 
         names, _, text = text.partition(b"\n")
         first_line = 2
     names += b"\n"
-    # What is read goes into a block with a single copy, which is what a block costs beside decompression.
+    # What is read goes into a block with a single copy, which is what a block costs beside
+    # decompression.
     parts, held = [names, text], len(text)
     while more := read(size):
         parts.append(more)
@@ -255,7 +287,9 @@ def text_blocks(read: Callable[[int], bytes], name: str, *, names: bytes | None 
             first_line += count_byte(block, b"\n") - 1
             parts, held = [names, more[end:]], len(more) - end
         elif held > 2 * BLOCK + size:
-            raise UserError(f"{name} has a line of more than {BLOCK} bytes; this is not a table of text")
+            raise UserError(
+                f"{name} has a line of more than {BLOCK} bytes; this is not a table of text"
+            )
     yield Block(name, b"".join(parts), first_line, True)
 
 
@@ -302,4 +336,6 @@ def decompressed(path: Path) -> bytes:
 
 def damaged(path: Path, error: Exception) -> UserError:
     """What to say of a file that does not decompress."""
-    return UserError(f"{path} is damaged or cut short ({error}); get it again and compare its size or checksum with the source")
+    return UserError(
+        f"{path} is damaged or cut short ({error}); get it again and compare its size or checksum with the source"
+    )

@@ -7,12 +7,15 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.tabular import Layout, convert
 
-_PATTERN = re.compile(r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$")
+_PATTERN = re.compile(
+    r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
+)
 _COMPARE = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge"}
 
 
 def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
-    """Split ``rating < 4`` into column, operator and value; a bare column name has neither operator nor value.
+    """Split ``rating < 4`` into column, operator and value; a bare column name has neither operator
+    nor value.
 
     Raises UserError where the operator compares sizes and the value is not a number.
     """
@@ -24,14 +27,17 @@ def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
     except ValueError as error:
         if match["operator"] in ("==", "!="):
             return match["column"], match["operator"], match["value"].strip("'\"")
-        raise UserError(f"skipped_when: '{rule}' compares with '{match['value']}', which is not a number") from error
+        raise UserError(
+            f"skipped_when: '{rule}' compares with '{match['value']}', which is not a number"
+        ) from error
 
 
 def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:
-    """The skip label of each row, null where the column is empty; a bare column name is a boolean column.
+    """The skip label of each row, null where the column is empty; a bare column name is a boolean
+    column.
 
-    ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.  Raises UserError where the rule
-    does not fit the column.
+    ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.
+    Raises UserError where the rule does not fit the column.
     """
     column, operator, value = parse_rule(rule)
     kind = pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
@@ -45,5 +51,7 @@ def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = Tru
         raise UserError(
             f"{name}: column '{column}' holds {dtype} values, to which the rule '{rule}' of skipped_when does not apply"
         )
-    labels = pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)
+    labels = (
+        pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)
+    )
     return held.select(labels).to_series()

@@ -1,6 +1,8 @@
-"""Raw forms: one module each, with ``read_events(path, entry, ledger)`` that gives the plays of one raw file, some at a time.
+"""Raw forms: one module each, with ``read_events(path, entry, ledger)`` that gives the plays of one
+raw file, some at a time.
 
-A data set of the registry (``config/datasets.yaml``) names its form; everything after ``events`` is the same for all.
+A data set of the registry (``config/datasets.yaml``) names its form; everything after ``events`` is
+the same for all.
 """
 
 import datetime
@@ -28,13 +30,17 @@ def form_module(form: str):
 
 
 def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
-    """The plays of a raw file, some at a time, without those after the last day of ``entry["until"]``.
+    """The plays of a raw file, some at a time, without those after the last day of
+    ``entry["until"]``.
 
-    Raises UserError where the file is not what the entry says, or more rows are wrong than the ledger tolerates.
+    Raises UserError where the file is not what the entry says, or more rows are wrong than the
+    ledger tolerates.
     """
     after = None
     if "until" in entry:
-        after = datetime.datetime.combine(datetime.date.fromisoformat(entry["until"]), datetime.time.max)
+        after = datetime.datetime.combine(
+            datetime.date.fromisoformat(entry["until"]), datetime.time.max
+        )
     for plays in form_module(entry["form"]).read_events(raw, entry, ledger):
         if after is not None:
             late = (plays["started_at"] > after).fill_null(False)
@@ -56,12 +62,14 @@ def extract_events(
     entry: dict,
     tolerance: float = 0.001,
 ) -> None:
-    """Read one raw file, in a memory that does not grow with it, and write its plays as an ``events`` artifact.
+    """Read one raw file, in a memory that does not grow with it, and write its plays as an
+    ``events`` artifact.
 
-    ``entry`` is the data set's entry in the registry, with ``keep`` where only sessions that can be sampled are wanted.
-    Where everything comes from and how much of it there was is written to ``source``, and rows that are wrong, with line and
-    reason, to ``rejected`` (by default beside ``events``).  Raises UserError where the file is not what the entry says, or
-    more than the share ``tolerance`` of its rows is wrong.
+    ``entry`` is the data set's entry in the registry, with ``keep`` where only sessions that can be
+    sampled are wanted. Where everything comes from and how much of it there was is written to
+    ``source``, and rows that are wrong, with line and reason, to ``rejected`` (by default beside
+    ``events``).  Raises UserError where the file is not what the entry says, or more than the share
+    ``tolerance`` of its rows is wrong.
     """
     raw, rejected = Path(raw), rejected or Path(events).with_name("rejected.parquet")
     ledger, written = Ledger(str(raw), tolerance), 0
@@ -71,7 +79,28 @@ def extract_events(
             written += plays.height
     write_artifact(ledger.rejected().to_arrow(), "rejected", rejected)
     counts = ledger.counts()
-    write_json({"file": raw.name, "bytes": raw.stat().st_size, "sha256": sha256(raw), "plays": written, **counts}, source)
-    logger.info("%s: %d rows, %d plays written, %d rows set apart", raw, counts["rows"], written, counts["rejected"])
+    write_json(
+        {
+            "file": raw.name,
+            "bytes": raw.stat().st_size,
+            "sha256": sha256(raw),
+            "plays": written,
+            **counts,
+        },
+        source,
+    )
+    logger.info(
+        "%s: %d rows, %d plays written, %d rows set apart",
+        raw,
+        counts["rows"],
+        written,
+        counts["rejected"],
+    )
     if counts["rejected"]:
-        logger.warning("%s: %d of %d rows are set apart, see %s", raw, counts["rejected"], counts["rows"], rejected)
+        logger.warning(
+            "%s: %d of %d rows are set apart, see %s",
+            raw,
+            counts["rejected"],
+            counts["rows"],
+            rejected,
+        )

@@ -7,14 +7,16 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS
 
-# So many rows set apart are a wrong file whatever the tolerance, and the place to stop collecting them.
+# So many rows set apart are a wrong file whatever the tolerance, and the place to stop collecting
+# them.
 _MOST_REJECTED = 1_000_000
 
 
 class Ledger:
     """Counts the rows of one raw file.
 
-    ``tolerance`` is the share of rows that may be wrong before the file as a whole is taken for a wrong one.
+    ``tolerance`` is the share of rows that may be wrong before the file as a whole is taken for a
+    wrong one.
     """
 
     def __init__(self, file: str, tolerance: float):
@@ -35,9 +37,11 @@ class Ledger:
             self.left_out[why] += rows
 
     def reject(self, name: str, rows: pl.DataFrame, faults: int | None = None) -> None:
-        """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are in.
+        """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are
+        in.
 
-        ``faults`` tells how many of them are wrong by themselves (default: all), and not only because another one is.
+        ``faults`` tells how many of them are wrong by themselves (default: all), and not only
+        because another one is.
         """
         if rows.is_empty():
             return
@@ -51,7 +55,9 @@ class Ledger:
             self.check()
 
     def check(self) -> None:
-        """Raise UserError where more rows are wrong than the tolerance allows; it names the first of them."""
+        """Raise UserError where more rows are wrong than the tolerance allows; it names the first
+        of them.
+        """
         if self._faults > self.tolerance * self.rows:
             name, line, reason = self._first
             raise UserError(

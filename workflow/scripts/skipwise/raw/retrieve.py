@@ -14,12 +14,15 @@ from skipwise.raw.archives import tar_members
 _CHUNK = 2**20
 
 
-def retrieve_raw(path: str | Path, *, urls: list[str], checksums: dict, timeout: float = 60.0) -> None:
+def retrieve_raw(
+    path: str | Path, *, urls: list[str], checksums: dict, timeout: float = 60.0
+) -> None:
     """Download ``path`` from the first of ``urls`` that serves it whole.
 
-    A partial download stays beside ``path`` as ``<name>.part`` and is continued by the next attempt.  ``checksums`` maps md5 or
-    sha256 to the expected digest, and ``member`` to name and md5 of a file in a ``.tar.gz`` whose checksum is the published
-    one.  Raises UserError that names every address and its failure, or the wrong checksum.
+    A partial download stays beside ``path`` as ``<name>.part`` and is continued by the next
+    attempt.  ``checksums`` maps md5 or sha256 to the expected digest, and ``member`` to name and
+    md5 of a file in a ``.tar.gz`` whose checksum is the published one.  Raises UserError that names
+    every address and its failure, or the wrong checksum.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,21 +76,27 @@ def _wrong_member(path: Path, name: str, md5: str) -> str | None:
         return str(error)
     if not there:
         return f"it has no member {name}"
-    return None if digest.hexdigest() == md5 else f"md5 of {name} in it is {digest.hexdigest()} where {md5} is expected"
+    return (
+        None
+        if digest.hexdigest() == md5
+        else f"md5 of {name} in it is {digest.hexdigest()} where {md5} is expected"
+    )
 
 
 def _download(url: str, part: Path, timeout: float) -> Path:
     """Download to ``part``, from where it ends; returns the file that is whole now.
 
-    A server that starts again writes to another file, which takes the place of ``part`` once it has more: what an earlier
-    attempt got is not given up for an error page or a connection that breaks sooner.
+    A server that starts again writes to another file, which takes the place of ``part`` once it has
+    more: what an earlier attempt got is not given up for an error page or a connection that breaks
+    sooner.
     """
     done = part.stat().st_size if part.exists() else 0
     # The bytes of the file as they are: neither packed for the way nor unpacked here.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={done}-"} if done else {})
     with requests.get(url, stream=True, timeout=timeout, headers=headers) as response:
         if response.status_code == 416:
-            # Nothing is left to send: the part is whole, or it is longer than the file and cannot be a part of it.
+            # Nothing is left to send: the part is whole, or it is longer than the file and cannot
+            # be a part of it.
             if response.headers.get("Content-Range") != f"bytes */{done}":
                 part.unlink()
                 return _download(url, part, timeout)

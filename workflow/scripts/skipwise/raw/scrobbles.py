@@ -18,19 +18,28 @@ def _blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
 
 
 def _timed(rows: pl.DataFrame, name: str, ledger: Ledger) -> pl.DataFrame:
-    """The rows with ``started_at``; those whose time is neither text like 2009-05-04 23:08:57 nor unix seconds go apart."""
+    """The rows with ``started_at``; those whose time is neither text like 2009-05-04 23:08:57 nor
+    unix seconds go apart.
+    """
     rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
     wrong = pl.col("started_at").is_null()
     reason = pl.format(
-        "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor unix seconds", "timestamp"
+        "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor unix seconds",
+        "timestamp",
     )
     ledger.reject(name, rows.filter(wrong).select("line", reason=reason))
     return rows.filter(~wrong)
 
 
 def listening_times(text: pl.Series) -> pl.Series:
-    """Times in milliseconds from text like 2009-05-04T23:08:57Z, the same with a space, or unix seconds; else null."""
-    found = text.str.replace("T", " ").str.strip_suffix("Z").str.to_datetime(_TIME, time_unit="ms", strict=False)
+    """Times in milliseconds from text like 2009-05-04T23:08:57Z, the same with a space, or unix
+    seconds; else null.
+    """
+    found = (
+        text.str.replace("T", " ")
+        .str.strip_suffix("Z")
+        .str.to_datetime(_TIME, time_unit="ms", strict=False)
+    )
     if not found.null_count():
         return found
     seconds = text.str.strip_chars().cast(pl.Int64, strict=False)

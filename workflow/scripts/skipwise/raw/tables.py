@@ -11,15 +11,21 @@ from skipwise.raw.tabular import Layout, check_columns, read_delimited
 def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
     """The wanted columns: as they are in parquet, as text in delimited files."""
     if path.suffix != ".parquet":
-        return read_delimited(path, Layout(dict.fromkeys(wanted, pl.String), separator(path)), str(path))
+        return read_delimited(
+            path, Layout(dict.fromkeys(wanted, pl.String), separator(path)), str(path)
+        )
     try:
         check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
         frame = pl.read_parquet(path, columns=wanted)
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]})") from error
+        raise UserError(
+            f"{path} is not a readable parquet file ({str(error).splitlines()[0]})"
+        ) from error
     for column in wanted:
         if frame.schema[column].is_nested():
-            raise UserError(f"{path}: column '{column}' holds {frame.schema[column]} values; write a row for each play")
+            raise UserError(
+                f"{path}: column '{column}' holds {frame.schema[column]} values; write a row for each play"
+            )
     return frame
 
 

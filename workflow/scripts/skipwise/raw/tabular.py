@@ -18,8 +18,9 @@ TRUTH = {"true": True, "1": True, "false": False, "0": False}
 class Layout:
     """How the text is laid out.
 
-    ``columns`` gives the wanted columns and their types, in the order of the file where it has no header.  A Boolean
-    may be spelled true/false, True/False or 0/1.  ``required`` columns hold a value in every row.
+    ``columns`` gives the wanted columns and their types, in the order of the file where it has no
+    header.  A Boolean may be spelled true/false, True/False or 0/1.  ``required`` columns hold a
+    value in every row.
     """
 
     columns: dict[str, pl.DataType]
@@ -32,7 +33,8 @@ class Layout:
 def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFrame:
     """Read the wanted columns of a delimited file; ``name`` stands for the file in messages.
 
-    Raises UserError that names the file and the missing column, or the line and the cell that do not fit.
+    Raises UserError that names the file and the missing column, or the line and the cell that do
+    not fit.
     """
     try:
         raw = source if isinstance(source, bytes) else decompressed(source)
@@ -42,7 +44,9 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
     if not raw or raw.isspace():
         raise UserError(f"{name} is empty; get the file again")
     if b"\0" in raw[:4096]:
-        raise UserError(f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in .parquet")
+        raise UserError(
+            f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in .parquet"
+        )
     first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
     cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
     if layout.header:
@@ -64,15 +68,19 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
             columns=list(layout.columns) if layout.header else None,
         )
     except pl.exceptions.PolarsError as error:
-        raise UserError(f"{name} is not readable as delimited text ({_one_line(error)}); get the file again") from error
+        raise UserError(
+            f"{name} is not readable as delimited text ({_one_line(error)}); get the file again"
+        ) from error
     return convert(text.select(list(layout.columns)), layout, name)
 
 
 def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The rows of a block that are right, as ``line`` and the wanted columns, and the others as ``line`` and ``reason``.
+    """The rows of a block that are right, as ``line`` and the wanted columns, and the others as
+    ``line`` and ``reason``.
 
-    The fast parser is believed where it read every cell and no row can have a cell too many or too few; any block in
-    which something is not as it should be goes line by line.  Raises UserError where a wanted column is missing.
+    The fast parser is believed where it read every cell and no row can have a cell too many or too
+    few; any block in which something is not as it should be goes line by line.  Raises UserError
+    where a wanted column is missing.
     """
     names = block.text[: block.text.index(b"\n")].decode("utf-8", "replace").rstrip("\r")
     present = [name.strip().strip('"') for name in names.split(layout.separator)]
@@ -83,7 +91,9 @@ def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFram
     frame = _parse_fast(block.text, present, layout)
     if frame is None:
         return _parse_lines(block, present, layout)
-    line = pl.int_range(block.first_line, block.first_line + frame.height, dtype=pl.Int64, eager=True).alias("line")
+    line = pl.int_range(
+        block.first_line, block.first_line + frame.height, dtype=pl.Int64, eager=True
+    ).alias("line")
     return frame.select(line, *layout.columns), pl.DataFrame(schema=_REJECTED)
 
 
@@ -97,25 +107,41 @@ def _parse_fast(text: bytes, present: list[str], layout: Layout) -> pl.DataFrame
         return None
     types = {column: layout.columns.get(column, pl.String) for column in (*layout.columns, last)}
     try:
-        frame = pl.read_csv(text, separator=layout.separator, quote_char=None, columns=list(types), schema_overrides=types)
+        frame = pl.read_csv(
+            text,
+            separator=layout.separator,
+            quote_char=None,
+            columns=list(types),
+            schema_overrides=types,
+        )
     except pl.exceptions.PolarsError:
         return None
-    # A row with too few cells has none in the last column; without such a row, none can have too many.
+    # A row with too few cells has none in the last column; without such a row, none can have too
+    # many.
     if any(frame[column].null_count() for column in layout.required | {last}):
         return None
     if count_byte(text, layout.separator.encode()) != (len(present) - 1) * (frame.height + 1):
         return None
-    floats = [frame[column].is_finite().all() for column, kind in layout.columns.items() if kind.is_float()]
+    floats = [
+        frame[column].is_finite().all()
+        for column, kind in layout.columns.items()
+        if kind.is_float()
+    ]
     return frame if all(floats) else None
 
 
-def _parse_lines(block: Block, present: list[str], layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
+def _parse_lines(
+    block: Block, present: list[str], layout: Layout
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Every line by itself, with a reason for each that does not fit."""
     lines, wrong = _decoded_lines(block)
     rows, ragged = _cells(lines, layout, len(present))
     text = rows.select(
         "line",
-        *(pl.col("cells").list.get(present.index(column)).replace("", None).alias(column) for column in layout.columns),
+        *(
+            pl.col("cells").list.get(present.index(column)).replace("", None).alias(column)
+            for column in layout.columns
+        ),
     )
     reason, typed = [], []
     for column, kind in layout.columns.items():
@@ -123,15 +149,26 @@ def _parse_lines(block: Block, present: list[str], layout: Layout) -> tuple[pl.D
         typed.append(value)
         lost = value.is_null() | (value.is_finite().not_() if kind.is_float() else False)
         held = pl.col(column)
-        what = pl.format("column '{}' holds '{}', which is not a {}", pl.lit(column), held, pl.lit(_kind_name(kind)))
+        what = pl.format(
+            "column '{}' holds '{}', which is not a {}",
+            pl.lit(column),
+            held,
+            pl.lit(_kind_name(kind)),
+        )
         if column in layout.required:
-            what = pl.when(held.is_null()).then(pl.lit(f"column '{column}' is empty")).otherwise(what)
+            what = (
+                pl.when(held.is_null()).then(pl.lit(f"column '{column}' is empty")).otherwise(what)
+            )
         else:
             lost = lost & held.is_not_null()
         reason.append(pl.when(lost).then(what))
-    judged = text.with_columns(*typed).with_columns(text.select(reason=pl.coalesce(reason)).to_series())
+    judged = text.with_columns(*typed).with_columns(
+        text.select(reason=pl.coalesce(reason)).to_series()
+    )
     right = judged.filter(pl.col("reason").is_null()).drop("reason")
-    wrong = pl.concat([wrong, ragged, judged.filter(pl.col("reason").is_not_null()).select("line", "reason")])
+    wrong = pl.concat(
+        [wrong, ragged, judged.filter(pl.col("reason").is_not_null()).select("line", "reason")]
+    )
     return right, wrong.sort("line")
 
 
@@ -148,7 +185,12 @@ def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
                 texts.append(line.decode())
             except UnicodeDecodeError as error:
                 texts.append("")
-                wrong.append((block.first_line + at, f"not valid utf-8 ({error.reason} at byte {error.start})"))
+                wrong.append(
+                    (
+                        block.first_line + at,
+                        f"not valid utf-8 ({error.reason} at byte {error.start})",
+                    )
+                )
     lines = pl.DataFrame({"text": texts}, schema={"text": pl.String}).select(
         line=pl.int_range(block.first_line, block.first_line + len(texts), dtype=pl.Int64),
         text=pl.col("text").str.strip_suffix("\r"),
@@ -168,20 +210,28 @@ def _cells(lines: pl.DataFrame, layout: Layout, n: int) -> tuple[pl.DataFrame, p
     parsed, wrong = [], []
     for line, text in special.iter_rows():
         try:
-            (cells,) = csv.reader([text], delimiter=layout.separator, quotechar=layout.quote, strict=True)
+            (cells,) = csv.reader(
+                [text], delimiter=layout.separator, quotechar=layout.quote, strict=True
+            )
             parsed.append((line, cells))
         except (csv.Error, ValueError) as error:
             wrong.append((line, f"not readable as delimited text ({error})"))
     if parsed:
-        rows = pl.concat([rows, pl.DataFrame(parsed, schema=rows.schema, orient="row")]).sort("line")
+        rows = pl.concat([rows, pl.DataFrame(parsed, schema=rows.schema, orient="row")]).sort(
+            "line"
+        )
     right = pl.col("cells").list.len() == n
     reason = pl.format("{} fields where {} are expected", pl.col("cells").list.len(), pl.lit(n))
     ragged = rows.filter(~right).select("line", reason=reason)
-    return rows.filter(right), pl.concat([pl.DataFrame(wrong, schema=_REJECTED, orient="row"), ragged])
+    return rows.filter(right), pl.concat(
+        [pl.DataFrame(wrong, schema=_REJECTED, orient="row"), ragged]
+    )
 
 
 def check_columns(present: list[str], wanted, name: str) -> None:
-    """Raise UserError when a wanted column is not among those present, with the nearest name and the list."""
+    """Raise UserError when a wanted column is not among those present, with the nearest name and
+    the list.
+    """
     for column in wanted:
         if column not in present:
             near = difflib.get_close_matches(column, present, n=1)
@@ -190,7 +240,9 @@ def check_columns(present: list[str], wanted, name: str) -> None:
 
 
 def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
-    """Cast text columns to the types of ``layout``; raise UserError that names the first cell that does not fit."""
+    """Cast text columns to the types of ``layout``; raise UserError that names the first cell that
+    does not fit.
+    """
     frame = text.with_columns(_converted(column, kind) for column, kind in layout.columns.items())
     for column, kind in layout.columns.items():
         lost = frame[column].is_null()
@@ -205,7 +257,9 @@ def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
             line = row + 1 + layout.header
             cell = text[column][row]
             what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
-            raise UserError(f"{name}, line {line}: column '{column}' {what}; mend or remove this row")
+            raise UserError(
+                f"{name}, line {line}: column '{column}' {what}; mend or remove this row"
+            )
     return frame
 
 
@@ -213,11 +267,20 @@ def _converted(column: str, kind: pl.DataType) -> pl.Expr:
     """The text column as ``kind``, null where it does not fit."""
     if kind == pl.String:
         return pl.col(column)
-    return _truth(column) if kind == pl.Boolean else pl.col(column).str.strip_chars().cast(kind, strict=False)
+    return (
+        _truth(column)
+        if kind == pl.Boolean
+        else pl.col(column).str.strip_chars().cast(kind, strict=False)
+    )
 
 
 def _truth(column: str) -> pl.Expr:
-    return pl.col(column).str.strip_chars().str.to_lowercase().replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
+    return (
+        pl.col(column)
+        .str.strip_chars()
+        .str.to_lowercase()
+        .replace_strict(TRUTH, default=None, return_dtype=pl.Boolean)
+    )
 
 
 def _kind_name(kind: pl.DataType) -> str:

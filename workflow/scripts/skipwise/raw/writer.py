@@ -18,12 +18,15 @@ _WAITING = 2**20
 
 
 def part_of(session_key: str, parts: int) -> int:
-    """The part of a session or user: a hash of its key, the same in every file and on every machine."""
+    """The part of a session or user: a hash of its key, the same in every file and on every
+    machine.
+    """
     return zlib.crc32(session_key.encode()) % parts
 
 
 class EventsWriter:
-    """Writes plays as an ``events`` artifact; the file appears when the block ends well, or not at all.
+    """Writes plays as an ``events`` artifact; the file appears when the block ends well, or not at
+    all.
 
     Columns that a form does not have become null.
     """
@@ -38,12 +41,18 @@ class EventsWriter:
     def __enter__(self) -> "EventsWriter":
         with ExitStack() as stack:
             partial = stack.enter_context(whole_file(self._path))
-            self._writer = stack.enter_context(pq.ParquetWriter(partial, self._schema, compression="zstd"))
-            stack.push(self._write_waiting)  # on a full disk say, what follows must know that this failed
+            self._writer = stack.enter_context(
+                pq.ParquetWriter(partial, self._schema, compression="zstd")
+            )
+            stack.push(
+                self._write_waiting
+            )  # on a full disk say, what follows must know that this failed
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stack.__exit__(kind, error, trace)
 
     def _write_waiting(self, kind: type | None, *_) -> None:
@@ -64,7 +73,9 @@ class EventsWriter:
             return [(0, plays)]
         keys = plays["session_key"].unique(maintain_order=True)
         part = pl.Series("part", [part_of(key, self._parts) for key in keys], pl.Int16)
-        parted = plays.join(pl.DataFrame([keys, part]), on="session_key", how="left", maintain_order="left")
+        parted = plays.join(
+            pl.DataFrame([keys, part]), on="session_key", how="left", maintain_order="left"
+        )
         found = parted.partition_by("part", as_dict=True, include_key=False, maintain_order=True)
         return sorted((part, of_part) for (part,), of_part in found.items())
 

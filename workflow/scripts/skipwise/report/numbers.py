@@ -1,4 +1,6 @@
-"""The numbers behind the figures: each function gives exactly what is drawn, in the order in which it is drawn."""
+"""The numbers behind the figures: each function gives exactly what is drawn, in the order in which
+it is drawn.
+"""
 
 from collections.abc import Iterator
 
@@ -17,12 +19,23 @@ ECDF_POINTS = 200
 
 
 def hit_rates(table: str) -> pl.DataFrame:
-    """HR@k on the full catalogue with its interval, from the table ``hr_ndcg``: one row a model, variant and k."""
+    """HR@k on the full catalogue with its interval, from the table ``hr_ndcg``: one row a model,
+    variant and k.
+    """
     frame = pl.read_parquet(table).filter(pl.col("candidates") == "full")
-    cutoffs = [name.removeprefix("hr_") for name in frame.columns if name.startswith("hr_") and name[3:].isdigit()]
+    cutoffs = [
+        name.removeprefix("hr_")
+        for name in frame.columns
+        if name.startswith("hr_") and name[3:].isdigit()
+    ]
     rows = [
         {key: row[key] for key in KEYS}
-        | {"k": int(k), "hr": row[f"hr_{k}"], "hr_low": row[f"hr_{k}_low"], "hr_high": row[f"hr_{k}_high"]}
+        | {
+            "k": int(k),
+            "hr": row[f"hr_{k}"],
+            "hr_low": row[f"hr_{k}_low"],
+            "hr_high": row[f"hr_{k}_high"],
+        }
         for row in frame.to_dicts()
         for k in cutoffs
     ]
@@ -30,16 +43,24 @@ def hit_rates(table: str) -> pl.DataFrame:
 
 
 def gain_by_skip_share(table: str) -> pl.DataFrame:
-    """What a variant gains in HR@10 on the full catalogue, by quartile of the skip share, from the table ``by_skip_share``."""
-    frame = pl.read_parquet(table).filter(pl.col("candidates") == "full", pl.col("metric") == "hr_10")
-    return _frame("gain_by_skip_share", frame.select(ARTIFACTS["gain_by_skip_share"].schema.names).to_dicts())
+    """What a variant gains in HR@10 on the full catalogue, by quartile of the skip share, from the
+    table ``by_skip_share``.
+    """
+    frame = pl.read_parquet(table).filter(
+        pl.col("candidates") == "full", pl.col("metric") == "hr_10"
+    )
+    return _frame(
+        "gain_by_skip_share", frame.select(ARTIFACTS["gain_by_skip_share"].schema.names).to_dicts()
+    )
 
 
 def rank_distribution(ranks: list[str], *, simulated: list[str]) -> pl.DataFrame:
-    """ECDF of the full-catalogue ranks of targets and of unseen skips, from ``ranks``; seeds are pooled.
+    """ECDF of the full-catalogue ranks of targets and of unseen skips, from ``ranks``; seeds are
+    pooled.
 
-    A row says which share of them has at most this rank.  There are at most ``ECDF_POINTS`` ranks a curve, evenly spaced in
-    their logarithm from 1 to the last rank of any of them, the same for all curves of a data set, split and model.
+    A row says which share of them has at most this rank.  There are at most ``ECDF_POINTS`` ranks a
+    curve, evenly spaced in their logarithm from 1 to the last rank of any of them, the same for all
+    curves of a data set, split and model.
     """
     rows = []
     for panel in _panels(ranks):
@@ -47,15 +68,28 @@ def rank_distribution(ranks: list[str], *, simulated: list[str]) -> pl.DataFrame
         for keys, paths in panel:
             tables = [read_artifact("ranks", path, ["rank_full", "skip_ranks"]) for path in paths]
             curves += [
-                (keys, "target", np.concatenate([table["rank_full"].to_numpy() for table in tables])),
-                (keys, "unseen skips", np.concatenate([table["skip_ranks"].combine_chunks().flatten() for table in tables])),
+                (
+                    keys,
+                    "target",
+                    np.concatenate([table["rank_full"].to_numpy() for table in tables]),
+                ),
+                (
+                    keys,
+                    "unseen skips",
+                    np.concatenate(
+                        [table["skip_ranks"].combine_chunks().flatten() for table in tables]
+                    ),
+                ),
             ]
         grid = _log_grid(max(int(np.nanmax(rank, initial=1)) for *_, rank in curves))
         for keys, tracks, rank in curves:
             if len(rank):
                 share = np.searchsorted(np.sort(rank), grid, side="right") / len(rank)
                 named = _named(keys, simulated) | {"tracks": tracks}
-                rows += [named | {"rank": at, "share": below} for at, below in zip(grid, share, strict=True)]
+                rows += [
+                    named | {"rank": at, "share": below}
+                    for at, below in zip(grid, share, strict=True)
+                ]
     return _frame("rank_distribution", rows)
 
 
@@ -74,11 +108,15 @@ def learning_curves(histories: list[str], *, simulated: list[str]) -> pl.DataFra
     return _frame("learning_curves", rows)
 
 
-def query_cosines(cosines: list[str], *, queries: dict[str, dict[str, str | None]], simulated: list[str]) -> pl.DataFrame:
-    """Quartiles over sessions of the cosine of the query with next-positive and skips of the context, from ``cosines``.
+def query_cosines(
+    cosines: list[str], *, queries: dict[str, dict[str, str | None]], simulated: list[str]
+) -> pl.DataFrame:
+    """Quartiles over sessions of the cosine of the query with next-positive and skips of the
+    context, from ``cosines``.
 
-    ``queries`` says by model and variant which query the contrastive term has, null for none.  A variant is shown with its own
-    query, ``orig`` with that of every variant of its model.  Seeds are pooled.
+    ``queries`` says by model and variant which query the contrastive term has, null for none.  A
+    variant is shown with its own query, ``orig`` with that of every variant of its model.  Seeds
+    are pooled.
     """
     rows = []
     for panel in _panels(cosines):
@@ -86,17 +124,31 @@ def query_cosines(cosines: list[str], *, queries: dict[str, dict[str, str | None
         of_model = queries[panel[0][0]["model"]]
         for query in QUERIES:
             trained = [variant for variant in by_variant if of_model[variant] == query]
-            shown = [variant for variant in by_variant if variant == REFERENCE or variant in trained] if trained else []
+            shown = (
+                [variant for variant in by_variant if variant == REFERENCE or variant in trained]
+                if trained
+                else []
+            )
             for variant in shown:
                 keys, paths = by_variant[variant]
-                for to, column in (("next-positive", f"{query}_target"), ("skips", f"{query}_skips")):
+                for to, column in (
+                    ("next-positive", f"{query}_target"),
+                    ("skips", f"{query}_skips"),
+                ):
                     values = np.concatenate(
-                        [read_artifact("cosines", path, [column])[column].drop_null().to_numpy() for path in paths]
+                        [
+                            read_artifact("cosines", path, [column])[column].drop_null().to_numpy()
+                            for path in paths
+                        ]
                     )
                     if len(values):
-                        low, median, high = np.quantile(values.astype(np.float64), [0.25, 0.5, 0.75])
+                        low, median, high = np.quantile(
+                            values.astype(np.float64), [0.25, 0.5, 0.75]
+                        )
                         named = _named(keys, simulated) | {"query": query, "to": to}
-                        rows.append(named | {"low": low, "median": median, "high": high, "n": len(values)})
+                        rows.append(
+                            named | {"low": low, "median": median, "high": high, "n": len(values)}
+                        )
     return _frame("query_cosines", rows)
 
 
@@ -112,7 +164,9 @@ def _panels(paths: list[str]) -> Iterator[list[tuple[dict[str, str], list[str]]]
 
 
 def _named(keys: dict[str, str], simulated: list[str]) -> dict[str, str]:
-    return {"data": data_source(keys["dataset"], simulated)} | {key: keys[key] for key in KEYS if key != "data"}
+    return {"data": data_source(keys["dataset"], simulated)} | {
+        key: keys[key] for key in KEYS if key != "data"
+    }
 
 
 def _frame(name: str, rows: list[dict]) -> pl.DataFrame:

@@ -1,4 +1,5 @@
-"""Figures: svg with the same bytes for the same numbers, colours that colour-blind readers and grey printers can tell apart.
+"""Figures: svg with the same bytes for the same numbers, colours that colour-blind readers and grey
+printers can tell apart.
 
 Every figure has its numbers in a parquet file beside it, and is drawn from them and nothing else.
 """
@@ -43,23 +44,29 @@ GRID = {"color": "#dddddd", "linewidth": 0.7}
 
 
 def plot_hit_rates(table: str, outputs: dict[str, str]) -> None:
-    """HR@k of every model and variant on the full catalogue with its interval: a panel for each data set and split.
+    """HR@k of every model and variant on the full catalogue with its interval: a panel for each
+    data set and split.
 
-    ``table`` is ``hr_ndcg.parquet``; ``outputs`` has the paths of ``svg`` and ``parquet``, as in all functions here.
+    ``table`` is ``hr_ndcg.parquet``; ``outputs`` has the paths of ``svg`` and ``parquet``, as in
+    all functions here.
     """
     frame = _written("hit_rates", figures.hit_rates(table), outputs)
     panels = _split(frame, "dataset", "split")
     frame = frame.with_columns(row=pl.concat_str("model", "variant", separator=" "))
     rows = frame["row"].unique(maintain_order=True).to_list()
     styles = _styles(frame["k"])
-    plot, axes = _grid(1, len(panels), width=2.2 + 2.9 * len(panels), height=1.3 + 0.32 * len(rows), sharey=True)
+    plot, axes = _grid(
+        1, len(panels), width=2.2 + 2.9 * len(panels), height=1.3 + 0.32 * len(rows), sharey=True
+    )
     for axis, panel in zip(axes[0], panels, strict=True):
         for k, style in styles.items():
             series = panel.filter(k=k)
             names = series.select(pl.concat_str("model", "variant", separator=" ")).to_series()
             height = [len(rows) - 1 - rows.index(name) for name in names]
             spread = _spread(series, "hr", "hr_low", "hr_high")
-            _points(axis, series["hr"], height, style, xerr=spread, linestyle="none", label=f"HR@{k}")
+            _points(
+                axis, series["hr"], height, style, xerr=spread, linestyle="none", label=f"HR@{k}"
+            )
         axis.set_title(_title(panel))
         axis.set_xlabel("hit rate, full catalogue")
         axis.set_xlim(left=0)
@@ -79,7 +86,8 @@ def _separate_models(axes: np.ndarray, model_of_row: list[str]) -> None:
 
 
 def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
-    """What each variant gains in HR@10 by quartile of the skip share, with its interval: a panel for each data set and split.
+    """What each variant gains in HR@10 by quartile of the skip share, with its interval: a panel
+    for each data set and split.
 
     ``table`` is ``by_skip_share.parquet``.
     """
@@ -90,12 +98,16 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
     # A model has a colour and a marker, a variant a line and a full or empty marker.
     models, variants = _styles(frame["model"]), _styles(frame["variant"])
     lines = frame.select("model", "variant").unique(maintain_order=True).rows()
-    plot, axes = _grid(1, len(panels), width=1.5 + 3.6 * len(panels), height=3.6 + 0.11 * len(lines), sharey=True)
+    plot, axes = _grid(
+        1, len(panels), width=1.5 + 3.6 * len(panels), height=3.6 + 0.11 * len(lines), sharey=True
+    )
     for axis, panel in zip(axes[0], panels, strict=True):
         axis.axhline(0, color="#777777", linewidth=0.9)
         for i, (model, variant) in enumerate(lines):
             series = panel.filter(model=model, variant=variant)
-            beside = (i - (len(lines) - 1) / 2) * 0.7 / len(lines)  # so that no interval hides another
+            beside = (
+                (i - (len(lines) - 1) / 2) * 0.7 / len(lines)
+            )  # so that no interval hides another
             style = models[model]._replace(line=variants[variant].line)
             _points(
                 axis,
@@ -116,9 +128,15 @@ def plot_gain_by_skip_share(table: str, outputs: dict[str, str]) -> None:
     _finish(plot, outputs)
 
 
-def plot_rank_distribution(ranks: list[str], outputs: dict[str, str], *, simulated: list[str]) -> None:
-    """ECDF of the ranks of targets and of unseen skips by variant: a panel for each data set, split and neural model."""
-    frame = _written("rank_distribution", figures.rank_distribution(ranks, simulated=simulated), outputs)
+def plot_rank_distribution(
+    ranks: list[str], outputs: dict[str, str], *, simulated: list[str]
+) -> None:
+    """ECDF of the ranks of targets and of unseen skips by variant: a panel for each data set, split
+    and neural model.
+    """
+    frame = _written(
+        "rank_distribution", figures.rank_distribution(ranks, simulated=simulated), outputs
+    )
     if frame.is_empty():
         return _finish(_nothing(), outputs)
     styles = _styles(frame["variant"])
@@ -146,9 +164,15 @@ def plot_rank_distribution(ranks: list[str], outputs: dict[str, str], *, simulat
     _finish(plot, outputs)
 
 
-def plot_learning_curves(histories: list[str], outputs: dict[str, str], *, simulated: list[str]) -> None:
-    """Validation NDCG@10 by epoch, a line a run, the best epoch marked: a panel for each data set, split and neural model."""
-    frame = _written("learning_curves", figures.learning_curves(histories, simulated=simulated), outputs)
+def plot_learning_curves(
+    histories: list[str], outputs: dict[str, str], *, simulated: list[str]
+) -> None:
+    """Validation NDCG@10 by epoch, a line a run, the best epoch marked: a panel for each data set,
+    split and neural model.
+    """
+    frame = _written(
+        "learning_curves", figures.learning_curves(histories, simulated=simulated), outputs
+    )
     if frame.is_empty():
         return _finish(_nothing(), outputs)
     styles = _styles(frame["variant"])
@@ -174,26 +198,43 @@ def plot_learning_curves(histories: list[str], outputs: dict[str, str], *, simul
 
 
 def plot_query_cosines(
-    cosines: list[str], outputs: dict[str, str], *, queries: dict[str, dict[str, str | None]], simulated: list[str]
+    cosines: list[str],
+    outputs: dict[str, str],
+    *,
+    queries: dict[str, dict[str, str | None]],
+    simulated: list[str],
 ) -> None:
-    """Cosines of the query with next-positive and skips without the contrastive term and with it, median and quartiles.
+    """Cosines of the query with next-positive and skips without the contrastive term and with it,
+    median and quartiles.
 
-    A panel for each data set, split and neural model; ``queries`` as in :func:`skipwise.report.numbers.query_cosines`.
+    A panel for each data set, split and neural model; ``queries`` as in
+    :func:`skipwise.report.numbers.query_cosines`.
     """
-    frame = _written("query_cosines", figures.query_cosines(cosines, queries=queries, simulated=simulated), outputs)
+    frame = _written(
+        "query_cosines",
+        figures.query_cosines(cosines, queries=queries, simulated=simulated),
+        outputs,
+    )
     if frame.is_empty():
         return _finish(_nothing(), outputs)
     rows = frame.select("query", "variant").unique(maintain_order=True).rows()
     rows.sort(key=lambda row: (QUERIES.index(row[0]), row[1] != REFERENCE))
     styles = dict(zip(("next-positive", "skips"), PALETTE[1:3], strict=True))
-    plot, axes, panels = _data_by_model(frame, row_height=1.0 + 0.34 * len(rows), sharex=True, sharey=True)
+    plot, axes, panels = _data_by_model(
+        frame, row_height=1.0 + 0.34 * len(rows), sharex=True, sharey=True
+    )
     for axis, panel in panels:
         axis.axvline(0, color="#777777", linewidth=0.9)
         for (to,), series in _by(panel, "to"):
             above = 0.14 if to == "next-positive" else -0.14
-            height = [len(rows) - 1 - rows.index(row) + above for row in series.select("query", "variant").rows()]
+            height = [
+                len(rows) - 1 - rows.index(row) + above
+                for row in series.select("query", "variant").rows()
+            ]
             spread = _spread(series, "median", "low", "high")
-            _points(axis, series["median"], height, styles[to], xerr=spread, linestyle="none", label=to)
+            _points(
+                axis, series["median"], height, styles[to], xerr=spread, linestyle="none", label=to
+            )
         axis.set_ylim(-0.6, len(rows) - 0.4)
         axis.grid(axis="x", **GRID)
     for axis in axes[:, 0]:
@@ -218,8 +259,15 @@ def _by(frame: pl.DataFrame, *keys: str) -> list[tuple[tuple, pl.DataFrame]]:
 
 
 def _styles(names: pl.Series) -> dict:
-    """A style for each name, in the order of the configuration but the reference first, the same in every panel."""
-    return dict(zip(sorted(names.unique(maintain_order=True), key=lambda name: name != REFERENCE), cycle(PALETTE)))
+    """A style for each name, in the order of the configuration but the reference first, the same in
+    every panel.
+    """
+    return dict(
+        zip(
+            sorted(names.unique(maintain_order=True), key=lambda name: name != REFERENCE),
+            cycle(PALETTE),
+        )
+    )
 
 
 def _title(panel: pl.DataFrame) -> str:
@@ -228,10 +276,16 @@ def _title(panel: pl.DataFrame) -> str:
     return f"{dataset}{'' if split == 'paper' else f', {split} split'}\n({data} data)"
 
 
-def _grid(rows: int, columns: int, *, width: float, height: float, **shared) -> tuple[Figure, np.ndarray]:
+def _grid(
+    rows: int, columns: int, *, width: float, height: float, **shared
+) -> tuple[Figure, np.ndarray]:
     """Axes (rows, columns)."""
-    plot, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared)
-    plot.get_layout_engine().set(w_pad=0.1)  # a viewer's font may be wider than the one that was measured
+    plot, axes = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared
+    )
+    plot.get_layout_engine().set(
+        w_pad=0.1
+    )  # a viewer's font may be wider than the one that was measured
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_axisbelow(True)
@@ -239,19 +293,35 @@ def _grid(rows: int, columns: int, *, width: float, height: float, **shared) -> 
 
 
 def _nothing() -> Figure:
-    """A figure that says that it is empty, for example where no model of the configuration is neural."""
+    """A figure that says that it is empty, for example where no model of the configuration is
+    neural.
+    """
     plot = plt.figure(figsize=(6, 1))
-    plot.text(0.5, 0.5, "No run of this configuration has numbers for this figure.", ha="center", va="center")
+    plot.text(
+        0.5,
+        0.5,
+        "No run of this configuration has numbers for this figure.",
+        ha="center",
+        va="center",
+    )
     return plot
 
 
 def _data_by_model(
     frame: pl.DataFrame, *, row_height: float = 2.5, **shared
 ) -> tuple[Figure, np.ndarray, list[tuple[Axes, pl.DataFrame]]]:
-    """A grid with a row for each data set and split and a column for each model, and each axis with its part of the frame."""
+    """A grid with a row for each data set and split and a column for each model, and each axis with
+    its part of the frame.
+    """
     rows = frame.select("dataset", "split").unique(maintain_order=True).rows()
     models = frame["model"].unique(maintain_order=True).to_list()
-    plot, axes = _grid(len(rows), len(models), width=1.6 + 2.6 * len(models), height=0.9 + row_height * len(rows), **shared)
+    plot, axes = _grid(
+        len(rows),
+        len(models),
+        width=1.6 + 2.6 * len(models),
+        height=0.9 + row_height * len(rows),
+        **shared,
+    )
     panels = []
     for panel in _split(frame, "dataset", "split", "model"):
         dataset, split, model = panel.select("dataset", "split", "model").row(0)
@@ -271,7 +341,13 @@ def _label(axes: np.ndarray, x: str, y: str) -> None:
 
 def _points(axis: Axes, x, y, style: Style, **more) -> None:
     """Points with their intervals."""
-    look = {"color": style.colour, "marker": style.marker, "linestyle": style.line, "markersize": 5, "linewidth": 1}
+    look = {
+        "color": style.colour,
+        "marker": style.marker,
+        "linestyle": style.line,
+        "markersize": 5,
+        "linewidth": 1,
+    }
     axis.errorbar(x, y, **(look | {"elinewidth": 1.2, "capsize": 2} | more))
 
 
@@ -290,7 +366,13 @@ def _finish(plot: Figure, outputs: dict[str, str]) -> None:
         width = 0.6 + 0.07 * max(map(len, entries))  # of an entry, in inches
         rows = math.ceil(len(entries) / max(1, plot.get_figwidth() // width))
         columns = math.ceil(len(entries) / rows)
-        plot.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns, frameon=False)
+        plot.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+        )
     with whole_file(outputs["svg"]) as partial:
         plot.savefig(partial, format="svg", metadata={"Date": None, "Creator": "skipwise"})
     plt.close(plot)

@@ -17,12 +17,19 @@ def data_source(dataset: str, simulated: list[str]) -> str:
 
 
 def write_table(
-    rows: list[dict], schema: Artifact, outputs: dict[str, str], *, title: str, note: str, level: float | None = None
+    rows: list[dict],
+    schema: Artifact,
+    outputs: dict[str, str],
+    *,
+    title: str,
+    note: str,
+    level: float | None = None,
 ) -> None:
-    """Write rows as ``outputs["csv"]``, ``["parquet"]``, ``["html"]`` and ``["tex"]``; a key that a row lacks is null.
+    """Write rows as ``outputs["csv"]``, ``["parquet"]``, ``["html"]`` and ``["tex"]``; a key that a
+    row lacks is null.
 
-    Numbers have six decimals in csv and four in html and tex.  Where a row is of simulated data the pages say so.  ``level`` is
-    that of the intervals in ``_low`` and ``_high``.
+    Numbers have six decimals in csv and four in html and tex.  Where a row is of simulated data the
+    pages say so.  ``level`` is that of the intervals in ``_low`` and ``_high``.
     """
     table = pa.Table.from_pylist(rows, schema=schema.schema)
     write_artifact(table, schema, outputs["parquet"])

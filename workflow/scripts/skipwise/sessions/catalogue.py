@@ -22,9 +22,17 @@ class Catalogue:
 
     def ids(self, keys: pl.Series) -> np.ndarray:
         """(P,) int32 ids of track keys, 0 for a key that is not there."""
-        found = pc.index_in(self.keys, value_set=pa.array(keys.unique(maintain_order=True), pa.string()))
+        found = pc.index_in(
+            self.keys, value_set=pa.array(keys.unique(maintain_order=True), pa.string())
+        )
         places = np.flatnonzero(found.is_valid())
         known = pl.DataFrame(
-            {"key": self.keys.take(pa.array(places)).to_pylist(), "id": places + 1}, schema={"key": pl.String, "id": pl.Int32}
+            {"key": self.keys.take(pa.array(places)).to_pylist(), "id": places + 1},
+            schema={"key": pl.String, "id": pl.Int32},
         )
-        return keys.to_frame("key").join(known, on="key", how="left", maintain_order="left")["id"].fill_null(0).to_numpy()
+        return (
+            keys.to_frame("key")
+            .join(known, on="key", how="left", maintain_order="left")["id"]
+            .fill_null(0)
+            .to_numpy()
+        )

@@ -1,7 +1,7 @@
 """Sessions: from plays to the sampled, labelled sessions and their split.
 
-Every step is a DuckDB statement in an ``.sql`` file beside this module, which reads the tables of the steps before it and
-takes named parameters.  docs/protocol.md, sessions, derived skips, split.
+Every step is a DuckDB statement in an ``.sql`` file beside this module, which reads the tables of
+the steps before it and takes named parameters.  docs/protocol.md, sessions, derived skips, split.
 """
 
 from skipwise.core.artifacts import write_batches, write_json
@@ -11,12 +11,15 @@ from skipwise.sessions.sample import draw_sample
 from skipwise.sessions.steps import _BATCH, Steps, _check_times, _drop_batch_scrobbles, _spill
 
 
-def label_plays(steps: Steps, *, skip_rule: dict, session_gap: float | None, sessions: dict) -> dict:
-    """Take the tables ``plays``, and for ``length_margin`` ``lengths``, to ``pieces`` and ``eligible``; return the counts.
+def label_plays(
+    steps: Steps, *, skip_rule: dict, session_gap: float | None, sessions: dict
+) -> dict:
+    """Take the tables ``plays``, and for ``length_margin`` ``lengths``, to ``pieces`` and
+    ``eligible``; return the counts.
 
-    ``skip_rule`` is ``{"name": "given" | "gap_below" | "length_margin", …}`` with the parameters of that rule;
-    ``session_gap`` (seconds) is None where sessions are given; ``sessions`` holds ``min_length``, ``max_length``,
-    and ``skip_polarity``.
+    ``skip_rule`` is ``{"name": "given" | "gap_below" | "length_margin", …}`` with the parameters of
+    that rule; ``session_gap`` (seconds) is None where sessions are given; ``sessions`` holds
+    ``min_length``, ``max_length``, and ``skip_polarity``.
     """
     rule = dict(skip_rule)
     name = rule.pop("name")
@@ -50,11 +53,12 @@ def label_sessions(
     threads: int = 1,
     memory: int | None = None,
 ) -> None:
-    """Write the ``labelled`` sessions of one part of a data set that can be in its sample, and the counts of every step.
+    """Write the ``labelled`` sessions of one part of a data set that can be in its sample, and the
+    counts of every step.
 
-    These are the ``n_sessions`` smallest draws of the part, and with ``keep_share`` only those among that share of all draws.
-    ``lengths`` is needed by the rule ``length_margin``.  Raises UserError where the rules need a time that is not there, or
-    a play is there twice.
+    These are the ``n_sessions`` smallest draws of the part, and with ``keep_share`` only those
+    among that share of all draws. ``lengths`` is needed by the rule ``length_margin``.  Raises
+    UserError where the rules need a time that is not there, or a play is there twice.
     """
     with Steps(threads=threads, memory=memory, spill=_spill(out_labelled)) as steps:
         steps.read("plays", events, part=part)

@@ -16,10 +16,11 @@ def count_gaps(
     threads: int = 1,
     memory: int | None = None,
 ) -> None:
-    """Write ``gaps`` of one part of a data set, from which the lengths of tracks are told, and ``gap_sessions``.
+    """Write ``gaps`` of one part of a data set, from which the lengths of tracks are told, and
+    ``gap_sessions``.
 
-    Gaps longer than ``session_gap`` and all of ``session_gaps``, which are compared by lfm_skip_rules, are in no session.
-    Raises UserError where a play has no time.
+    Gaps longer than ``session_gap`` and all of ``session_gaps``, which are compared by
+    lfm_skip_rules, are in no session. Raises UserError where a play has no time.
     """
     with Steps(threads=threads, memory=memory, spill=_spill(out_gaps)) as steps:
         steps.read("plays", events, part=part)
@@ -29,7 +30,9 @@ def count_gaps(
         steps.table("gaps", "count_gaps", longest=longest)
         write_batches(steps.batches("from gaps order by track_key, gap"), "gaps", out_gaps)
         steps.table("compared", "count_session_gaps", session_gaps=session_gaps, zero_gaps=zero)
-        write_artifact(steps.connection.table("compared").to_arrow_table(), "gap_sessions", out_gap_sessions)
+        write_artifact(
+            steps.connection.table("compared").to_arrow_table(), "gap_sessions", out_gap_sessions
+        )
 
 
 def measure_tracks(
@@ -44,5 +47,10 @@ def measure_tracks(
     """Write ``lengths`` of the tracks of a data set from the ``gaps`` of all parts."""
     with Steps(threads=threads, memory=memory, spill=_spill(out_lengths)) as steps:
         steps.view("gaps", gaps)
-        steps.table("lengths", "measure_tracks", session_gap=session_gap, min_support=skip_rule["min_support"])
+        steps.table(
+            "lengths",
+            "measure_tracks",
+            session_gap=session_gap,
+            min_support=skip_rule["min_support"],
+        )
         write_batches(steps.batches("from lengths order by track_key"), "lengths", out_lengths)

@@ -30,10 +30,11 @@ def sample_sessions(
     threads: int = 1,
     memory: int | None = None,
 ) -> None:
-    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set from the ``labelled`` sessions of all parts.
+    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set from the
+    ``labelled`` sessions of all parts.
 
-    Raises UserError when no session is left, with the count of every step, and when ``keep_share`` let too few through for
-    the sample to be the one that all sessions would have given.
+    Raises UserError when no session is left, with the count of every step, and when ``keep_share``
+    let too few through for the sample to be the one that all sessions would have given.
     """
     read = [read_json(source) for source in sources]
     total = _total([read_json(path) for path in counts], read)
@@ -57,25 +58,40 @@ def sample_sessions(
             )
         if requested is not None and total["sessions"] < requested:
             logger.warning(
-                "%s: %d sessions are eligible, %d were asked for; all are taken", dataset, total["sessions"], requested
+                "%s: %d sessions are eligible, %d were asked for; all are taken",
+                dataset,
+                total["sessions"],
+                requested,
             )
         steps.table("tracks", "count_tracks")
         total["tracks"] = steps.rows("tracks")
-        write_batches(steps.query("select_sessions").to_arrow_reader(_BATCH), "sessions", out_sessions)
+        write_batches(
+            steps.query("select_sessions").to_arrow_reader(_BATCH), "sessions", out_sessions
+        )
         write_artifact(steps.connection.table("tracks").to_arrow_table(), "tracks", out_tracks)
         write_artifact(steps.connection.table("sampled").to_arrow_table(), "keys", out_keys)
     rules = {"skip_rule": skip_rule, "session_gap": session_gap, **sessions}
     if keep_share is not None:
         rules["keep_share"] = keep_share
     write_json({"dataset": dataset, "counts": total, "rules": rules, "sources": read}, out_stats)
-    logger.info("%s: %d sessions, %d tracks, skip share %.3f", dataset, total["sessions"], total["tracks"], total["skip_share"])
+    logger.info(
+        "%s: %d sessions, %d tracks, skip share %.3f",
+        dataset,
+        total["sessions"],
+        total["tracks"],
+        total["skip_share"],
+    )
 
 
 def _total(parts: list[dict], sources: list[dict]) -> dict:
-    """The counts of all parts together, and of what no part has seen because it was set apart or left out in reading."""
+    """The counts of all parts together, and of what no part has seen because it was set apart or
+    left out in reading.
+    """
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
     skips = total.pop("plays_skipped")
-    total["skip_share_before_filter"] = skips / total["plays_sessionised"] if total["plays_sessionised"] else None
+    total["skip_share_before_filter"] = (
+        skips / total["plays_sessionised"] if total["plays_sessionised"] else None
+    )
     total["rows_rejected"] = sum(source.get("rejected", 0) for source in sources)
     left_out: Counter = Counter()
     for source in sources:

@@ -1,4 +1,6 @@
-"""Sessions in memory: flat arrays with offsets, so that batches are index arithmetic and nothing loops over sessions."""
+"""Sessions in memory: flat arrays with offsets, so that batches are index arithmetic and nothing
+loops over sessions.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +62,9 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Sequences:
-    """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see; ``target`` is 0 in train."""
+    """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see;
+    ``target`` is 0 in train.
+    """
 
     session_id: np.ndarray  # (S,) int32
     tracks: Ragged  # int32
@@ -99,14 +103,18 @@ class Sequences:
 
     def matrix(self, n_tracks: int, plays: np.ndarray | slice = slice(None)) -> "csr_matrix":
         """(S, N + 1) play counts; ``plays`` (E,) may choose which plays count."""
-        from scipy.sparse import csr_matrix  # a quarter of a second that a neural model does without
+        from scipy.sparse import (
+            csr_matrix,
+        )  # a quarter of a second that a neural model does without
 
         cells = (self.tracks.row_of_value()[plays], self.tracks.values[plays])
         ones = np.ones(len(cells[0]), np.float32)
         return csr_matrix((ones, cells), shape=(len(self), n_tracks + 1))
 
     def listened_and_rejected(self, n_tracks: int) -> tuple["csr_matrix", "csr_matrix"]:
-        """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never listened to in the session."""
+        """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never
+        listened to in the session.
+        """
         listened = self.matrix(n_tracks, ~self.skipped.values)
         skipped = self.matrix(n_tracks, self.skipped.values)
         return listened, (skipped - skipped.multiply(listened > 0)).tocsr()

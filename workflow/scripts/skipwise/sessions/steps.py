@@ -15,8 +15,12 @@ _BATCH = 2**17  # rows that are written at a time
 class Steps:
     """A DuckDB connection on which the steps leave their tables."""
 
-    def __init__(self, *, threads: int = 1, memory: int | None = None, spill: str | Path | None = None):
-        """``memory`` in MB is what the process may take; what does not fit goes to the folder ``spill``."""
+    def __init__(
+        self, *, threads: int = 1, memory: int | None = None, spill: str | Path | None = None
+    ):
+        """``memory`` in MB is what the process may take; what does not fit goes to the folder
+        ``spill``.
+        """
         settings = {"threads": threads, "preserve_insertion_order": False}
         if memory:
             # DuckDB counts its buffers alone, and what it gives out is beside them.
@@ -38,7 +42,9 @@ class Steps:
 
     def table(self, table: str, name: str, **parameters) -> None:
         """Run ``name.sql`` and keep its result as ``table``."""
-        self.connection.sql(f"create or replace temp table {table} as {_statement(name)}", params=parameters)
+        self.connection.sql(
+            f"create or replace temp table {table} as {_statement(name)}", params=parameters
+        )
 
     def read(self, table: str, paths: list[str], *, part: int | None = None) -> None:
         """Read parquet files, or one part of events, as ``table``."""
@@ -76,7 +82,9 @@ def _statement(name: str) -> str:
 
 
 def _drop_batch_scrobbles(steps: Steps, rule: str) -> dict:
-    """Where skips are derived from time, keep the first of the plays of one second: they have no time of their own."""
+    """Where skips are derived from time, keep the first of the plays of one second: they have no
+    time of their own.
+    """
     if rule == "given":
         return {}
     before = steps.rows("plays")

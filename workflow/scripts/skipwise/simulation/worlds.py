@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONTEXT_TYPES = ("editorial_playlist", "user_collection", "catalog", "radio", "charts", "personalized_playlist")
+CONTEXT_TYPES = (
+    "editorial_playlist",
+    "user_collection",
+    "catalog",
+    "radio",
+    "charts",
+    "personalized_playlist",
+)
 _CONTEXT_SHARES = (0.24, 0.36, 0.18, 0.14, 0.02, 0.06)
 _LISTENER_PICKS = (1, 2)  # user_collection and catalog
 
@@ -65,7 +72,10 @@ def simulate_plays(listeners: Listeners, length: np.ndarray, rng: np.random.Gene
     n, steps = len(length), int(length.max())
     user = np.sort(rng.integers(0, listeners.users, n))
     genre = world.favourites[user, rng.integers(0, world.favourites.shape[1], n)]
-    taste = _unit(world.centres[genre] + listeners.taste_spread * rng.standard_normal((n, listeners.dimensions)))
+    taste = _unit(
+        world.centres[genre]
+        + listeners.taste_spread * rng.standard_normal((n, listeners.dimensions))
+    )
     context = rng.choice(len(CONTEXT_TYPES), n, p=_CONTEXT_SHARES)
     picks_self = np.isin(context, _LISTENER_PICKS)
     guess = _unit(taste + listeners.recommender_error * rng.standard_normal(taste.shape))
@@ -100,21 +110,40 @@ class _World:
     def __init__(self, listeners: Listeners, rng: np.random.Generator):
         self.centres = _unit(rng.standard_normal((listeners.genres, listeners.dimensions)))
         self.genre = np.sort(rng.integers(0, listeners.genres, listeners.tracks))
-        noise = listeners.genre_spread * rng.standard_normal((listeners.tracks, listeners.dimensions))
+        noise = listeners.genre_spread * rng.standard_normal(
+            (listeners.tracks, listeners.dimensions)
+        )
         self.vectors = _unit(self.centres[self.genre] + noise)
         self.bias = listeners.track_bias * rng.standard_normal(listeners.tracks)
         popularity = (rng.permutation(listeners.tracks) + 1.0) ** -listeners.zipf
         # Tracks are ordered by genre, so a genre is a range of the cumulated popularity.
         self._cumulated = np.concatenate([[0.0], np.cumsum(popularity)])
         self._start = self._cumulated[np.searchsorted(self.genre, np.arange(listeners.genres))]
-        self._stop = self._cumulated[np.searchsorted(self.genre, np.arange(listeners.genres), side="right")]
+        self._stop = self._cumulated[
+            np.searchsorted(self.genre, np.arange(listeners.genres), side="right")
+        ]
         self.favourites = rng.integers(0, listeners.genres, (listeners.users, 3))
 
-    def pick(self, rng: np.random.Generator, genre: np.ndarray, anchor: np.ndarray, heard: np.ndarray | None = None):
-        """One track for each session: of 8 drawn by popularity from its genre, one near the anchor and not yet heard."""
-        at = self._start[genre][:, None] + rng.random((len(genre), 8)) * (self._stop - self._start)[genre][:, None]
-        drawn = np.clip(np.searchsorted(self._cumulated, at, side="right") - 1, 0, len(self.genre) - 1)
-        closeness = 6.0 * np.einsum("skd,sd->sk", self.vectors[drawn], anchor) + rng.gumbel(size=drawn.shape)
+    def pick(
+        self,
+        rng: np.random.Generator,
+        genre: np.ndarray,
+        anchor: np.ndarray,
+        heard: np.ndarray | None = None,
+    ):
+        """One track for each session: of 8 drawn by popularity from its genre, one near the anchor
+        and not yet heard.
+        """
+        at = (
+            self._start[genre][:, None]
+            + rng.random((len(genre), 8)) * (self._stop - self._start)[genre][:, None]
+        )
+        drawn = np.clip(
+            np.searchsorted(self._cumulated, at, side="right") - 1, 0, len(self.genre) - 1
+        )
+        closeness = 6.0 * np.einsum("skd,sd->sk", self.vectors[drawn], anchor) + rng.gumbel(
+            size=drawn.shape
+        )
         if heard is not None:
             closeness -= 100.0 * (drawn[:, :, None] == heard[:, None, :]).any(2)
         return drawn[np.arange(len(genre)), closeness.argmax(1)]
@@ -129,5 +158,7 @@ def _with_mean(logit: np.ndarray, mean: float) -> np.ndarray:
     low, high = -30.0, 30.0
     for _ in range(50):
         shift = (low + high) / 2
-        low, high = (shift, high) if (1 / (1 + np.exp(-(logit + shift)))).mean() < mean else (low, shift)
+        low, high = (
+            (shift, high) if (1 / (1 + np.exp(-(logit + shift)))).mean() < mean else (low, shift)
+        )
     return 1 / (1 + np.exp(-(logit + shift)))

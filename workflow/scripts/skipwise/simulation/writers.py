@@ -1,13 +1,18 @@
-"""Simulated listeners, written in the official raw forms, so that the default run needs no download.
+"""Simulated listeners, written in the official raw forms, so that the default run needs no
+download.
 
 The model of a listener, none of whose parameters is chosen by looking at which recommender wins:
 
-- Tracks have a latent vector (their genre's centre plus noise) and a Zipf popularity.  Users have favourite genres.
-- A session has a taste (a favourite genre with noise) and a context: in some contexts a partly right recommender picks
-  most tracks, in others the listener picks tracks near the last one that was liked.  Some plays repeat a liked track.
-- The probability of a skip falls with the match of track and taste and differs by track.  ``skip_informativeness``
-  mixes it with a coin flip of the same rate: at 0 a skip says nothing about taste.
-- On Last.fm a play is scrobbled after half the track or four minutes, so an early skip leaves no row, only lost time.
+- Tracks have a latent vector (their genre's centre plus noise) and a Zipf popularity.  Users have
+  favourite genres.
+- A session has a taste (a favourite genre with noise) and a context: in some contexts a partly
+  right recommender picks most tracks, in others the listener picks tracks near the last one that
+  was liked.  Some plays repeat a liked track.
+- The probability of a skip falls with the match of track and taste and differs by track.
+  ``skip_informativeness`` mixes it with a coin flip of the same rate: at 0 a skip says nothing
+  about taste.
+- On Last.fm a play is scrobbled after half the track or four minutes, so an early skip leaves no
+  row, only lost time.
 """
 
 import bz2
@@ -25,7 +30,14 @@ from skipwise.core.artifacts import whole_file
 from skipwise.core.errors import UserError
 from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
 from skipwise.raw.forms.mssd import COLUMNS
-from skipwise.simulation.worlds import CONTEXT_TYPES, Listeners, Plays, _lastfm_lengths, _mssd_lengths, simulate_plays
+from skipwise.simulation.worlds import (
+    CONTEXT_TYPES,
+    Listeners,
+    Plays,
+    _lastfm_lengths,
+    _mssd_lengths,
+    simulate_plays,
+)
 
 _TAR_TIME = 1_530_000_000  # a fixed time, so that archives are equal byte for byte
 
@@ -50,7 +62,9 @@ def _uuids(rng: np.random.Generator, n: int) -> list[str]:
 
 
 def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, path: Path) -> None:
-    """A ``training_set_N.tar.gz`` of logs with the 21 columns; the first number of a log's name counts files of a day."""
+    """A ``training_set_N.tar.gz`` of logs with the 21 columns; the first number of a log's name
+    counts files of a day.
+    """
     track_names = pl.Series([f"t_{u}" for u in _uuids(rng, listeners.tracks)])
     n = len(plays.length)
     day = np.sort(rng.integers(0, 66, n))
@@ -58,7 +72,8 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     session, position = plays.rows()
     skip = plays.skipped[session, position]
     size = len(session)
-    # Flags are nested; skip_2 is the label.  About 1.4 % of plays are neither skip_3 nor not_skipped.
+    # Flags are nested; skip_2 is the label.  About 1.4 % of plays are neither skip_3 nor
+    # not_skipped.
     skip_1 = skip & (rng.random(size) < 0.85)
     skip_3 = skip | (rng.random(size) < 0.12)
     neither = ~skip_3 & (rng.random(size) < 0.0295)
@@ -68,7 +83,9 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     dates = pl.Series([str(first_day + datetime.timedelta(days=int(d))) for d in range(66)])
     date = dates.gather(day[session])
     absurd = rng.random(size) < 0.0005
-    date = pl.select(pl.when(pl.Series(absurd)).then(pl.lit("1969-12-31")).otherwise(date)).to_series()
+    date = pl.select(
+        pl.when(pl.Series(absurd)).then(pl.lit("1969-12-31")).otherwise(date)
+    ).to_series()
     hour = (rng.integers(0, 24, n)[session] + position * 3 // 60) % 24
     reason_end = np.where(skip, "fwdbtn", "trackdone")
     frame = pl.DataFrame(
@@ -100,17 +117,23 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     members = {}
     for log, (start, stop) in enumerate(itertools.pairwise(bounds)):
         stamp = (first_day + datetime.timedelta(days=log)).strftime("%Y%m%d")
-        members[f"training_set/log_0_{stamp}_000000000000.csv"] = frame[start:stop].write_csv().encode()
+        members[f"training_set/log_0_{stamp}_000000000000.csv"] = (
+            frame[start:stop].write_csv().encode()
+        )
     _write_tar_gz(members, path)
 
 
 def scrobbles(plays: Plays, listeners: Listeners, rng: np.random.Generator) -> pl.DataFrame:
-    """user, track, unix second and true skip of the plays that Last.fm would have stored, oldest first within a user."""
+    """user, track, unix second and true skip of the plays that Last.fm would have stored, oldest
+    first within a user.
+    """
     length = np.clip(rng.lognormal(np.log(215), 0.3, listeners.tracks), 60, 900)
     session, position = plays.rows()
     track, skip = plays.track[session, position], plays.skipped[session, position]
     early = skip & (rng.random(len(session)) < listeners.early_skip_share)
-    heard = np.where(early, rng.uniform(0.03, 0.45, len(session)), rng.uniform(0.5, 0.8, len(session)))
+    heard = np.where(
+        early, rng.uniform(0.03, 0.45, len(session)), rng.uniform(0.5, 0.8, len(session))
+    )
     seconds = np.where(skip, heard * length[track], length[track] + rng.uniform(0, 3, len(session)))
     # Sessions of a user follow each other with pauses of 40 minutes to days.
     pause = np.where(position == 0, 2400 + rng.lognormal(10.2, 1.0, len(session)), 0.0)
@@ -120,20 +143,29 @@ def scrobbles(plays: Plays, listeners: Listeners, rng: np.random.Generator) -> p
     )
     start = 1_136_073_600 + rng.integers(0, 86_400 * 300, listeners.users)
     second = start[user] + elapsed.to_series().to_numpy().astype(np.int64)
-    frame = pl.DataFrame({"user": user, "track": track, "second": second, "skipped": skip}).filter(~pl.Series(early))
+    frame = pl.DataFrame({"user": user, "track": track, "second": second, "skipped": skip}).filter(
+        ~pl.Series(early)
+    )
     batch = pl.Series(rng.random(frame.height) < listeners.batch_scrobble_share)
     return frame.with_columns(
-        second=pl.when(batch).then(pl.col("second").shift(1).over("user")).otherwise(None).fill_null(pl.col("second"))
+        second=pl.when(batch)
+        .then(pl.col("second").shift(1).over("user"))
+        .otherwise(None)
+        .fill_null(pl.col("second"))
     )
 
 
 def _write_lfm1k(plays: Plays, listeners: Listeners, rng: np.random.Generator, path: Path) -> None:
-    """The tar.gz with a headerless tsv, newest first within a user, bare quotes in names and some empty MBIDs."""
+    """The tar.gz with a headerless tsv, newest first within a user, bare quotes in names and some
+    empty MBIDs.
+    """
     n_artists = max(1, listeners.tracks // 6)
     artist_of = rng.integers(0, n_artists, listeners.tracks)
     artist = pl.Series([f'The "{i}"' if i % 17 == 0 else f"Artist {i}" for i in range(n_artists)])
     artist_id = pl.Series(["" if rng.random() < 0.03 else u for u in _uuids(rng, n_artists)])
-    name = pl.Series([f'Song {i} (12" mix)' if i % 23 == 0 else f"Song {i}" for i in range(listeners.tracks)])
+    name = pl.Series(
+        [f'Song {i} (12" mix)' if i % 23 == 0 else f"Song {i}" for i in range(listeners.tracks)]
+    )
     track_id = pl.Series(["" if rng.random() < 0.11 else u for u in _uuids(rng, listeners.tracks)])
     stored = scrobbles(plays, listeners, rng).reverse().sort("user", maintain_order=True)
     track = stored["track"].to_numpy()

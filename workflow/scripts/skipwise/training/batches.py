@@ -10,7 +10,9 @@ from skipwise.sessions.sequences import Ragged, Sequences
 
 
 def next_listened(skipped: Ragged) -> Ragged:
-    """For each play the position (from 0) of the next listened play of its session, −1 where there is none."""
+    """For each play the position (from 0) of the next listened play of its session, −1 where there
+    is none.
+    """
     row = skipped.row_of_value()
     listened = np.flatnonzero(~skipped.values)
     following = np.searchsorted(listened, np.arange(len(row)), side="right")
@@ -26,7 +28,9 @@ class Batch:
     tracks: np.ndarray  # (B, L) int32, 0 is padding
     skipped: np.ndarray  # (B, L) bool, false at padding
     next_listened: np.ndarray  # (B, L) position of the next listened track, −1 where there is none
-    weight: float = 1.0  # its number of positions with a target, relative to the mean of all batches
+    weight: float = (
+        1.0  # its number of positions with a target, relative to the mean of all batches
+    )
 
     @property
     def predicted(self) -> np.ndarray:
@@ -36,7 +40,9 @@ class Batch:
     @property
     def targets(self) -> np.ndarray:
         """(P,) target track of each predicted position."""
-        return np.take_along_axis(self.tracks, np.maximum(self.next_listened, 0), axis=1)[self.predicted]
+        return np.take_along_axis(self.tracks, np.maximum(self.next_listened, 0), axis=1)[
+            self.predicted
+        ]
 
     @property
     def queries(self) -> np.ndarray:
@@ -44,7 +50,8 @@ class Batch:
         return self.predicted & ~self.skipped & (self.tracks > 0)
 
     def mask(self, share: float, rng: np.random.Generator) -> np.ndarray:
-        """(B, L) positions to mask: the last listened track of each session, and ``share`` of the other listened ones.
+        """(B, L) positions to mask: the last listened track of each session, and ``share`` of the
+        other listened ones.
 
         A skipped track is never masked, so it is never a target.
         """
@@ -56,9 +63,10 @@ class Batch:
 class Batches:
     """The train sequences as shuffled mini-batches.
 
-    Sequences are shuffled, then ordered by length within every ``SORTED`` batches' worth of them, so that a batch holds hardly
-    any padding.  The order of the batches is random again.  A batch of short sessions has few positions and weighs accordingly:
-    every position of the training counts the same, as in batches of random lengths.
+    Sequences are shuffled, then ordered by length within every ``SORTED`` batches' worth of them,
+    so that a batch holds hardly any padding.  The order of the batches is random again.  A batch of
+    short sessions has few positions and weighs accordingly: every position of the training counts
+    the same, as in batches of random lengths.
     """
 
     SORTED = 16

@@ -1,4 +1,6 @@
-"""Checkpoints: what a training needs to go on exactly where it was, in one file that is there whole or not at all."""
+"""Checkpoints: what a training needs to go on exactly where it was, in one file that is there whole
+or not at all.
+"""
 
 import json
 import signal
@@ -16,8 +18,8 @@ from skipwise.core.log import logger
 class Checkpoint:
     """A file of tensors with plain values in its header.
 
-    ``fingerprint`` stands for everything that the training depends on: it goes on from a checkpoint of the same fingerprint
-    and starts over from any other.
+    ``fingerprint`` stands for everything that the training depends on: it goes on from a checkpoint
+    of the same fingerprint and starts over from any other.
     """
 
     def __init__(self, path: str | Path, fingerprint: str):
@@ -26,15 +28,17 @@ class Checkpoint:
     def save(self, tensors: dict[str, Tensor], values: dict) -> None:
         """Replace what was saved before; ``values`` must be what json can hold.
 
-        Where that is not possible, on a full disk say, what was saved before stays, and the log has a warning: a training that
-        cannot be saved is still worth its end.
+        Where that is not possible, on a full disk say, what was saved before stays, and the log has
+        a warning: a training that cannot be saved is still worth its end.
         """
         header = {"fingerprint": self._fingerprint, "values": json.dumps(values)}
         try:
             with whole_file(self.path) as partial:
                 save_file(tensors, partial, metadata=header)
         except (SafetensorError, OSError) as error:
-            logger.warning("%s cannot be saved (%s): a stop now would lose what is not in it", self.path, error)
+            logger.warning(
+                "%s cannot be saved (%s): a stop now would lose what is not in it", self.path, error
+            )
 
     def load(self) -> tuple[dict[str, Tensor], dict] | None:
         """Tensors and values; None, with a line in the log, where there is nothing to go on from."""
@@ -46,7 +50,9 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 header = file.metadata() or {}
                 if header.get("fingerprint") == self._fingerprint:
-                    return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["values"])  # noqa: SIM118
+                    return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
+                        header["values"]
+                    )
             reason = "is of another configuration, data, code, library or number of threads"
         except (SafetensorError, OSError) as error:
             reason = f"cannot be read ({error})"
@@ -55,13 +61,19 @@ class Checkpoint:
 
 
 class StopSignal:
-    """While the block runs, SIGTERM and SIGINT, which Slurm and Ctrl-C send, are noted instead of ending the process."""
+    """While the block runs, SIGTERM and SIGINT, which Slurm and Ctrl-C send, are noted instead of
+    ending the process.
+    """
 
     received: signal.Signals | None = None
 
     def __enter__(self) -> "StopSignal":
         # Python allows handlers in the main thread only, where the workflow trains.
-        catches = (signal.SIGTERM, signal.SIGINT) if threading.current_thread() is threading.main_thread() else ()
+        catches = (
+            (signal.SIGTERM, signal.SIGINT)
+            if threading.current_thread() is threading.main_thread()
+            else ()
+        )
         self._before = {number: signal.signal(number, self._note) for number in catches}
         return self
 

@@ -1,6 +1,8 @@
-"""Training of all neural models: candidates, losses, lazy row-wise Adam, early stopping on validation NDCG@10.
+"""Training of all neural models: candidates, losses, lazy row-wise Adam, early stopping on
+validation NDCG@10.
 
-A step touches the rows of the batch's tracks and candidates only; nothing in it grows with the catalogue.
+A step touches the rows of the batch's tracks and candidates only; nothing in it grows with the
+catalogue.
 """
 
 import contextlib
@@ -28,22 +30,34 @@ from skipwise.training.skip_losses.contrastive import skip_contrastive
 
 
 def train_network(
-    model: NeuralRecommender, train: Sequences, valid: Sequences, *, seed: int, checkpoint: Checkpoint | None = None
+    model: NeuralRecommender,
+    train: Sequences,
+    valid: Sequences,
+    *,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
 ) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
-    The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue; training stops when it has not
-    risen for ``patience`` epochs, not before ``min_epochs``.  Raises UserError when the loss is no longer finite.
+    The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue;
+    training stops when it has not risen for ``patience`` epochs, not before ``min_epochs``.  Raises
+    UserError when the loss is no longer finite.
 
-    With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what is there: the weights are
-    those of a training without a break.  SIGTERM and SIGINT then save after the current step and raise StoppedError.
+    With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
+    is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
+    after the current step and raise StoppedError.
     """
     training = Training(model, train, valid, seed)
     with StopSignal() if checkpoint else contextlib.nullcontext() as stop:
         if checkpoint and (saved := checkpoint.load()):
             training.restore(*saved)
             del saved  # a second table
-            logger.info("goes on from %s: epoch %d, batch %d", checkpoint.path, training.epoch, training.done)
+            logger.info(
+                "goes on from %s: epoch %d, batch %d",
+                checkpoint.path,
+                training.epoch,
+                training.done,
+            )
         while not training.is_over:
             for _ in training.steps():
                 if stop and stop.received:
@@ -58,21 +72,33 @@ def train_network(
 
 
 def _stopped(stop: StopSignal, training: "Training", checkpoint: Checkpoint) -> StoppedError:
-    kept = f"the next run goes on from {checkpoint.path}" if checkpoint.path.exists() else "nothing of it is kept"
-    return StoppedError(stop.received, f"stopped by {stop.received.name} in epoch {training.epoch}; {kept}")
+    kept = (
+        f"the next run goes on from {checkpoint.path}"
+        if checkpoint.path.exists()
+        else "nothing of it is kept"
+    )
+    return StoppedError(
+        stop.received, f"stopped by {stop.received.name} in epoch {training.epoch}; {kept}"
+    )
 
 
 class Training:
-    """The state of a training between two steps: epochs count from 1, ``done`` batches of the current one are behind it."""
+    """The state of a training between two steps: epochs count from 1, ``done`` batches of the
+    current one are behind it.
+    """
 
     def __init__(self, model: NeuralRecommender, train: Sequences, valid: Sequences, seed: int):
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
         self.batches = Batches(train, self.settings["batch_size"])
-        self.step = TrainStep(model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng)
+        self.step = TrainStep(
+            model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
+        )
         if len(valid) > self.settings["validation_sessions"]:
-            chosen = np.random.default_rng(0).choice(len(valid), self.settings["validation_sessions"], replace=False)
+            chosen = np.random.default_rng(0).choice(
+                len(valid), self.settings["validation_sessions"], replace=False
+            )
             valid = valid.take(np.sort(chosen))
         self.valid, self.ranker = valid, ranker(model, train.counts(model.n_tracks))
         self.history: list[dict] = []
@@ -85,8 +111,11 @@ class Training:
     def is_over(self) -> bool:
         """Whether the last epoch is behind it, by number or by patience."""
         last = self.epoch - 1
-        # Bidirectional models in particular may stay where they started for some epochs before they begin to learn.
-        patient = last >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
+        # Bidirectional models in particular may stay where they started for some epochs before they
+        # begin to learn.
+        patient = (
+            last >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
+        )
         return last >= self.settings["max_epochs"] or patient
 
     def steps(self) -> Iterator[None]:
@@ -132,10 +161,20 @@ class Training:
                 "best": False,
             }
         )
-        if not self.best or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]:
+        if (
+            not self.best
+            or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]
+        ):
             self.best = self.epoch
-            self.best_state = {name: tensor.to("cpu", copy=True) for name, tensor in self.model.state().items()}
-        _log_epoch(self.history[-1], self.best, self.settings["max_epochs"], self.seconds + time.perf_counter() - started)
+            self.best_state = {
+                name: tensor.to("cpu", copy=True) for name, tensor in self.model.state().items()
+            }
+        _log_epoch(
+            self.history[-1],
+            self.best,
+            self.settings["max_epochs"],
+            self.seconds + time.perf_counter() - started,
+        )
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
         self.order_drawn_from = self.rng.bit_generator.state
@@ -153,17 +192,30 @@ class Training:
             for name in ("mean", "square", "steps")
             for i, tensor in enumerate(getattr(self.step.adam, name))
         }
-        of_rows = {f"rows.{name}": getattr(self.step.rows, name) for name in ("mean", "square", "last")}
+        of_rows = {
+            f"rows.{name}": getattr(self.step.rows, name) for name in ("mean", "square", "last")
+        }
         return (
-            {f"model.{name}": tensor for name, tensor in self.model.state().items()} | of_adam | of_rows | {"sums": self.sums}
+            {f"model.{name}": tensor for name, tensor in self.model.state().items()}
+            | of_adam
+            | of_rows
+            | {"sums": self.sums}
         )
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict]:
         """Everything that :meth:`restore` needs, as tensors and as plain values."""
-        tensors = self._tensors() | {f"best.{name}": tensor for name, tensor in self.best_state.items()}
+        tensors = self._tensors() | {
+            f"best.{name}": tensor for name, tensor in self.best_state.items()
+        }
         tensors["generator"] = self.model.generator.get_state()
-        values = {name: getattr(self, name) for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from")}
-        return tensors, values | {"rng": self.rng.bit_generator.state, "rows_step": self.step.rows.step}
+        values = {
+            name: getattr(self, name)
+            for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from")
+        }
+        return tensors, values | {
+            "rng": self.rng.bit_generator.state,
+            "rows_step": self.step.rows.step,
+        }
 
     def restore(self, tensors: dict[str, Tensor], values: dict) -> None:
         """Go to the state of a snapshot of the same training."""
@@ -171,7 +223,9 @@ class Training:
             tensor.copy_(tensors[name])
         # Copies: a tensor of the file would keep all of it in memory.
         self.best_state = {
-            name.removeprefix("best."): tensor.clone() for name, tensor in tensors.items() if name.startswith("best.")
+            name.removeprefix("best."): tensor.clone()
+            for name, tensor in tensors.items()
+            if name.startswith("best.")
         }
         self.model.generator.set_state(tensors["generator"])
         for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from"):
@@ -181,7 +235,8 @@ class Training:
 
 
 class TrainStep:
-    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL for ``orig``.
+    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL
+    for ``orig``.
 
     Both are means over the batch, times its weight.
     """
@@ -193,26 +248,39 @@ class TrainStep:
         self.adam = DenseAdam(model.network.parameters(), lr=rate)
         self.device = model.table.device
         self.autocast = torch.autocast(
-            self.device.type, torch.bfloat16, enabled=model.settings.get("precision", "float32") == "bfloat16"
+            self.device.type,
+            torch.bfloat16,
+            enabled=model.settings.get("precision", "float32") == "bfloat16",
         )
 
     def __call__(self, batch: Batch) -> Tensor:
         """Returns loss, L_NLL and L_NCE (3,)."""
         settings = self.model.settings
         masked = None if self.model.causal else batch.mask(settings["mask_share"], self.rng)
-        predicted, targets = (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        predicted, targets = (
+            (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
+        )
         distinct, target = np.unique(targets, return_inverse=True)
-        drawn = draw_distinct(self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None])[0]
+        drawn = draw_distinct(
+            self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None]
+        )[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
-        rows, where = np.unique(np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True)
+        rows, where = np.unique(
+            np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True
+        )
         # From here on both are rows of the block.
-        tracks, candidates = where[: batch.tracks.size].reshape(batch.tracks.shape), where[batch.tracks.size :]
+        tracks, candidates = (
+            where[: batch.tracks.size].reshape(batch.tracks.shape),
+            where[batch.tracks.size :],
+        )
 
         block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
         with self.autocast:
             embedded = functional.embedding(self._there(tracks), block)
             predictions = self.model.network(
-                embedded, self._there(batch.tracks > 0), None if masked is None else self._there(masked)
+                embedded,
+                self._there(batch.tracks > 0),
+                None if masked is None else self._there(masked),
             )
             nll = candidate_cross_entropy(
                 predictions.flatten(0, 1).index_select(0, self._there(np.flatnonzero(predicted))),
@@ -238,7 +306,9 @@ class TrainStep:
         return torch.stack([loss, nll, nce]).detach()
 
     def _there(self, array: np.ndarray) -> Tensor:
-        """The array on the device of the model.  Nothing comes back in a step, so a GPU never waits for the host."""
+        """The array on the device of the model.  Nothing comes back in a step, so a GPU never waits
+        for the host.
+        """
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 

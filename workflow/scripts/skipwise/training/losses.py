@@ -9,19 +9,21 @@ from torch.nn import functional
 
 
 def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
-    """Mean cross-entropy of the next listened track among the candidates (docs/protocol.md, main loss).
+    """Mean cross-entropy of the next listened track among the candidates (docs/protocol.md, main
+    loss).
 
-    ``predictions`` (P, D) are ŷ, ``candidates`` (C, D) embeddings, ``target`` (P,) indices into the candidates.
+    ``predictions`` (P, D) are ŷ, ``candidates`` (C, D) embeddings, ``target`` (P,) indices into the
+    candidates.
     """
     return _CandidateCrossEntropy.apply(predictions, candidates.to(predictions.dtype), target)
 
 
 class _CandidateCrossEntropy(torch.autograd.Function):
-    """Product, softmax and mean in one: the softmax (P, C) is the gradient of the scores but for the target, so that no pass
-    over the scores is needed backward but the two products.
+    """Product, softmax and mean in one: the softmax (P, C) is the gradient of the scores but for
+    the target, so that no pass over the scores is needed backward but the two products.
 
-    The candidates are filled up to a multiple of 32, so that each row of scores starts at a multiple of 64 bytes: with rows at
-    odd addresses the product takes up to twice as long.
+    The candidates are filled up to a multiple of 32, so that each row of scores starts at a
+    multiple of 64 bytes: with rows at odd addresses the product takes up to twice as long.
     """
 
     @staticmethod
@@ -45,4 +47,8 @@ class _CandidateCrossEntropy(torch.autograd.Function):
         predictions, candidates, gradient = ctx.saved_tensors
         gradient = gradient.to(predictions.dtype)
         of_loss = (of_loss / len(predictions)).to(predictions.dtype)
-        return (gradient @ candidates).mul_(of_loss), (gradient.T @ predictions)[: ctx.count].mul_(of_loss), None
+        return (
+            (gradient @ candidates).mul_(of_loss),
+            (gradient.T @ predictions)[: ctx.count].mul_(of_loss),
+            None,
+        )

@@ -1,4 +1,5 @@
-"""How much memory a training takes and how much there is: the one formula that the rules ask for and a job checks.
+"""How much memory a training takes and how much there is: the one formula that the rules ask for
+and a job checks.
 
 Plain Python without heavy imports, because Snakemake reads it at every start.
 """
@@ -11,7 +12,8 @@ from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 
 GIB = 2**30
-# Beside what is counted: libraries, sessions and the batch or block at hand; up to 0.9 GiB was measured.
+# Beside what is counted: libraries, sessions and the batch or block at hand; up to 0.9 GiB was
+# measured.
 BASE = GIB
 # A job in Slurm shares its memory with the Snakemake that started it.
 SNAKEMAKE = GIB // 2
@@ -23,9 +25,11 @@ COPIES = {
 
 
 def training_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int) -> int:
-    """Bytes that training takes at most: ``BASE`` and, in float32, ``COPIES`` of the table of vectors.
+    """Bytes that training takes at most: ``BASE`` and, in float32, ``COPIES`` of the table of
+    vectors.
 
-    A neural table has a row a track, the factors of a factorisation also one a session.  A baseline has no table.
+    A neural table has a row a track, the factors of a factorisation also one a session.  A baseline
+    has no table.
     """
     if family not in COPIES:
         return BASE
@@ -39,12 +43,18 @@ def _width(settings: dict) -> int:
 
 
 def check_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int) -> None:
-    """Log what a training will take.  Raises UserError with the same sentence and the remedy where that is not there."""
+    """Log what a training will take.  Raises UserError with the same sentence and the remedy where
+    that is not there.
+    """
     if family not in COPIES:
         return
     needed = training_memory(family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     copies, words = COPIES[family]
-    rows = f"{n_tracks} tracks" if family == "neural" else f"{n_tracks} tracks and {n_sessions} sessions"
+    rows = (
+        f"{n_tracks} tracks"
+        if family == "neural"
+        else f"{n_tracks} tracks and {n_sessions} sessions"
+    )
     sentence = (
         f"this training takes up to {needed / GIB:.1f} GiB of memory: {copies} × {rows} × {_width(settings)} × 4 bytes "
         f"({words}) and {BASE / GIB:.0f} GiB for all else"
@@ -60,13 +70,19 @@ def check_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int)
 
 
 def available_memory() -> int:
-    """Bytes that this process may have in all, with what it has already: of the machine, and of its control groups."""
+    """Bytes that this process may have in all, with what it has already: of the machine, and of its
+    control groups.
+    """
     own = psutil.Process().memory_info().rss
     return own + min([psutil.virtual_memory().available, *_left_in_groups()])
 
 
-def _left_in_groups(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")) -> list[int]:
-    """Bytes left in each control group of Linux that this process is in and that has a limit: Slurm's, a container's."""
+def _left_in_groups(
+    groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> list[int]:
+    """Bytes left in each control group of Linux that this process is in and that has a limit:
+    Slurm's, a container's.
+    """
     if not groups.exists():
         return []
     left = []
@@ -80,16 +96,25 @@ def _left_in_groups(groups: Path = Path("/proc/self/cgroup"), mounted: Path = Pa
                 "total_inactive_file",
             )
         elif controllers == "":
-            mount, limit, usage, reclaimable = mounted, "memory.max", "memory.current", "inactive_file"
+            mount, limit, usage, reclaimable = (
+                mounted,
+                "memory.max",
+                "memory.current",
+                "inactive_file",
+            )
         else:
             continue
-        # A limit holds for all groups below.  In a container the path may be one of the host's, which is not to be seen here.
+        # A limit holds for all groups below.  In a container the path may be one of the host's,
+        # which is not to be seen here.
         for group in [Path(path), *Path(path).parents]:
             folder = mount / group.relative_to("/")
             try:
                 most = (folder / limit).read_text(encoding="utf-8").strip()
                 used = int((folder / usage).read_text(encoding="utf-8"))
-                stat = dict(row.split() for row in (folder / "memory.stat").read_text(encoding="utf-8").splitlines())
+                stat = dict(
+                    row.split()
+                    for row in (folder / "memory.stat").read_text(encoding="utf-8").splitlines()
+                )
             except OSError:
                 continue
             if most != "max":

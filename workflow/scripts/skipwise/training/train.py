@@ -1,4 +1,6 @@
-"""Training a model as the workflow does it, and the folder it leaves: weights, history and run.json."""
+"""Training a model as the workflow does it, and the folder it leaves: weights, history and
+run.json.
+"""
 
 import hashlib
 import json
@@ -39,25 +41,42 @@ def train_model(
     checkpoint: str | Path | None = None,
     code: Iterable[str] = (),
 ) -> None:
-    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and ``run.json``.
+    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and
+    ``run.json``.
 
-    A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files ``code`` are the same too.
-    Raises UserError where there is too little memory.
+    A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files
+    ``code`` are the same too. Raises UserError where there is too little memory.
     """
     folder = Path(folder)
     n_tracks = pq.read_metadata(tracks).num_rows
     recommender: Recommender = find_model(model)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
-    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows)
-    data = {name: sha256(path) for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()}
+    check_memory(
+        recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows
+    )
+    data = {
+        name: sha256(path)
+        for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()
+    }
     versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
     if checkpoint and isinstance(recommender, NeuralRecommender):
         processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
-        depends_on = [model, settings, seed, threads, data, versions, platform.python_version(), processor]
+        depends_on = [
+            model,
+            settings,
+            seed,
+            threads,
+            data,
+            versions,
+            platform.python_version(),
+            processor,
+        ]
         depends_on.append(sorted(map(sha256, code)))
         fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
         recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
-    history = recommender.fit(Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads)
+    history = recommender.fit(
+        Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads
+    )
     with whole_file(folder / WEIGHTS) as partial:
         save_file(recommender.state(), partial)
     schema = ARTIFACTS["history"].schema

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Dropout that draws from a given generator, so that a run does not depend on global state.
 
-    A mask element takes 16 random bits, so the rate is exact to 1 / 65,536.  The generator gives the seed of each mask; on a
-    CPU numpy then draws, compares and converts the bits several times as fast as torch.
+    A mask element takes 16 random bits, so the rate is exact to 1 / 65,536.  The generator gives
+    the seed of each mask; on a CPU numpy then draws, compares and converts the bits several times
+    as fast as torch.
     """
 
     def __init__(self, rate: float, generator: torch.Generator):
@@ -33,7 +34,8 @@ class Dropout(nn.Module):
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """A linear layer with Xavier-uniform weights and zero bias from the given generator."""
-    # Drawn over below, with the global generator left alone.  (torch's own `skip_init` imports sympy, half a second.)
+    # Drawn over below, with the global generator left alone.  (torch's own `skip_init` imports
+    # sympy, half a second.)
     with torch.random.fork_rng(devices=[]):
         layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight, generator=generator)

@@ -1,4 +1,6 @@
-"""What all neural models share: embeddings tied with the output, an encoder, a head (docs/protocol.md, models)."""
+"""What all neural models share: embeddings tied with the output, an encoder, a head
+(docs/protocol.md, models).
+"""
 
 from abc import abstractmethod
 
@@ -14,17 +16,22 @@ from skipwise.training.checkpoints import Checkpoint
 
 
 class Network(nn.Module):
-    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D) + GELU.
+    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D)
+    + GELU.
 
     Where ``masked`` (B, L) is true the encoder gets a learned mask instead of the track.
     """
 
-    def __init__(self, encoder: nn.Module, dimension: int, generator: torch.Generator, *, masks: bool):
+    def __init__(
+        self, encoder: nn.Module, dimension: int, generator: torch.Generator, *, masks: bool
+    ):
         super().__init__()
         self.encoder = encoder
         self.head = linear(dimension, dimension, generator)
         if masks:
-            self.mask = nn.Parameter(torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator))
+            self.mask = nn.Parameter(
+                torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator)
+            )
 
     def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
         if masked is not None:
@@ -35,10 +42,11 @@ class Network(nn.Module):
 class NeuralRecommender(VectorRecommender):
     """Score of a track = ŷ · e.
 
-    A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of its output depends on
-    positions up to i only.  A causal model learns to predict the next listened track at every position, and ŷ is read at the
-    last position of a context.  Another one learns to fill in masked tracks, of which it needs the setting ``mask_share``, and
-    ŷ is read at a mask that is appended to the context.
+    A model file subclasses this and gives :meth:`build_encoder`; ``causal`` says that position i of
+    its output depends on positions up to i only.  A causal model learns to predict the next
+    listened track at every position, and ŷ is read at the last position of a context.  Another one
+    learns to fill in masked tracks, of which it needs the setting ``mask_share``, and ŷ is read at
+    a mask that is appended to the context.
     """
 
     family = "neural"
@@ -71,7 +79,9 @@ class NeuralRecommender(VectorRecommender):
 
     @abstractmethod
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
-        """A module that takes embedded tracks (B, L, D) and ``real`` (B, L), false at padding, and returns (B, L, D)."""
+        """A module that takes embedded tracks (B, L, D) and ``real`` (B, L), false at padding, and
+        returns (B, L, D).
+        """
 
     def initialise(self, seed: int) -> None:
         """Draw all weights from ``seed``, on the CPU, and put them on the device of the settings.
@@ -80,7 +90,9 @@ class NeuralRecommender(VectorRecommender):
         """
         dimension = self.settings["dimension"]
         self._build_network(seed)
-        self.table = torch.empty(self.n_tracks + 1, dimension).normal_(0, dimension**-0.5, generator=self.generator)
+        self.table = torch.empty(self.n_tracks + 1, dimension).normal_(
+            0, dimension**-0.5, generator=self.generator
+        )
         self.table[0] = 0
         self.use_device()
 
@@ -93,7 +105,9 @@ class NeuralRecommender(VectorRecommender):
     def _build_network(self, seed: int) -> None:
         self.generator.manual_seed(seed)
         encoder = self.build_encoder(self.generator)
-        self.network = Network(encoder, self.settings["dimension"], self.generator, masks=not self.causal)
+        self.network = Network(
+            encoder, self.settings["dimension"], self.generator, masks=not self.causal
+        )
 
     def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
         from skipwise.training.loop import train_network
@@ -112,7 +126,10 @@ class NeuralRecommender(VectorRecommender):
         self.network.eval()
         device = self.table.device
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
-        rows, at = torch.arange(len(tracks), device=device), torch.from_numpy(contexts.tracks.lengths - 1).to(device)
+        rows, at = (
+            torch.arange(len(tracks), device=device),
+            torch.from_numpy(contexts.tracks.lengths - 1).to(device),
+        )
         real, masked = tracks > 0, None
         if not self.causal:
             at = at + 1
@@ -123,12 +140,19 @@ class NeuralRecommender(VectorRecommender):
         return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
 
     def state(self) -> dict[str, Tensor]:
-        weights = {f"network.{name}": tensor.contiguous() for name, tensor in self.network.state_dict().items()}
+        weights = {
+            f"network.{name}": tensor.contiguous()
+            for name, tensor in self.network.state_dict().items()
+        }
         return {"table": self.table, **weights}
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take over the state of a fitted model, on the CPU whatever the device of the settings."""
-        self._build_network(0)  # and no table: to draw a large one takes longer than to map the file into memory
+        self._build_network(
+            0
+        )  # and no table: to draw a large one takes longer than to map the file into memory
         prefix = "network."
-        self.network.load_state_dict({name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)})
+        self.network.load_state_dict(
+            {name.removeprefix(prefix): t for name, t in state.items() if name.startswith(prefix)}
+        )
         self.table = state["table"]

@@ -15,15 +15,18 @@ from skipwise.raw.times import times
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
     """Read a table of plays, at once.
 
-    ``entry["columns"]`` names the columns: ``track``, and ``session`` (sessions as given) or ``user`` and ``time``
-    (sessions from gaps).  ``time`` is ISO text, a parquet timestamp, or unix seconds or milliseconds (``time_unit``).
-    Without ``time`` the order of the rows is the order of the plays.  ``entry["skipped_when"]`` is a boolean column or
-    a rule ``column operator value``; it may be absent where a derived skip rule is used.
+    ``entry["columns"]`` names the columns: ``track``, and ``session`` (sessions as given) or
+    ``user`` and ``time`` (sessions from gaps).  ``time`` is ISO text, a parquet timestamp, or unix
+    seconds or milliseconds (``time_unit``). Without ``time`` the order of the rows is the order of
+    the plays.  ``entry["skipped_when"]`` is a boolean column or a rule ``column operator value``;
+    it may be absent where a derived skip rule is used.
     """
     columns = entry["columns"]
     group = columns.get("session") or columns.get("user")
     if not group:
-        raise UserError("columns: give `session` (sessions as they are) or `user` (sessions from gaps in time)")
+        raise UserError(
+            "columns: give `session` (sessions as they are) or `user` (sessions from gaps in time)"
+        )
     rule = entry.get("skipped_when")
     wanted = [group, columns["track"]]
     wanted += [columns["time"]] if "time" in columns else []
@@ -37,10 +40,16 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     for name, source in (("session_key", group), ("track_key", columns["track"])):
         empty = (plays[name].str.len_bytes() == 0).fill_null(True)
         if empty.any():
-            raise UserError(f"{path}, row {empty.arg_max() + 1}: column '{source}' is empty; mend or remove this row")
+            raise UserError(
+                f"{path}, row {empty.arg_max() + 1}: column '{source}' is empty; mend or remove this row"
+            )
     if rule:
-        plays = plays.with_columns(skipped=skip_labels(frame, rule, str(path), header=path.suffix != ".parquet"))
+        plays = plays.with_columns(
+            skipped=skip_labels(frame, rule, str(path), header=path.suffix != ".parquet")
+        )
     if "time" in columns:
-        plays = plays.with_columns(started_at=times(frame[columns["time"]], entry.get("time_unit", "s"), str(path)))
+        plays = plays.with_columns(
+            started_at=times(frame[columns["time"]], entry.get("time_unit", "s"), str(path))
+        )
     ledger.read(plays.height)
     yield plays

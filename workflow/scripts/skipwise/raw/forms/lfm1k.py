@@ -1,4 +1,6 @@
-"""Last.fm listening logs: LFM-1K (one tsv in a tar.gz) and LFM-2B (a bz2 tsv of ids).  Skips are derived later."""
+"""Last.fm listening logs: LFM-1K (one tsv in a tar.gz) and LFM-2B (a bz2 tsv of ids).  Skips are
+derived later.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +34,9 @@ _LFM2B = Layout(
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
     """Read one file of the form that ``entry`` names, some plays at a time.
 
-    ``session_key`` is the user, ``skipped`` stays null.  A track of LFM-1K is artist name and track name together (the
-    authors' code takes the track name alone).  Its file is newest first: lines are counted downwards, so that positions
-    ascend in time.  Rows that do not fit are set apart.
+    ``session_key`` is the user, ``skipped`` stays null.  A track of LFM-1K is artist name and track
+    name together (the authors' code takes the track name alone).  Its file is newest first: lines
+    are counted downwards, so that positions ascend in time.  Rows that do not fit are set apart.
     """
     lfm1k = entry["form"] == "lfm1k"
     layout = _LFM1K if lfm1k else _LFM2B
@@ -45,9 +47,19 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         rows = _timed(rows, block.name, ledger)
         if lfm1k:
             track = pl.concat_str(pl.col("artist").fill_null(""), pl.col("track"), separator="\t")
-            yield rows.select(session_key="user", position=-pl.col("line"), track_key=track, started_at="started_at")
+            yield rows.select(
+                session_key="user",
+                position=-pl.col("line"),
+                track_key=track,
+                started_at="started_at",
+            )
         else:
-            yield rows.select(session_key="user_id", position="line", track_key="track_id", started_at="started_at")
+            yield rows.select(
+                session_key="user_id",
+                position="line",
+                track_key="track_id",
+                started_at="started_at",
+            )
 
 
 def _lfm1k_blocks(path: Path) -> Iterator[Block]:
@@ -57,7 +69,9 @@ def _lfm1k_blocks(path: Path) -> Iterator[Block]:
     found = False
     for _, read in tar_members(path, lambda name: name.rsplit("/", 1)[-1] == LFM1K_MEMBER):
         if found:
-            raise UserError(f"{path} has two members {LFM1K_MEMBER}; this is not the LFM-1K archive")
+            raise UserError(
+                f"{path} has two members {LFM1K_MEMBER}; this is not the LFM-1K archive"
+            )
         found = True
         yield from text_blocks(read, str(path), names=_LFM1K_NAMES)
     if not found:

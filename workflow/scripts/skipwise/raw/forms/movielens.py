@@ -1,4 +1,6 @@
-"""MovieLens 100K: explicit ratings, the negatives of people who rate (docs/protocol.md, data sets, ml100k)."""
+"""MovieLens 100K: explicit ratings, the negatives of people who rate (docs/protocol.md, data sets,
+ml100k).
+"""
 
 import zipfile
 import zlib
@@ -13,15 +15,27 @@ from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, check_columns, read_delimited
 from skipwise.raw.times import unix_times
 
-_COLUMNS = {"user_id": pl.String, "item_id": pl.String, "rating": pl.Float64, "timestamp": pl.Float64}
+_COLUMNS = {
+    "user_id": pl.String,
+    "item_id": pl.String,
+    "rating": pl.Float64,
+    "timestamp": pl.Float64,
+}
 # RecBole's spelling of the same columns; its file has a header.
-_RECBOLE = {"user_id:token": "user_id", "item_id:token": "item_id", "rating:float": "rating", "timestamp:float": "timestamp"}
+_RECBOLE = {
+    "user_id:token": "user_id",
+    "item_id:token": "item_id",
+    "rating:float": "rating",
+    "timestamp:float": "timestamp",
+}
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
-    """Read, at once, the published zip, its ``u.data``, or the same ratings as RecBole's ``ml-100k.inter``.
+    """Read, at once, the published zip, its ``u.data``, or the same ratings as RecBole's
+    ``ml-100k.inter``.
 
-    Ratings of one second stay in the order of the file, which is shuffled, so that no order is read into them.
+    Ratings of one second stay in the order of the file, which is shuffled, so that no order is read
+    into them.
     """
     check_columns(list(_COLUMNS), [parse_rule(entry["skipped_when"])[0]], str(path))
     raw = _ratings(path)
@@ -45,6 +59,16 @@ def _ratings(path: Path) -> bytes:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.read("ml-100k/u.data")
-    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        KeyError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        OSError,
+    ) as error:
         what = str(error).strip("'\"")
-        raise UserError(f"{path} is not the MovieLens 100K archive or is damaged ({what}); get it again") from error
+        raise UserError(
+            f"{path} is not the MovieLens 100K archive or is damaged ({what}); get it again"
+        ) from error

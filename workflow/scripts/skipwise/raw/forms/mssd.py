@@ -1,4 +1,6 @@
-"""Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (docs/protocol.md, data sets, MSSD columns)."""
+"""Spotify's Music Streaming Sessions Dataset: archives of logs with 21 columns (docs/protocol.md,
+data sets, MSSD columns).
+"""
 
 import re
 from collections import Counter
@@ -52,7 +54,17 @@ _LAYOUT = Layout(
         "premium": pl.Boolean,
         "context_type": pl.String,
     },
-    required=frozenset({"session_id", "session_position", "session_length", "track_id_clean", "skip_1", "skip_2", "skip_3"}),
+    required=frozenset(
+        {
+            "session_id",
+            "session_position",
+            "session_length",
+            "track_id_clean",
+            "skip_1",
+            "skip_2",
+            "skip_3",
+        }
+    ),
 )
 
 _WRONG = {"line": pl.Int64, "session_id": pl.String, "fault": pl.String, "reason": pl.String}
@@ -66,14 +78,16 @@ _MEMBER = re.compile(r"(\./)?(training_set/)?log_(\d_\d{8}_\d{12}|mini)\.csv")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
-    """Read a ``.tar.gz`` of logs, or one ``.csv`` or ``.csv.gz`` log; gives whole sessions, some at a time.
+    """Read a ``.tar.gz`` of logs, or one ``.csv`` or ``.csv.gz`` log; gives whole sessions, some at
+    a time.
 
-    ``skipped`` is ``skip_2``.  Set apart are rows that do not fit their column, rows whose flags are not nested (skip_1 ⇒
-    skip_2 ⇒ skip_3), and the rows of sessions that do not have each of the positions 1 to ``session_length`` once within
-    their log.  ``day`` is the number before ``_`` in the session id: the column ``date`` holds absurd years and is not used.
+    ``skipped`` is ``skip_2``.  Set apart are rows that do not fit their column, rows whose flags
+    are not nested (skip_1 ⇒ skip_2 ⇒ skip_3), and the rows of sessions that do not have each of the
+    positions 1 to ``session_length`` once within their log.  ``day`` is the number before ``_`` in
+    the session id: the column ``date`` holds absurd years and is not used.
 
-    With ``entry["keep"]`` (``share``, ``sampling_seed``, ``max_length``) only sessions are given whose draw can be among that
-    share of the smallest; the others are counted.
+    With ``entry["keep"]`` (``share``, ``sampling_seed``, ``max_length``) only sessions are given
+    whose draw can be among that share of the smallest; the others are counted.
     """
     rest, holes = None, 0
     for block in prefetched(_blocks(path)):
@@ -83,7 +97,9 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         rows, unnested = _nested(rows)
         ledger.reject(block.name, unnested)
         holes += wrong.height + unnested.height
-        whole, rest, wrong = whole_sessions(rows if rest is None else pl.concat([rest, rows]), last=block.last)
+        whole, rest, wrong = whole_sessions(
+            rows if rest is None else pl.concat([rest, rows]), last=block.last
+        )
         # A session that lacks a row which was set apart is no fault of its own.
         sessions = Counter(wrong.unique("session_id")["fault"].to_list())
         missing = sessions.pop("missing", 0)
@@ -105,7 +121,9 @@ def _blocks(path: Path) -> Iterator[Block]:
         found = True
         yield from text_blocks(read, f"{path}, {name}")
     if not found:
-        raise UserError(f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set")
+        raise UserError(
+            f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set"
+        )
 
 
 def _nested(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -113,15 +131,20 @@ def _nested(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     broken = (pl.col("skip_1") & ~pl.col("skip_2")) | (pl.col("skip_2") & ~pl.col("skip_3"))
     wrong = rows.filter(broken)
     reason = "the skip flags are not nested (skip_1 implies skip_2 implies skip_3)"
-    return rows if wrong.is_empty() else rows.filter(~broken), wrong.select("line", reason=pl.lit(reason))
+    return rows if wrong.is_empty() else rows.filter(~broken), wrong.select(
+        "line", reason=pl.lit(reason)
+    )
 
 
-def whole_sessions(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Part rows of a log into whole sessions, one after the other by position; sessions to be continued; and wrong rows.
+def whole_sessions(
+    rows: pl.DataFrame, *, last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Part rows of a log into whole sessions, one after the other by position; sessions to be
+    continued; and wrong rows.
 
-    A session is whole with each position from 1 to its ``session_length`` once.  Where rows are left that make no whole
-    session, they wait for more, and at the ``last`` rows of the log they are wrong: ``line``, ``session_id``, ``fault`` (a
-    word) and ``reason`` (a sentence).
+    A session is whole with each position from 1 to its ``session_length`` once.  Where rows are
+    left that make no whole session, they wait for more, and at the ``last`` rows of the log they
+    are wrong: ``line``, ``session_id``, ``fault`` (a word) and ``reason`` (a sentence).
     """
     whole = _whole_up_to(rows)
     if whole is None or (last and whole < rows.height):
@@ -130,7 +153,9 @@ def whole_sessions(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl.
 
 
 def _whole_up_to(rows: pl.DataFrame) -> int | None:
-    """Rows up to the last session, which may go on, where all before it are whole, in order and different; else None."""
+    """Rows up to the last session, which may go on, where all before it are whole, in order and
+    different; else None.
+    """
     position, length = rows["session_position"].to_numpy(), rows["session_length"].to_numpy()
     starts = np.flatnonzero(position == 1)
     if not len(starts) or starts[0] != 0:
@@ -145,7 +170,9 @@ def _whole_up_to(rows: pl.DataFrame) -> int | None:
     return rows.height if position[-1] == length[-1] else int(starts[-1])
 
 
-def _whole_by_group(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def _whole_by_group(
+    rows: pl.DataFrame, *, last: bool
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """:func:`whole_sessions` of rows in any order."""
     position, length = pl.col("session_position"), pl.col("session_length")
     sessions = rows.group_by("session_id").agg(
@@ -156,13 +183,23 @@ def _whole_by_group(rows: pl.DataFrame, *, last: bool) -> tuple[pl.DataFrame, pl
         first=pl.col("line").min(),
     )
     fault = pl.coalesce(pl.when(name).then(pl.lit(name)) for name in _FAULTS)
-    judged = rows.join(sessions.select("session_id", "first", fault=fault), on="session_id", how="left", maintain_order="left")
+    judged = rows.join(
+        sessions.select("session_id", "first", fault=fault),
+        on="session_id",
+        how="left",
+        maintain_order="left",
+    )
     sound = pl.col("fault").is_null()
     whole = judged.filter(sound).sort("first", position).select(rows.columns)
     left = judged.filter(~sound)
     if not last:
         return whole, left.select(rows.columns), pl.DataFrame(schema=_WRONG)
-    reason = pl.format("session '{}' {} (session_length {})", "session_id", pl.col("fault").replace(_FAULTS), length)
+    reason = pl.format(
+        "session '{}' {} (session_length {})",
+        "session_id",
+        pl.col("fault").replace(_FAULTS),
+        length,
+    )
     return whole, rows.clear(), left.select("line", "session_id", "fault", reason=reason)
 
 
@@ -175,7 +212,9 @@ def _kept(rows: pl.DataFrame, keep: dict | None, ledger: Ledger) -> pl.DataFrame
     kept = np.zeros(len(length), bool)
     for piece in range(-(-int(length.max()) // keep["max_length"])):
         there = length > piece * keep["max_length"]
-        kept |= there & (draws(first["session_id"], piece, keep["sampling_seed"]) < keep["share"] * 2.0**64)
+        kept |= there & (
+            draws(first["session_id"], piece, keep["sampling_seed"]) < keep["share"] * 2.0**64
+        )
     ledger.leave_out("outside keep_share", int(length[~kept].sum()))
     return rows.filter(pl.Series(np.repeat(kept, length)))
 

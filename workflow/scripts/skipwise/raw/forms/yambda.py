@@ -20,20 +20,28 @@ _ROWS = 2**20
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
     """Read the plays of a ``listens`` file, some at a time; ``session_key`` is the user.
 
-    ``timestamp`` counts seconds, in steps of 5, from a start that is not published.  ``entry["skipped_when"]`` is a rule on
-    a column, such as ``played_ratio_pct < 50``; a share above 100 is a track partly heard again.  Plays within one step
-    stay in the order of the file.
+    ``timestamp`` counts seconds, in steps of 5, from a start that is not published.
+    ``entry["skipped_when"]`` is a rule on a column, such as ``played_ratio_pct < 50``; a share
+    above 100 is a track partly heard again.  Plays within one step stay in the order of the file.
     """
     column = parse_rule(entry["skipped_when"])[0]
     check_columns(list(_COLUMNS), [column], f"the form yambda of {path}")
-    wanted = ["uid", "timestamp", "item_id", "is_organic", *({column} - {"uid", "timestamp", "item_id", "is_organic"})]
+    wanted = [
+        "uid",
+        "timestamp",
+        "item_id",
+        "is_organic",
+        *({column} - {"uid", "timestamp", "item_id", "is_organic"}),
+    ]
     try:
         with pq.ParquetFile(path) as file:
             check_columns(file.schema_arrow.names, wanted, str(path))
             for batch in file.iter_batches(_ROWS, columns=wanted):
                 yield _plays(pl.from_arrow(pa.table(batch)), entry["skipped_when"], path, ledger)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is not a readable parquet file ({str(error).splitlines()[0]}); get it again") from error
+        raise UserError(
+            f"{path} is not a readable parquet file ({str(error).splitlines()[0]}); get it again"
+        ) from error
 
 
 def _plays(rows: pl.DataFrame, rule: str, path: Path, ledger: Ledger) -> pl.DataFrame:

@@ -1,7 +1,9 @@
-"""A table as a page for the browser: one file without network that sorts, searches and reads on a phone, in the dark, on paper.
+"""A table as a page for the browser: one file without network that sorts, searches and reads on a
+phone, in the dark, on paper.
 
-The page says where the data are from, which seeds, candidates and sessions are behind the rows, and what each column means.
-The best value of a column is bold among comparable rows only: same data set, split, candidates, metric.
+The page says where the data are from, which seeds, candidates and sessions are behind the rows, and
+what each column means. The best value of a column is bold among comparable rows only: same data
+set, split, candidates, metric.
 """
 
 import re
@@ -148,11 +150,37 @@ _OF_THE_PAPER = ("table", "form", "metric")
 _MARKED = (
     *("orig", "value", "difference", "relative_change", "valid_ndcg_10", "valid_hr_10"),
     *("paper", "paper_relative_change"),
-    *(f"ours_{candidates}{end}" for candidates in ("sampled", "full") for end in ("", "_relative_change")),
+    *(
+        f"ours_{candidates}{end}"
+        for candidates in ("sampled", "full")
+        for end in ("", "_relative_change")
+    ),
 )
 # Columns that a reader picks one value of, and those that head the page when all rows share them.
-_FILTERS = ("claim", "verdict", "dataset", "split", "candidates", "table", "model", "variant", "skips", "quartile", "metric")
-_FACTS = ("split", "candidates", "table", "form", "context", "skips", "licence", "sessions", "seeds")
+_FILTERS = (
+    "claim",
+    "verdict",
+    "dataset",
+    "split",
+    "candidates",
+    "table",
+    "model",
+    "variant",
+    "skips",
+    "quartile",
+    "metric",
+)
+_FACTS = (
+    "split",
+    "candidates",
+    "table",
+    "form",
+    "context",
+    "skips",
+    "licence",
+    "sessions",
+    "seeds",
+)
 _VERDICTS = {"holds": "✓", "does not hold": "✗", "cannot be told": "?"}
 
 
@@ -164,21 +192,27 @@ class _Cell(NamedTuple):
 
 
 def describe(name: str) -> Column:
-    """The column of a table by its name in the csv; metrics like ``hr_10`` are told from their names."""
+    """The column of a table by its name in the csv; metrics like ``hr_10`` are told from their
+    names.
+    """
     if name in COLUMNS:
         return COLUMNS[name]
     if re.fullmatch(r"(hr|ndcg|map)_\d+", name):
         return Column(
-            _metric(name), "Mean over seeds and test sessions, with its interval in brackets; ↑: higher is better.", _decimals
+            _metric(name),
+            "Mean over seeds and test sessions, with its interval in brackets; ↑: higher is better.",
+            _decimals,
         )
     raise KeyError(f"pages.COLUMNS does not explain the column {name}")
 
 
-def write_page(frame: pl.DataFrame, path: str | Path, *, title: str, note: str, level: float | None = None) -> None:
+def write_page(
+    frame: pl.DataFrame, path: str | Path, *, title: str, note: str, level: float | None = None
+) -> None:
     """Write the page of a table to ``path``.
 
-    ``frame`` has the columns of the csv, at least ``data``; ``note`` says how to read it, ``level`` is that of its intervals.
-    Raises KeyError for a column that has no explanation.
+    ``frame`` has the columns of the csv, at least ``data``; ``note`` says how to read it, ``level``
+    is that of its intervals. Raises KeyError for a column that has no explanation.
     """
     simulated = frame.filter(data="simulated")
     listed = frame
@@ -216,7 +250,11 @@ def write_page(frame: pl.DataFrame, path: str | Path, *, title: str, note: str, 
         symbols=_VERDICTS,
         head=head,
         rows=rows,
-        filters=[(name, describe(name), _distinct(listed, name)) for name in _FILTERS if len(_distinct(listed, name)) > 1],
+        filters=[
+            (name, describe(name), _distinct(listed, name))
+            for name in _FILTERS
+            if len(_distinct(listed, name)) > 1
+        ],
         show=lambda name, value: describe(name).show(value),
         marked=bool(best),
         glossary=[(name, describe(name)) for name in (*shown, *(["variant"] if run else []))],
@@ -226,13 +264,21 @@ def write_page(frame: pl.DataFrame, path: str | Path, *, title: str, note: str, 
 
 
 def _distinct(frame: pl.DataFrame, name: str) -> list:
-    return frame[name].drop_nulls().unique(maintain_order=True).to_list() if name in frame.columns else []
+    return (
+        frame[name].drop_nulls().unique(maintain_order=True).to_list()
+        if name in frame.columns
+        else []
+    )
 
 
 def _columns(frame: pl.DataFrame) -> list[str]:
-    """The columns of the page: a value and its limits stand in one, two limits alone too; what is behind a row last."""
+    """The columns of the page: a value and its limits stand in one, two limits alone too; what is
+    behind a row last.
+    """
     names = dict.fromkeys(re.sub("_(low|high)$", "", name) for name in frame.columns)
-    return sorted(names, key=lambda name: "seeds" in names and name in ("source", "sessions", "seeds"))
+    return sorted(
+        names, key=lambda name: "seeds" in names and name in ("source", "sessions", "seeds")
+    )
 
 
 def _cell(name: str, row: dict, best: bool) -> _Cell:
@@ -249,26 +295,58 @@ def _cell(name: str, row: dict, best: bool) -> _Cell:
 
 
 def _facts(frame: pl.DataFrame, level: float | None) -> tuple[list[tuple[str, str]], set[str]]:
-    """What stands above the table, and the columns that need not stand in it because all rows agree."""
-    sources = frame.select("dataset", "data").drop_nulls().unique(maintain_order=True).rows() if len(frame) else []
-    facts = [("Data", ", ".join(f"{dataset} ({data})" for dataset, data in sources))] if sources else []
-    alone = {name for name in (*_FACTS, "dataset", "data") if len(_distinct(frame, name)) == 1 and not frame[name].has_nulls()}
+    """What stands above the table, and the columns that need not stand in it because all rows
+    agree.
+    """
+    sources = (
+        frame.select("dataset", "data").drop_nulls().unique(maintain_order=True).rows()
+        if len(frame)
+        else []
+    )
+    facts = (
+        [("Data", ", ".join(f"{dataset} ({data})" for dataset, data in sources))] if sources else []
+    )
+    alone = {
+        name
+        for name in (*_FACTS, "dataset", "data")
+        if len(_distinct(frame, name)) == 1 and not frame[name].has_nulls()
+    }
     for name in _FACTS:
         values = [describe(name).show(value) for value in _distinct(frame, name)]
         if values and (name in alone or name in ("split", "candidates", "seeds")):
-            facts.append((describe(name).label.capitalize(), (" or " if name == "seeds" else ", ").join(values)))
+            facts.append(
+                (
+                    describe(name).label.capitalize(),
+                    (" or " if name == "seeds" else ", ").join(values),
+                )
+            )
     if level is not None:
-        facts.append(("Intervals", f"{level:.0%}".replace("%", " %") + " bootstrap over test sessions, in [brackets]"))
+        facts.append(
+            (
+                "Intervals",
+                f"{level:.0%}".replace("%", " %") + " bootstrap over test sessions, in [brackets]",
+            )
+        )
     # One row alone keeps what names it.
     return facts, alone & {"data"} if len(frame) == 1 else alone
 
 
 def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
-    """By column, the rows whose value is the best of their comparable rows, or prints like it.  One row alone is not marked."""
+    """By column, the rows whose value is the best of their comparable rows, or prints like it.  One
+    row alone is not marked.
+    """
     found: dict[str, set[int]] = {}
-    metrics = [name for name in frame.columns if f"{name}_low" in frame.columns and re.fullmatch(r"(hr|ndcg|map)_\d+", name)]
+    metrics = [
+        name
+        for name in frame.columns
+        if f"{name}_low" in frame.columns and re.fullmatch(r"(hr|ndcg|map)_\d+", name)
+    ]
     for name in (*metrics, *(name for name in _MARKED if name in frame.columns)):
-        keys = _OF_THE_PAPER if name.startswith("paper") else [key for key in _COMPARABLE if key in frame.columns]
+        keys = (
+            _OF_THE_PAPER
+            if name.startswith("paper")
+            else [key for key in _COMPARABLE if key in frame.columns]
+        )
         groups: dict[tuple, list[tuple[int, float]]] = {}
         for at, row in enumerate(frame.to_dicts()):
             if row[name] is not None:
@@ -280,16 +358,23 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
             value = (min if _lower_is_better(metric) else max)(value for _, value in group)
             show = describe(name).show
             if len(group) > 1:
-                found.setdefault(name, set()).update(at for at, other in group if show(other) == show(value))
+                found.setdefault(name, set()).update(
+                    at for at, other in group if show(other) == show(value)
+                )
     return found
 
 
 def _overview(findings: pl.DataFrame) -> list[dict]:
     """A row a claim and kind of data: the verdict and in how many rows it is which."""
     rows = []
-    of_all, single = findings.filter(pl.col("model").is_null()), findings.filter(pl.col("model").is_not_null())
+    of_all, single = (
+        findings.filter(pl.col("model").is_null()),
+        findings.filter(pl.col("model").is_not_null()),
+    )
     for row in of_all.to_dicts():
-        part = single.filter(pl.col("claim") == row["claim"], pl.col("data").eq_missing(pl.lit(row["data"])))
+        part = single.filter(
+            pl.col("claim") == row["claim"], pl.col("data").eq_missing(pl.lit(row["data"]))
+        )
         counts = {verdict: part.filter(verdict=verdict).height for verdict in _VERDICTS}
         # A claim that this run cannot be put to has no rows, and a note that says why.
         rows.append(row | {"counts": counts if len(part) else None})
@@ -297,5 +382,9 @@ def _overview(findings: pl.DataFrame) -> list[dict]:
 
 
 _TEMPLATE = jinja2.Environment(
-    autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
 ).from_string(Path(__file__).with_name("page.html.jinja").read_text(encoding="utf-8"))

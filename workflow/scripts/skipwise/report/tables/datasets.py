@@ -6,8 +6,12 @@ from skipwise.core.schemas import ARTIFACTS
 from skipwise.report.write import write_table
 
 
-def make_datasets_table(stats: list[str], splits: list[str], outputs: dict[str, str], *, registry: dict) -> None:
-    """What every data set holds and what the filters left; ``splits`` are the ``split.json`` of the data sets in ``stats``."""
+def make_datasets_table(
+    stats: list[str], splits: list[str], outputs: dict[str, str], *, registry: dict
+) -> None:
+    """What every data set holds and what the filters left; ``splits`` are the ``split.json`` of the
+    data sets in ``stats``.
+    """
     rows = []
     by_dataset = {hive_keys(path)["dataset"]: read_json(path) for path in stats}
     for path in splits:

@@ -20,10 +20,12 @@ def make_hr_ndcg_table(
     cutoffs: dict,
     intervals: dict,
 ) -> None:
-    """All models of all data sets: metrics, mean over seeds, with a bootstrap interval over sessions.
+    """All models of all data sets: metrics, mean over seeds, with a bootstrap interval over
+    sessions.
 
-    ``ranks`` and ``metric_files`` are parallel, one a run; ``simulated`` names the simulated data sets.  A session's value is
-    its mean over the seeds, and sessions are resampled.  Raises ValueError when a row breaks the bounds of docs/protocol.md.
+    ``ranks`` and ``metric_files`` are parallel, one a run; ``simulated`` names the simulated data
+    sets.  A session's value is its mean over the seeds, and sessions are resampled.  Raises
+    ValueError when a row breaks the bounds of docs/protocol.md.
     """
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
     for rank_file, metric_file in zip(ranks, metric_files, strict=True):
@@ -33,7 +35,9 @@ def make_hr_ndcg_table(
     rows = []
     for (dataset, split, model, variant), seeds in groups.items():
         of_seed = [read_artifact("ranks", rank_file) for _, rank_file, _ in seeds]
-        values = pl.read_parquet([path for *_, path in seeds], hive_partitioning=False).filter(pl.col("subset") == "all")
+        values = pl.read_parquet([path for *_, path in seeds], hive_partitioning=False).filter(
+            pl.col("subset") == "all"
+        )
         for candidates in metrics.ranked_among(of_seed[0]):
             row = {
                 "dataset": dataset,
@@ -46,20 +50,36 @@ def make_hr_ndcg_table(
                 "seeds": " ".join(seed for seed, *_ in seeds),
             }
             if any(table["session_id"] != of_seed[0]["session_id"] for table in of_seed):
-                raise ValueError(f"{dataset}, {split}, {model} {variant}: the seeds did not rank the same sessions")
-            rank = np.stack([table[f"rank_{candidates}"].to_numpy().astype(np.float64) for table in of_seed])
+                raise ValueError(
+                    f"{dataset}, {split}, {model} {variant}: the seeds did not rank the same sessions"
+                )
+            rank = np.stack(
+                [table[f"rank_{candidates}"].to_numpy().astype(np.float64) for table in of_seed]
+            )
             per_session = metrics.per_session(rank, cutoffs)
             means = {
-                f"{name}_{k}": values.filter(metric=name, k=k, candidates=candidates)["value"].mean() for name, k in per_session
+                f"{name}_{k}": values.filter(metric=name, k=k, candidates=candidates)[
+                    "value"
+                ].mean()
+                for name, k in per_session
             }
-            metrics.check_bounds(means, f"{dataset}, {split}, {model} {variant}, {candidates} candidates")
+            metrics.check_bounds(
+                means, f"{dataset}, {split}, {model} {variant}, {candidates} candidates"
+            )
             for (name, k), value in per_session.items():
                 # The same resampling in every row, so that a further model changes no other row.
                 rng = np.random.default_rng(intervals["seed"])
-                low, high = mean_interval(value.mean(0), rng, resamples=intervals["resamples"], level=intervals["level"])
+                low, high = mean_interval(
+                    value.mean(0), rng, resamples=intervals["resamples"], level=intervals["level"]
+                )
                 mean = means[f"{name}_{k}"]
-                # Where all sessions agree, the limits and the mean are sums in different orders: equal but for the last bit.
-                row |= {f"{name}_{k}": mean, f"{name}_{k}_low": min(low, mean), f"{name}_{k}_high": max(high, mean)}
+                # Where all sessions agree, the limits and the mean are sums in different orders:
+                # equal but for the last bit.
+                row |= {
+                    f"{name}_{k}": mean,
+                    f"{name}_{k}_low": min(low, mean),
+                    f"{name}_{k}_high": max(high, mean),
+                }
             rows.append(row)
     write_table(
         rows,

@@ -1,4 +1,6 @@
-"""The table lfm_skip_rules: what each rule that derives skips from time makes of a data set (docs/protocol.md)."""
+"""The table lfm_skip_rules: what each rule that derives skips from time makes of a data set
+(docs/protocol.md).
+"""
 
 from pathlib import Path
 
@@ -28,10 +30,12 @@ def make_lfm_skip_rules_table(
     threads: int = 1,
     memory: int | None = None,
 ) -> None:
-    """A row for each data set, rule of ``rules`` and session gap, from the ``gaps`` and ``gap_sessions`` of all parts.
+    """A row for each data set, rule of ``rules`` and session gap, from the ``gaps`` and
+    ``gap_sessions`` of all parts.
 
-    A gap between two plays is in a session if it is at most the session gap, so all session gaps can be told from one count.
-    ``registry`` has the data sets' entries, whose ``check`` holds published counts.
+    A gap between two plays is in a session if it is at most the session gap, so all session gaps
+    can be told from one count. ``registry`` has the data sets' entries, whose ``check`` holds
+    published counts.
     """
     rows = []
     for dataset in dict.fromkeys(hive_keys(path)["dataset"] for path in gaps):
@@ -50,7 +54,10 @@ def _summed(paths: list[str]) -> list[dict]:
     """The rows of ``gap_sessions`` of all parts, by session gap."""
     tables = [pq.read_table(path, partitioning=None).to_pylist() for path in paths]
     return [
-        {name: rows[0][name] if name == "session_gap" else sum(row[name] for row in rows) for name in rows[0]}
+        {
+            name: rows[0][name] if name == "session_gap" else sum(row[name] for row in rows)
+            for name in rows[0]
+        }
         for rows in zip(*tables, strict=True)
     ]
 
