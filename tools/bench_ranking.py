@@ -10,6 +10,7 @@ import argparse
 import statistics
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +129,10 @@ def main() -> None:
         model, contexts, popularity = case(n_tracks, given.sessions, given.device)
         ranking = ranker(model, popularity)
         targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
-        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
+        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]
         ways += [
-            lambda cutoff=cutoff: ranking.rank(contexts, targets, cutoff=cutoff)
-            for cutoff in (None, 1000, 10)
-        ]  # noqa: B023
+            partial(ranking.rank, contexts, targets, cutoff=cutoff) for cutoff in (None, 1000, 10)
+        ]
         times: list[list[float]] = [[] for _ in ways]
         # In turn, so that a machine that slows down slows all of them down.
         for _ in range(3):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
-from skipwise.core.registry import module_name
 
 # Suffixes that are not part of a shard's name.
 _SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet|tar))*$")
@@ -30,20 +30,20 @@ def check_config(config: dict, schema: dict) -> None:
     )
     if errors:
         raise UserError(_explain(errors[0]))
-    for key, registry in (
+    for key, entries in (
         ("datasets", "registry"),
         ("models", "model_registry"),
         ("seeds_by_dataset", "registry"),
     ):
         for name in config.get(key, ()):
-            if name not in config[registry]:
-                known = ", ".join(config[registry])
+            if name not in config[entries]:
+                known = ", ".join(config[entries])
                 raise UserError(
-                    f"configuration, {key}: '{name}' is not in {registry}{_hint(name, config[registry])} Known: {known}"
+                    f"configuration, {key}: '{name}' is not in {entries}{_hint(name, config[entries])} Known: {known}"
                 )
     for model in config["models"]:
         if not is_external(config, model):
-            module_name(model)
+            registry.file("model", model)
         elif variants(config, model) != ["orig"] or config["model_registry"][model].get("settings"):
             raise UserError(
                 f"configuration, model_registry.{model}: the family external has the variant orig alone and no settings; "
@@ -110,6 +110,16 @@ def _lack(entry: dict) -> str | None:
 def derives_skips(entry: dict) -> bool:
     """Whether the skips of a data set are told from the times of its plays."""
     return entry["skip_rule"]["name"] != "given"
+
+
+def reads_lengths(rule: str) -> bool:
+    """Whether a skip rule reads the lengths of tracks: its SQL names the table."""
+    return bool(re.search(r"\blengths\b", registry.statement("skip rule", rule)))
+
+
+def split_parameters(config: dict, split: str) -> dict:
+    """The parameters of a split: the key ``<split>_split`` of the configuration, if it has any."""
+    return dict(config.get(f"{split}_split", {}))
 
 
 def rule_words(rule: dict) -> str:
@@ -229,9 +239,7 @@ def check_external_ranks(config: dict, results: str) -> None:
     Snakemake would go on with the tables of the last run."""
     for run in runs(config):
         if is_external(config, run["model"]):
-            path = Path(
-                results, "ranks", *(f"{key}={value}" for key, value in run.items()), "ranks.parquet"
-            )
+            path = paths.result("ranks", results, **run)
             if not path.is_file():
                 raise UserError(
                     f"configuration, models: {run['model']} is of the family external, and its ranks are not in {path}; write "

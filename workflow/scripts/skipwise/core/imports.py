@@ -4,6 +4,7 @@ Snakemake does not see imports, so rules have these files as input, and a change
 """
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from skipwise.core.registry import LIBRARY
 
 # Methods of sessions.steps.Steps whose literal argument is the name of an SQL statement.
 _RUNS_SQL = ("table", "query", "row")
+_FILE_NAME = re.compile(r"[a-z_]+(\.[a-z]+)+")
 
 
 def closure(*files: Path) -> list[Path]:
@@ -61,19 +63,13 @@ def imported(path: Path, *, at_start: bool = False) -> Iterator[str]:
 @cache
 def _named(path: Path) -> tuple[Path, ...]:
     modules = [found for name in imported(path) if (found := module_file(name))]
-    constants = [
-        node
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-    ]
     files = []
-    for call in constants:
-        texts = [
-            arg.value
-            for arg in call.args
-            if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
-        ]
-        runs_sql = isinstance(call.func, ast.Attribute) and call.func.attr in _RUNS_SQL
-        files += [LIBRARY / "sessions" / "sql" / f"{text}.sql" for text in texts if runs_sql]
-        files += [path.with_name(text) for text in texts if "." in text]
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(call, ast.Call):
+            runs_sql = isinstance(call.func, ast.Attribute) and call.func.attr in _RUNS_SQL
+            for text in (arg.value for arg in call.args if isinstance(arg, ast.Constant)):
+                if runs_sql:
+                    files.append(LIBRARY / "sessions" / "sql" / f"{text}.sql")
+                elif isinstance(text, str) and _FILE_NAME.fullmatch(text):
+                    files.append(path.with_name(text))
     return (*modules, *(found for found in files if found.is_file()))

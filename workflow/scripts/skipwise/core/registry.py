@@ -84,7 +84,12 @@ def declared(kind: str, name: str) -> dict[str, Any]:
     return literals
 
 
+def statement(kind: str, name: str) -> str:
+    """The SQL of a thing that is an SQL file, without its comments."""
+    lines = file(kind, name).read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.split("--")[0] for line in lines)
+
+
 def parameters(kind: str, name: str) -> set[str]:
     """The parameters of a thing that is an SQL file: its ``$placeholders``."""
-    lines = file(kind, name).read_text(encoding="utf-8").splitlines()
-    return set(_PLACEHOLDER.findall("\n".join(line.split("--")[0] for line in lines)))
+    return set(_PLACEHOLDER.findall(statement(kind, name)))

@@ -50,9 +50,9 @@ class Checkpoint:
             with safe_open(self.path, "pt") as file:
                 header = file.metadata() or {}
                 if header.get("fingerprint") == self._fingerprint:
-                    return {name: file.get_tensor(name) for name in file.keys()}, json.loads(
-                        header["values"]
-                    )
+                    names = file.keys()  # safe_open is no dict, and cannot be iterated
+                    tensors = {name: file.get_tensor(name) for name in names}
+                    return tensors, json.loads(header["values"])
             reason = "is of another configuration, data, code, library or number of threads"
         except (SafetensorError, OSError) as error:
             reason = f"cannot be read ({error})"
