@@ -192,11 +192,11 @@ def measured(way: str, *arguments, repeat: int) -> tuple[float, float, float]:
 
 def run(way: str, arguments: list) -> None:
     """Run one way in this process and print its seconds and peak memory."""
-    import duckdb, imports are not what is timed
-    import polars
+    import duckdb  # noqa: F401, imports are not what is timed
+    import polars  # noqa: F401
 
     if way == "pandas":
-        import pandas
+        import pandas  # noqa: F401
     started, before = time.perf_counter(), sum(os.times()[:4])
     WAYS[way](*arguments)
     seconds, cores = time.perf_counter() - started, sum(os.times()[:4]) - before

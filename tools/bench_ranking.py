@@ -129,10 +129,9 @@ def main() -> None:
         model, contexts, popularity = case(n_tracks, given.sessions, given.device)
         ranking = ranker(model, popularity)
         targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
-        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]
-        ways += [
-            partial(ranking.rank, contexts, targets, cutoff=cutoff) for cutoff in (None, 1000, 10)
-        ]
+        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
+        cutoffs = (None, 1000, 10)
+        ways += [partial(ranking.rank, contexts, targets, cutoff=cutoff) for cutoff in cutoffs]
         times: list[list[float]] = [[] for _ in ways]
         # In turn, so that a machine that slows down slows all of them down.
         for _ in range(3):

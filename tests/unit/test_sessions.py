@@ -58,7 +58,7 @@ def make(steps: Steps, table: str, columns: tuple[str, ...] | str, rows: list[tu
             None if at is None else START + timedelta(seconds=at) for at in arrays["started_at"]
         ]
     arrays |= {name: [None] * len(rows) for name in context}
-    frame = pa.table({name: pa.array(values, TYPES[name]) for name, values in arrays.items()}), the SQL reads it
+    frame = pa.table({name: pa.array(values, TYPES[name]) for name, values in arrays.items()})  # noqa: F841, the SQL reads it
     steps.connection.sql(f"create or replace temp table {table} as from frame")
 
 
@@ -348,7 +348,7 @@ def test_measure_tracks_is_the_median(steps, seed):
 
 
 def test_count_session_gaps_is_what_sessionising_at_each_gap_gives(steps):
-    frame = pa.Table.from_pylist(user_events(), schema=ARTIFACTS["events"].schema), the SQL reads it
+    frame = pa.Table.from_pylist(user_events(), schema=ARTIFACTS["events"].schema)  # noqa: F841, the SQL reads it
     steps.connection.sql("create or replace temp table plays as from frame")
     gaps = [60.0, 1200.0, 5000.0]
     steps.table("compared", "count_session_gaps", session_gaps=gaps, zero_gaps=7)

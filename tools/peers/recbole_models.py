@@ -34,9 +34,9 @@ from measure import (
 given = case(__doc__)
 sys.argv = sys.argv[:1]  # RecBole reads them as its configuration.
 
-from recbole.config import Config
-from recbole.data import create_dataset, data_preparation
-from recbole.utils import get_model, get_trainer, init_seed
+from recbole.config import Config  # noqa: E402
+from recbole.data import create_dataset, data_preparation  # noqa: E402
+from recbole.utils import get_model, get_trainer, init_seed  # noqa: E402
 
 SCORES = 2**29
 OF_MODEL = {
