@@ -20,7 +20,7 @@ LIBRARY = Path(__file__).parents[1]
 
 
 class Kind(NamedTuple):
-    """Where the files of a kind of thing are, and how their names are spelled in the configuration."""
+    """Where the files of a kind of thing are, and how the configuration spells their names."""
 
     folder: str
     suffix: str = ".py"
