@@ -125,7 +125,7 @@ class TestPlan:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
         printed = project.made("--dry-run", configs=(f"config/{overlay}",))
-        assert "make_hr_ndcg_table" in printed
+        assert "Making the table hr_ndcg" in printed
 
     def test_missing_data_is_one_clear_line(self, project):
         done = project.snakemake("--dry-run", configs=("config/paper.yaml",))
@@ -135,7 +135,7 @@ class TestPlan:
         assert "Traceback" not in done.stdout
 
     def test_the_scheduler_looks_twice_a_second(self, project):
-        """Any plan of ours mends it in its process (`snakemake_timers.py`)."""
+        """Reading our rules corrects the timers in that process (rules/snakemake_timers.py)."""
         code = (
             "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler import JobScheduler\n"
             f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
@@ -148,7 +148,7 @@ class TestPlan:
             text=True,
             check=True,
         )
-        assert done.stdout.split()[-1] == "skipwise.snakemake_timers"
+        assert done.stdout.split()[-1] == "snakemake_timers"
 
 
 class TestRun:
@@ -328,10 +328,41 @@ class TestRerun:
         planned = copy.planned(copy.overlay("tuning.yaml", "tuning: {trials: 3}\n"))
         assert planned == ["Recording where the numbers come from"]
 
-    def test_a_changed_loss_retrains_the_neural_models_only(self, copy):
-        with (copy / "workflow/scripts/skipwise/losses.py").open("a", encoding="utf-8") as source:
-            source.write("\n# changed\n")
-        assert {model for model, _ in self.trained(copy.planned())} == {"sasrec"}
+    def test_a_changed_file_runs_the_rules_that_reach_it(self, copy):
+        """One file of each room is changed; the reason of each planned job names those it reaches."""
+        reaching = {
+            "core/log.py": set(),
+            "sessions/sequences.py": {"Training", "Ranking", "Cosines"},
+            "sessions/sql/cut.sql": {"Labelling"},
+            "sessions/sql/skip_rules/gap_below.sql": {"Making the table lfm_skip_rules"},
+            "raw/forms/lfm2b.py": {"Reading resources/raw/lfm2b-sim"},
+            "simulation/worlds.py": {"Simulating"},
+            "recommender.py": {"Training", "Ranking", "Cosines"},
+            "ranking/candidates.py": {"Training sasrec", "Ranking"},
+            "training/skip_losses/contrastive.py": {"Training sasrec contrastive"},
+            "models/wrmf.py": {"Training wrmf"},
+            "evaluation/claims/sasrec_is_best.py": {"Making the table findings"},
+            "evaluation/cosines.py": {"Cosines"},
+            "report/tables/datasets.py": {"Making the table datasets"},
+            "report/figures/hit_rates.py": {"Plotting the figure hit_rates"},
+            "commands/label.py": set(),
+        }
+        library = copy / "workflow/scripts/skipwise"
+        for name in reaching:
+            comment = "\n-- changed\n" if name.endswith(".sql") else "\n# changed\n"
+            path = library / name
+            path.write_text(path.read_text(encoding="utf-8") + comment, encoding="utf-8")
+        printed = copy.made("--dry-run")
+        jobs = re.findall(r"^Job \d+: (.*)\nReason: (.*)$", printed, re.MULTILINE)
+        for name, starts in reaching.items():
+            reached = {message for message, reason in jobs if f"skipwise/{name}" in reason}
+            assert {
+                start for start in starts if not any(m.startswith(start) for m in reached)
+            } == set()
+            assert {m for m in reached if not m.startswith(tuple(starts))} == set(), name
+        own = [message for message, reason in jobs if "Updated input files" in reason]
+        others = [reason for message, reason in jobs if message not in own]
+        assert all(reason.startswith("Input files updated by another job") for reason in others)
 
     def test_a_changed_cutoff_retrains_nothing(self, copy):
         overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
