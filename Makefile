@@ -45,6 +45,7 @@ audit: .venv/audit/.installed
 
 lint: .venv/.installed-test
 	$(BIN)/ruff check .
+	$(BIN)/mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint

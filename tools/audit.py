@@ -31,7 +31,8 @@ def main() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         packages = json.loads(done.stdout)["dependencies"]
-        reason = "it knows none of the packages"  # what a mirror without the service, or a proxy, answers
+        # The answer of a mirror without the service, or of a proxy.
+        reason = "it knows none of the packages"
     except (ValueError, KeyError):
         packages, reason = (
             [],
@@ -40,7 +41,8 @@ def main() -> None:
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if len(skipped) == len(packages):
         sys.exit(
-            f"audit: no answer from the vulnerability service, so nothing is known ({reason}); try again with a network"
+            f"audit: no answer from the vulnerability service, so nothing is known ({reason}); "
+            "try again with a network"
         )
     if skipped:
         print(f"not known to the service, so not audited: {', '.join(skipped)}")

@@ -78,7 +78,8 @@ def python_of(peer: str, root: Path = ROOT) -> Path:
     python = root / ".venv-peers" / peer / "bin" / "python"
     if not python.exists():
         raise MissingError(
-            f"{peer}: no environment {python.parents[1]}; make it with `make .venv-peers/{peer}/.installed`"
+            f"{peer}: no environment {python.parents[1]}; make it with `make "
+            f".venv-peers/{peer}/.installed`"
         )
     return python
 
@@ -249,7 +250,8 @@ def tables(rows: list[dict]) -> str:
     lines = [
         "Training. s/s: sessions a second, as shipped → same settings; t/s: targets a second.",
         "",
-        "| tracks | peer | version | model | step, ms | s/s | t/s | peak GiB | ours / peer, s/s | ours / peer, t/s |",
+        "| tracks | peer | version | model | step, ms | s/s | t/s | peak GiB | ours / peer, s/s "
+        "| ours / peer, t/s |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     pair = " → ".join
@@ -266,9 +268,11 @@ def tables(rows: list[dict]) -> str:
         lines.append("| " + " | ".join(cells) + " |")
     lines += [
         "",
-        "Ranking of the whole catalogue, sessions a second: the best 10 tracks from the peers, exact ranks from ours.",
+        "Ranking of the whole catalogue, sessions a second: the best 10 tracks from the peers, "
+        "exact ranks from ours.",
         "",
-        "| tracks | peer | model | as shipped | same settings | peak GiB | ours / peer, all ranks | to 1,000 | to 10 |",
+        "| tracks | peer | model | as shipped | same settings | peak GiB | ours / peer, all "
+        "ranks | to 1,000 | to 10 |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:

@@ -86,7 +86,7 @@ def processes(folder: Path, script: str | None = None) -> list[int]:
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Every file under results/, hidden ones too, with its bytes where two runs must have the same."""
+    """Every file under results/, also hidden ones; bytes of those that two runs must share."""
     results = folder / "results"
     return {
         str(path.relative_to(results)): None if path.name in TIMED else path.read_bytes()
@@ -172,7 +172,8 @@ def trial(
     )
     if wrong:
         raise RuntimeError(
-            f"{folder}: {kind} {script or ''} killed after {delay:.2f} s: not as undisturbed: {', '.join(wrong)}"
+            f"{folder}: {kind} {script or ''} killed after {delay:.2f} s: not as undisturbed: "
+            f"{', '.join(wrong)}"
         )
     shutil.rmtree(folder)
     return happened

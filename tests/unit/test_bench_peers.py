@@ -127,8 +127,8 @@ def test_ratios_are_at_the_same_settings(tool):
     assert bench.ratio(rows, gru, "sessions_per_s") is None
     lines = bench.tables(rows).splitlines()
     assert (
-        "| 100 | replay | 1.0 | 1,000 shared negatives | 100 → 50 | 10 → 20 | 150 → 300 | 3.0 | 20 | 20 |"
-        in lines
+        "| 100 | replay | 1.0 | 1,000 shared negatives | 100 → 50 | 10 → 20 | 150 → 300 | 3.0 | "
+        "20 | 20 |" in lines
     )
     assert "| 100 | replay | 1,000 shared negatives | 10 | 4.0 | 2.0 | 5.0 | 15 | 20 |" in lines
     assert "| 100 | skipwise | SASRec orig, ranks to 1,000 | 50 | 60 | 2.0 | – | – | – |" in lines
@@ -138,7 +138,7 @@ def test_a_peer_without_an_environment_is_one_clear_line(tool, tmp_path):
     bench = tool("bench_peers")
     with pytest.raises(
         bench.MissingError,
-        match=r"^replay: no environment .*replay; make it with `make .venv-peers/replay/.installed`$",
+        match=r"^replay: no environment .*replay; .*`make .venv-peers/replay/.installed`$",
     ):
         bench.python_of("replay", tmp_path)
     assert bench.python_of("skipwise", tmp_path).samefile(sys.executable)

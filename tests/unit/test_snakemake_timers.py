@@ -42,7 +42,7 @@ def test_timers_that_end_in_the_same_half_second_are_one(scheduler):
 
 
 def test_every_timer_is_followed_by_a_look(scheduler):
-    """Not much later than it would be without the mend; a limit of jobs is never waited for longer."""
+    """Not much later than without the correction; no limit of jobs makes it wait longer."""
     look_twice_a_second()
     for _ in range(6):
         started = time.monotonic()

@@ -275,7 +275,8 @@ class TestTable:
         left = browser.script(
             "const window = document.querySelector('.scroll'); window.scrollLeft = 200;"
             "const first = document.querySelector('#rows tbody th');"
-            "return [window.scrollLeft, first.getBoundingClientRect().left - window.getBoundingClientRect().left]"
+            "return [window.scrollLeft, first.getBoundingClientRect().left - "
+            "window.getBoundingClientRect().left]"
         )
         assert left[0] > 100
         assert 0 <= left[1] <= 2
@@ -314,7 +315,8 @@ def check_order(browser: Browser, heading, order: str) -> None:
     """The numbers of the column, as shown, go up or down; missing values stand at the end."""
     at = browser.script("return arguments[0].parentElement.cellIndex", heading)
     keys = browser.script(
-        "return [...document.querySelectorAll('#rows tbody tr')].map(r => r.cells[arguments[0]].dataset.key)",
+        "return [...document.querySelectorAll('#rows tbody tr')].map(r => "
+        "r.cells[arguments[0]].dataset.key)",
         at,
     )
     known = [float(key) for key in keys if key is not None]

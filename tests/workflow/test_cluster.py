@@ -59,9 +59,15 @@ def submit(
         *options,
     ]
     return subprocess.run(
-        [*command, "--configfile", *configs], cwd=project.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False, env=ENVIRONMENT, timeout=1500,
-    )  # fmt: skip
+        [*command, "--configfile", *configs],
+        cwd=project.folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+        timeout=1500,
+    )
 
 
 def jobs(since: float) -> list[dict[str, str]]:

@@ -91,7 +91,8 @@ def test_no_network(project):
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/u.data"
         overlay = project.overlay(
             "remote.yaml",
-            "datasets: [remote]\nregistry:\n  remote: {form: movielens, skipped_when: rating < 4, skip_rule: {name: given}, "
+            "datasets: [remote]\nregistry:\n  remote: {form: movielens, skipped_when: rating < "
+            "4, skip_rule: {name: given}, "
             f"session_gap: 1200, files: [{{name: u.data, urls: ['{address}']}}]}}\n",
         )
         done = project.snakemake("resources/raw/remote/u.data", configs=(TINY, overlay))

@@ -17,7 +17,7 @@ HEADER += "hist_user_behavior_is_shuffle,hour_of_day,premium,context_type\n"
 
 
 def mssd_log(*changed: tuple[int, int, str]) -> str:
-    """A log of 4 sessions of 10 plays; ``changed`` gives line (from 2), column (from 0) and cell."""
+    """A log of 4 sessions of 10 plays; ``changed``: line (from 2), column (from 0) and cell."""
     rows = [
         [
             f"0_s{session}",
@@ -88,8 +88,10 @@ def test_broken_data(project, case):
     overlay = project.overlay(
         "broken.yaml",
         "datasets: [broken, good]\nregistry:\n"
-        f"  broken: {{form: mssd, paths: [{name}], skip_rule: {{name: given}}, session_gap: null}}\n"
-        "  good: {form: mssd, paths: [log_good.csv], skip_rule: {name: given}, session_gap: null}\n",
+        f"  broken: {{form: mssd, paths: [{name}], skip_rule: {{name: given}}, session_gap: "
+        f"null}}\n"
+        "  good: {form: mssd, paths: [log_good.csv], skip_rule: {name: given}, session_gap: "
+        "null}\n",
     )
     targets = [
         f"results/sessions/dataset={dataset}/sessions.parquet" for dataset in ("good", "broken")
@@ -112,7 +114,8 @@ def test_broken_data(project, case):
             ["models: 'sasrek' is not in model_registry", "did you mean 'sasrec'?"],
         ),
         (
-            "model_registry: {nonesuch: {family: baseline, variants: {orig: {}}}}\nmodels: [nonesuch]",
+            "model_registry: {nonesuch: {family: baseline, variants: {orig: {}}}}\nmodels: "
+            "[nonesuch]",
             ["unknown model 'nonesuch'"],
         ),
         ("neural: {tauu: 3}", ["neural: unknown key 'tauu'"]),
@@ -134,7 +137,7 @@ def test_broken_configuration(project, overlay, expected):
 
 @pytest.fixture
 def server(tmp_path_factory):
-    """A web server on this machine with one small MovieLens-shaped file; gives address and bytes."""
+    """A local web server with one small MovieLens-shaped file; gives address and bytes."""
     rows = [
         f"{user}\t{item % 40}\t{1 + (user + item) % 5}\t{880000000 + item * 60}\n"
         for user in range(1, 30)
@@ -159,9 +162,11 @@ def server(tmp_path_factory):
 
 def downloaded(address: str, md5: str) -> str:
     return (
-        "datasets: [served]\nregistry:\n  served:\n    form: movielens\n    skipped_when: rating < 4\n"
+        "datasets: [served]\nregistry:\n  served:\n    form: movielens\n    skipped_when: rating "
+        "< 4\n"
         "    skip_rule: {name: given}\n    session_gap: 1200\n"
-        f"    files: [{{name: u.data, urls: ['{address}/absent/u.data', '{address}/u.data'], md5: '{md5}'}}]\n"
+        f"    files: [{{name: u.data, urls: ['{address}/absent/u.data', '{address}/u.data'], "
+        f"md5: '{md5}'}}]\n"
     )
 
 
@@ -197,7 +202,8 @@ def test_a_link_in_an_archive_is_not_followed(project):
     overlay = project.overlay(
         "broken.yaml",
         "datasets: [broken]\nregistry:\n"
-        "  broken: {form: mssd, paths: [training_set_0.tar.gz], skip_rule: {name: given}, session_gap: null}\n",
+        "  broken: {form: mssd, paths: [training_set_0.tar.gz], skip_rule: {name: given}, "
+        "session_gap: null}\n",
     )
     done = project.snakemake(
         "results/sessions/dataset=broken/sessions.parquet",

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from examples import movielens_ratings
+from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.evaluation.bootstrap import mean_interval
 from skipwise.ranking.metrics import ndcg
@@ -22,7 +23,8 @@ def test_movielens_through_the_whole_dag(project, ratings):
     overlay = project.overlay(
         "real.yaml",
         "models: [popularity, session-popularity, markov, session-knn, wrmf, bpr, sasrec]\n"
-        f"seeds: [1]\nneural: {{dimension: 64, max_epochs: 25}}\nregistry: {{ml100k: {{paths: ['{ratings}']}}}}\n",
+        f"seeds: [1]\nneural: {{dimension: 64, max_epochs: 25}}\nregistry: {{ml100k: {{paths: "
+        f"['{ratings}']}}}}\n",
     )
     project.made(configs=("config/real.yaml", overlay), cores=2)
     counts = read_json(project / "results/sessions/dataset=ml100k/stats.json")["counts"]
@@ -34,8 +36,9 @@ def test_movielens_through_the_whole_dag(project, ratings):
     assert len(table) == 13 * 2
 
     def rank(model: str) -> np.ndarray:
-        run = f"results/ranks/dataset=ml100k/split=paper/model={model}/variant=orig/seed=1/ranks.parquet"
-        return read_artifact("ranks", project / run)["rank_full"].to_numpy()
+        keys = {"dataset": "ml100k", "split": "paper", "model": model, "variant": "orig", "seed": 1}
+        run = paths.result("ranks", project / "results", **keys)
+        return read_artifact("ranks", run)["rank_full"].to_numpy()
 
     gain = ndcg(rank("sasrec"), 10) - ndcg(rank("popularity"), 10)
     low, _ = mean_interval(gain, np.random.default_rng(1))

@@ -44,6 +44,7 @@ class TestStyle:
             ("snakemake", "--lint"),
             ("snakefmt", "--check", "Snakefile", "workflow"),
             ("ruff", "check", "."),
+            ("mypy",),
             ("ruff", "format", "--check", "."),
         ],
         ids=" ".join,
@@ -137,8 +138,10 @@ class TestPlan:
     def test_the_scheduler_looks_twice_a_second(self, project):
         """Reading our rules corrects the timers in that process (rules/snakemake_timers.py)."""
         code = (
-            "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler import JobScheduler\n"
-            f"try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', '{TINY}'])\n"
+            "import sys\nfrom snakemake.cli import main\nfrom snakemake.scheduling.job_scheduler "
+            "import JobScheduler\n"
+            "try: main(['--dry-run', '--quiet', 'all', '--cores', '1', '--configfile', "
+            f"'{TINY}'])\n"
             "except SystemExit: print(JobScheduler._schedule_reevalutation.__module__)"
         )
         done = subprocess.run(
@@ -197,10 +200,8 @@ class TestRun:
             assert "simulated" in path.read_text(encoding="utf-8").lower(), path
 
     def test_a_model_folder_says_what_was_run(self, finished):
-        folder = (
-            finished
-            / "results/models/dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
-        )
+        run = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
+        folder = finished / "results/models" / run
         run = read_json(folder / "run.json")
         assert run["settings"]["query"] == "hidden"
         assert run["settings"]["tau"] == 0.1
@@ -329,7 +330,7 @@ class TestRerun:
         assert planned == ["Recording where the numbers come from"]
 
     def test_a_changed_file_runs_the_rules_that_reach_it(self, copy):
-        """One file of each room is changed; the reason of each planned job names those it reaches."""
+        """A file of each room is changed; the reason of a planned job names those it reaches."""
         reaching = {
             "core/log.py": set(),
             "sessions/sequences.py": {"Training", "Ranking", "Cosines"},
@@ -379,7 +380,8 @@ class TestRerun:
     def test_a_new_variant_is_a_line_and_trains_nothing_else(self, copy):
         overlay = copy.overlay(
             "variant.yaml",
-            "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: 0.05}}}}\n",
+            "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: "
+            "0.05}}}}\n",
         )
         assert self.trained(copy.planned(overlay)) == {("sasrec", "contrastive-cold")}
 
