@@ -5,10 +5,4 @@ from skipwise.core.log import rule_log
 with rule_log(snakemake.log[0], snakemake.rule):
     from skipwise.training.tuning import collect_trials
 
-    collect_trials(
-        list(snakemake.input.trials),
-        {name: snakemake.output[name] for name in ("csv", "parquet", "html", "tex")},
-        list(snakemake.output.overlays),
-        simulated=snakemake.params.simulated,
-        budget=snakemake.params.budget,
-    )
+    collect_trials(list(snakemake.input.trials), list(snakemake.output))

@@ -1,11 +1,25 @@
-"""What the workflow needs of a model."""
+"""The contract that every model keeps: what the workflow needs of it."""
 
 from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Protocol
 
 from torch import Tensor
 
 from skipwise.core.errors import UserError
 from skipwise.sessions.sequences import Sequences
+
+
+class Savepoint(Protocol):
+    """A place where a long training saves itself and from where it continues."""
+
+    path: Path
+
+    def save(self, tensors: dict[str, Tensor], values: dict) -> None:
+        """Replace what was saved before."""
+
+    def load(self) -> tuple[dict[str, Tensor], dict] | None:
+        """What was saved, None if there is nothing to continue from."""
 
 
 class Recommender(ABC):
@@ -37,12 +51,20 @@ class Recommender(ABC):
         self.settings = settings
 
     @abstractmethod
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         """Learn from ``train``; ``valid`` may choose when to stop.
 
-        Returns the rows of ``history``, [] where there are no epochs.
-
-        All randomness comes from ``seed``: the same seed and number of threads give the same model.
+        Returns the rows of ``history``, [] if there are no epochs.  All randomness comes from
+        ``seed``: the same seed and number of threads give the same model.  A model that trains for
+        long may save itself in ``checkpoint`` and continue from there.
         """
 
     @abstractmethod
@@ -50,6 +72,10 @@ class Recommender(ABC):
         """Scores (B, N + 1) float32 of all tracks after each context; column 0 means nothing.  Only
         contexts may be read.
         """
+
+    def use_device(self) -> None:
+        """Go from the CPU to the device of the settings; a model without one stays."""
+        return
 
     @abstractmethod
     def state(self) -> dict[str, Tensor]:

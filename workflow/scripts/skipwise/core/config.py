@@ -216,8 +216,14 @@ def run_settings(config: dict, model: str, variant: str) -> dict:
     own = entry.get("settings", {}) | entry["variants"][variant]
     if entry["family"] != "neural":
         return own
-    shared = {**config["neural"], "max_length": config["sessions"]["max_length"], "query": None}
-    return shared | (config["contrastive"] if own.get("query") else {}) | own
+    own = {"skip_loss": None} | own
+    shared = {**config["neural"], "max_length": config["sessions"]["max_length"]}
+    return shared | loss_settings(config, own["skip_loss"]) | own
+
+
+def loss_settings(config: dict, skip_loss: str | None) -> dict:
+    """The settings of a skip loss for all models: the key of the configuration with its name."""
+    return config.get(skip_loss.replace("-", "_"), {}) if skip_loss else {}
 
 
 def runs(config: dict) -> list[dict]:

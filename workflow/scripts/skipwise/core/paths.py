@@ -68,23 +68,22 @@ def hive_keys(path: str | Path) -> dict[str, str]:
     return dict(_KEY.findall(str(path)))
 
 
-def results_of(path: str | Path) -> Path | None:
-    """The folder of the results that a path with keys lies in, None for a path without keys."""
-    for folder in Path(path).resolve().parents:
+def beside(path: str | Path, artifact: str) -> Path | None:
+    """The path of an artifact with the keys of ``path``, in the same results; None if it has none."""
+    for folder in Path(path).absolute().parents:
         if folder.name.startswith("dataset="):
-            return folder.parents[1]
+            return result(artifact, folder.parents[1], **hive_keys(Path(path).absolute()))
     return None
 
 
 def tracks_beside(path: str | Path) -> Path:
-    """The ``tracks.parquet`` of the data set that a path below ``results`` belongs to.
+    """The ``tracks.parquet`` of the data set that a path below the results belongs to.
 
     Raises UserError if it is not where the workflow puts it.
     """
-    if results := results_of(path):
-        tracks = result("tracks", results, **hive_keys(Path(path).resolve()))
-        if tracks.is_file():
-            return tracks
+    tracks = beside(Path(path).resolve(), "tracks")
+    if tracks and tracks.is_file():
+        return tracks
     raise UserError(
         f"the tracks.parquet that belongs to {path} is not where the workflow puts it; "
         "name it with --tracks"

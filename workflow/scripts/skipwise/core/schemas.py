@@ -217,8 +217,8 @@ ARTIFACTS: dict[str, Artifact] = {
             [
                 _required("epoch", pa.int32()),
                 pa.field("loss", pa.float64()),
-                pa.field("loss_nll", pa.float64()),
-                pa.field("loss_nce", pa.float64()),
+                pa.field("loss_base", pa.float64()),
+                pa.field("loss_skip", pa.float64()),
                 pa.field("valid_ndcg_10", pa.float64()),
                 pa.field("valid_hr_10", pa.float64()),
                 _required("seconds", pa.float64()),

@@ -13,31 +13,34 @@ import pyarrow as pa
 import torch
 from torch.nn import functional
 
-from skipwise.core.artifacts import read_json, write_artifact
+from skipwise.core.artifacts import write_artifact
 from skipwise.core.log import logger
 from skipwise.core.schemas import PADDING, QUERIES
 from skipwise.core.torch_setup import use_threads
-from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.saved import load_model
 
 BATCH = 512
 
 
 def measure_cosines(model_folder: str | Path, test: str, cosines: str, *, threads: int) -> None:
     """Measure the test sessions with a saved neural model and write a ``cosines`` artifact."""
-    from skipwise.training.saved import load_model
-
     use_threads(threads)
     sessions = Sequences.read("test", test)
-    table = session_cosines(load_model(model_folder), sessions)
+    model = load_model(model_folder)
+    assert isinstance(model, VectorRecommender)
+    table = session_cosines(model, sessions)
     write_artifact(table, "cosines", cosines)
-    model = read_json(Path(model_folder) / "run.json")["model"]
     logger.info(
-        "%s: %d of %d sessions have a skip in their context", model, table.num_rows, len(sessions)
+        "%s: %d of %d sessions have a skip in their context",
+        model_folder,
+        table.num_rows,
+        len(sessions),
     )
 
 
-def session_cosines(model: NeuralRecommender, sessions: Sequences) -> pa.Table:
+def session_cosines(model: VectorRecommender, sessions: Sequences) -> pa.Table:
     """The rows of a ``cosines`` artifact: sessions with at least one skip in their context, in
     their order.
 
@@ -62,7 +65,7 @@ def session_cosines(model: NeuralRecommender, sessions: Sequences) -> pa.Table:
 
 
 @torch.inference_mode()
-def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.ndarray]:
+def _batch_cosines(model: VectorRecommender, batch: Sequences) -> dict[str, np.ndarray]:
     """(B,) cosines by column, NaN where there is none."""
     tracks, skipped = batch.tracks, batch.skipped.values
     rows = tracks.row_of_value()
@@ -70,7 +73,7 @@ def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.n
     last_listened[rows[~skipped]] = tracks.values[
         ~skipped
     ]  # plays are in order: the last one stays
-    queries = {"hidden": model.queries(batch), "item": model.table[last_listened]}
+    queries = {"hidden": model.queries(batch), "item": model.vectors[last_listened]}
     of_unseen = batch.unseen_skips
     found = {}
     for name, query in queries.items():
@@ -80,7 +83,9 @@ def _batch_cosines(model: NeuralRecommender, batch: Sequences) -> dict[str, np.n
             ("skips", rows[skipped], tracks.values[skipped]),
             ("unseen_skips", of_unseen.row_of_value(), of_unseen.values),
         ):
-            cosine = functional.cosine_similarity(query[of_row], model.table[items], dim=1).numpy()
+            cosine = functional.cosine_similarity(
+                query[of_row], model.vectors[items], dim=1
+            ).numpy()
             with np.errstate(invalid="ignore"):
                 mean = np.bincount(of_row, cosine, minlength=len(batch)) / np.bincount(
                     of_row, minlength=len(batch)

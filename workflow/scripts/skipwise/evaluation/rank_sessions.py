@@ -6,15 +6,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from skipwise.core.artifacts import read_json, write_artifact
+from skipwise.core.artifacts import write_artifact
 from skipwise.core.log import logger
 from skipwise.core.schemas import PADDING
 from skipwise.core.torch_setup import use_threads
-from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.ranking.candidates import sampled_candidates
 from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Ragged, Sequences
+from skipwise.training.saved import load_model
 
 # Sessions whose targets are each other's candidates (docs/protocol.md), and groups of them that are
 # ranked at once.
@@ -124,23 +124,16 @@ def rank_sessions(
     threads: int,
 ) -> None:
     """Rank every test session with a saved model and write a ``ranks`` artifact."""
-    from skipwise.training.saved import load_model
-
     use_threads(threads)
     model = load_model(model_folder)
-    if isinstance(model, NeuralRecommender):
-        if model.settings.get("device") == "cuda" and not torch.cuda.is_available():
-            logger.warning("torch finds no GPU here: the sessions are ranked on the CPU")
-        else:
-            model.use_device()
+    if model.settings.get("device") == "cuda" and not torch.cuda.is_available():
+        logger.warning("torch finds no GPU here: the sessions are ranked on the CPU")
+    else:
+        model.use_device()
     sequences = Sequences.read("test", test)
     popularity = Sequences.read("train", train).counts(model.n_tracks)
     table = rank_test_sessions(
         model, sequences, popularity, candidates=candidates, seed=seed, cutoff=cutoff
     )
     write_artifact(table, "ranks", ranks)
-    logger.info(
-        "%s: ranks of %d sessions written",
-        read_json(Path(model_folder) / "run.json")["model"],
-        len(sequences),
-    )
+    logger.info("%s: ranks of %d sessions written", model_folder, len(sequences))

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import expit
 from torch import Tensor
 
-from skipwise.recommender import VectorRecommender
+from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
 # Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it
@@ -47,7 +47,15 @@ class BPR(VectorRecommender):
     SETTINGS = frozenset({"factors", "learning_rate", "regularization", "iterations", "skips"})
     OPTIONAL = frozenset({"skip_pair_share"})
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         rng = np.random.default_rng(seed)
         history: list[dict] = []
 

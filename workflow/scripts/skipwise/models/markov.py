@@ -6,6 +6,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from skipwise.models.popularity import Popularity
+from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 
 
@@ -16,7 +17,15 @@ class Markov(Popularity):
     A skipped play counts as a listened one, as in ``orig`` of the other models.
     """
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         super().fit(train, valid, seed=seed, threads=threads)
         row, track = train.tracks.row_of_value(), train.tracks.values
         within = row[1:] == row[:-1]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from skipwise.recommender import Recommender
+from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
 
@@ -12,7 +12,15 @@ class Popularity(Recommender):
 
     family = "baseline"
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         self.plays = torch.from_numpy(train.counts(self.n_tracks)).float()
         return []
 

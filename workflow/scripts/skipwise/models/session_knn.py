@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
-from skipwise.recommender import Recommender
+from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
 
@@ -22,7 +22,15 @@ class SessionKNN(Recommender):
     family = "baseline"
     SETTINGS = frozenset({"neighbours"})
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         self.session_id = train.session_id.astype(np.int32)
         self._use(train.matrix(self.n_tracks))
         return []

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from skipwise.core.errors import UserError
-from skipwise.recommender import VectorRecommender
+from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
 
@@ -37,11 +37,20 @@ class WRMF(VectorRecommender):
         super().__init__(n_tracks, settings)
         if settings["skips"] == "rejected" and settings["alpha"] * settings["skip_confidence"] <= 1:
             raise UserError(
-                "model_registry.wrmf: alpha × skip_confidence must be above 1, the confidence of an unobserved track; "
+                "model_registry.wrmf: alpha × skip_confidence must be above 1, the confidence of "
+                "an unobserved track; "
                 f"it is {settings['alpha'] * settings['skip_confidence']:g}"
             )
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         history: list[dict] = []
 
         def note(iteration: int, seconds: float, _loss) -> None:

@@ -59,7 +59,7 @@ class ScoreRanker(Ranker):
             tracks = scores[:, 1:]
             finite = torch.isfinite(tracks).all(1)
             if not finite.all():
-                raise _diverged(contexts.session_id[rows[int((~finite).nonzero()[0])]])
+                raise diverged(contexts.session_id[rows[int((~finite).nonzero()[0])]])
             own = scores[row, item]
             first = own[torch.from_numpy(wanted.offsets[:-1])]
             # One comparison of whole rows for each place in a row: few sessions have many items.
@@ -76,21 +76,21 @@ class ScoreRanker(Ranker):
                 of_drawn = scores.gather(1, drawn).masked_fill_(drawn == PADDING, -torch.inf)
                 among.append((of_drawn >= first[:, None]).sum(1).numpy())
         return (
-            _cut(_joined(ranks, np.int64), cutoff),
+            cut(joined(ranks, np.int64), cutoff),
             np.concatenate(among),
-            _joined(outranks, bool),
+            joined(outranks, bool),
         )
 
 
-def _cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
+def cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:
     return ranks if cutoff is None else np.where(ranks <= cutoff, ranks, 0)
 
 
-def _joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
+def joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate([np.empty(0, dtype), *parts])
 
 
-def _diverged(session: int) -> UserError:
+def diverged(session: int) -> UserError:
     return UserError(
         f"the model gives session {session} a score that is not finite: its training diverged; "
         "lower neural.learning_rate and run again"

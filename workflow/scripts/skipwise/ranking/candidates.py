@@ -32,19 +32,19 @@ def draw_distinct(
 
 
 def _ordered(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values (R, C) int32, none negative, in the order of their row, and the columns (R, C) that
-    they are from.
+    """Values (R, C) int32, none negative, sorted within each row, and their columns (R, C).
 
     Equal ones stay from left to right, as in a stable `argsort`.  Value and column make one number,
     and numbers are sorted several times as fast as indices.
     """
     bits = values.shape[1].bit_length()
-    kind = np.uint32 if values.max(initial=0) < 2 ** (32 - bits) else np.uint64
-    number = values.astype(kind)
-    number <<= kind(bits)
-    number |= np.arange(values.shape[1], dtype=kind)
+    small = values.max(initial=0) < 2 ** (32 - bits)
+    number: np.ndarray = values.astype(np.uint32 if small else np.uint64)
+    shift, mask = (np.array(part, number.dtype) for part in (bits, 2**bits - 1))
+    np.left_shift(number, shift, out=number)
+    np.bitwise_or(number, np.arange(values.shape[1], dtype=number.dtype), out=number)
     number.sort(axis=1)
-    return number >> kind(bits), number & kind(2**bits - 1)
+    return np.right_shift(number, shift), np.bitwise_and(number, mask)
 
 
 def _repeated(drawn: np.ndarray, fixed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,11 @@
-"""Metrics from ranks, and the bounds that every table of them must satisfy (docs/protocol.md,
-metrics).
+"""Metrics from ranks, and the bounds that every table must keep (docs/protocol.md, metrics).
 
-A rank counts from 1; NaN stands for a rank past the cut-off, which is worse than any ``k``.
+A metric is a function of ranks (S,) and a cut-off k, marked with its name in the configuration.  A
+rank counts from 1; NaN stands for a rank past the cut-off, which is worse than any ``k``.
 """
 
 import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -12,39 +13,48 @@ import pyarrow.compute as pc
 
 from skipwise.core.artifacts import read_artifact, write_artifact
 
+Metric = Callable[[np.ndarray, int], np.ndarray]
+METRICS: dict[str, Metric] = {}
 CUTOFFS = {"hr": (1, 5, 10, 20), "ndcg": (5, 10, 20), "map": (10,)}
 
 
+def metric(name: str) -> Callable[[Metric], Metric]:
+    """Make a function the metric ``name``, which the configuration may ask for."""
+
+    def register(function: Metric) -> Metric:
+        METRICS[name] = function
+        return function
+
+    return register
+
+
+@metric("hr")
 def hit_rate(rank: np.ndarray, k: int) -> np.ndarray:
-    """HR@k of each session: 1 where the target is among the first k."""
+    """HR@k of each session: 1 if the target is among the first k."""
     return (rank <= k).astype(np.float64)
 
 
+@metric("ndcg")
 def ndcg(rank: np.ndarray, k: int) -> np.ndarray:
-    """NDCG@k of each session; with one relevant track the ideal is 1, so it is 1 / log2(rank + 1)."""
+    """NDCG@k of each session: 1 / log2(rank + 1), as one track is relevant and the ideal is 1."""
     return np.where(rank <= k, 1 / np.log2(np.where(rank <= k, rank, 1) + 1), 0.0)
 
 
+@metric("map")
 def average_precision(rank: np.ndarray, k: int) -> np.ndarray:
-    """AP@k of each session; with one relevant track it equals the reciprocal rank, so MAP@k =
-    MRR@k.
-    """
+    """AP@k of each session: 1 / rank, because one track is relevant, so MAP@k = MRR@k."""
     return np.where(rank <= k, 1 / np.where(rank <= k, rank, 1), 0.0)
 
 
-METRICS = {"hr": hit_rate, "ndcg": ndcg, "map": average_precision}
-
-
 def per_session(
-    rank: np.ndarray, cutoffs: dict[str, list[int]] = CUTOFFS
+    rank: np.ndarray, cutoffs: Mapping[str, Sequence[int]] = CUTOFFS
 ) -> dict[tuple[str, int], np.ndarray]:
     """Every metric at every cut-off: ``(name, k)`` to its (S,) values."""
     return {(name, k): METRICS[name](rank, k) for name, ks in cutoffs.items() for k in ks}
 
 
 def check_bounds(values: dict[str, float], where: str) -> None:
-    """Assert what must hold between the metrics of one model, whatever the data (docs/protocol.md,
-    metrics).
+    """Assert the bounds between the metrics of one model, which hold for any data.
 
     ``values`` maps names like ``hr_10`` to values.  Raises ValueError that names ``where`` and the
     broken bound.
@@ -73,59 +83,50 @@ def check_bounds(values: dict[str, float], where: str) -> None:
 
 
 def ranked_among(ranks: pa.Table) -> list[str]:
-    """The candidates that a ``ranks`` artifact has ranks among; a run of another tool has none that
-    were sampled.
-    """
+    """The candidate sets of a ``ranks`` artifact; a run of another tool has no sampled ones."""
     return ["full", "sampled"] if pc.any(pc.greater(ranks["n_candidates"], 0)).as_py() else ["full"]
 
 
-def summarise(ranks: pa.Table, cutoffs: dict[str, list[int]]) -> pa.Table:
+def summarise(ranks: pa.Table, cutoffs: Mapping[str, Sequence[int]]) -> pa.Table:
     """The rows of a ``metrics`` artifact from a ``ranks`` artifact.
 
-    Subsets are ``all``, ``repeat`` and ``new``: whether the target stands in the context.  Metrics
+    Subsets are ``all``, ``repeat`` and ``new``: whether the target is in the context.  Metrics
     of the unseen skips (lower is better: ``hr_skipped``, ``ndcg_skipped``, ``mrr_skipped``) are
     means over skipped plays and exist for the full catalogue; ``delta_hr`` and ``delta_ndcg`` are
     target minus skips.  Without sampled candidates there are no rows of them.
     """
     repeat = ranks["is_repeat"].to_numpy()
     subsets = {"all": np.ones(len(repeat), bool), "repeat": repeat, "new": ~repeat}
-    rows = []
+    found: list[tuple[str, int | None, str, str, np.ndarray]] = []
     for candidates in ranked_among(ranks):
-        rank = ranks[f"rank_{candidates}"].to_numpy().astype(np.float64)
+        rank = _floats(ranks[f"rank_{candidates}"])
         for subset, inside in subsets.items():
-            for (metric, k), values in per_session(rank[inside], cutoffs).items():
-                rows.append((metric, k, candidates, subset, values))
-    rank = ranks["rank_full"].to_numpy().astype(np.float64)
-    skip_rank = (
-        ranks["skip_ranks"]
-        .combine_chunks()
-        .flatten()
-        .to_numpy(zero_copy_only=False)
-        .astype(np.float64)
-    )
-    skipped = {("hr", k): hit_rate(skip_rank, k) for k in cutoffs["hr"]} | {
-        ("ndcg", 10): ndcg(skip_rank, 10)
-    }
-    rows += [
-        (f"{metric}_skipped", k, "full", "all", values) for (metric, k), values in skipped.items()
-    ]
-    rows.append(("mrr_skipped", 10, "full", "all", average_precision(skip_rank, 10)))
-    outranks = ranks["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    rows.append(("pairwise_accuracy", None, "full", "all", 1.0 - outranks.astype(np.float64)))
-    table = [(*keys, _mean(values), int((~np.isnan(values)).sum())) for *keys, values in rows]
-    for metric, of in (("delta_hr", hit_rate), ("delta_ndcg", ndcg)):
-        value = _mean(of(rank, 10)) - _mean(of(skip_rank, 10)) if len(skip_rank) else None
-        table.append((metric, 10, "full", "all", value, len(skip_rank)))
-    columns = zip(*table, strict=True)
-    return pa.table(
-        dict(
-            zip(
-                ("metric", "k", "candidates", "subset", "value", "n"),
-                map(list, columns),
-                strict=True,
-            )
-        )
-    )
+            for (name, k), values in per_session(rank[inside], cutoffs).items():
+                found.append((name, k, candidates, subset, values))
+
+    # Metrics of the unseen skips: means over skipped plays.
+    rank = _floats(ranks["rank_full"])
+    skip_rank = _floats(ranks["skip_ranks"].combine_chunks().flatten())
+    outranks = _floats(ranks["skip_outranks"].combine_chunks().flatten())
+    of_skips = [("hr", k, hit_rate(skip_rank, k)) for k in cutoffs["hr"]]
+    of_skips.append(("ndcg", 10, ndcg(skip_rank, 10)))
+    of_skips.append(("mrr", 10, average_precision(skip_rank, 10)))
+    found += [(f"{name}_skipped", k, "full", "all", values) for name, k, values in of_skips]
+    found.append(("pairwise_accuracy", None, "full", "all", 1.0 - outranks))
+    rows = [(*keys, _mean(values), int((~np.isnan(values)).sum())) for *keys, values in found]
+
+    # Targets less skips.
+    for name, of in (("delta_hr", hit_rate), ("delta_ndcg", ndcg)):
+        of_target, of_skip = _mean(of(rank, 10)), _mean(of(skip_rank, 10))
+        value = None if of_target is None or of_skip is None else of_target - of_skip
+        rows.append((name, 10, "full", "all", value, len(skip_rank)))
+    names = ("metric", "k", "candidates", "subset", "value", "n")
+    return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def _floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Ranks or truth values as float64, NaN for null."""
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -133,6 +134,6 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def compute_metrics(ranks: str, metrics: str, *, cutoffs: dict[str, list[int]]) -> None:
+def compute_metrics(ranks: str, metrics: str, *, cutoffs: Mapping[str, Sequence[int]]) -> None:
     """Write the ``metrics`` artifact of a ``ranks`` artifact."""
     write_artifact(summarise(read_artifact("ranks", ranks), cutoffs), "metrics", metrics)

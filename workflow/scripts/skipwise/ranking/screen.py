@@ -26,13 +26,13 @@ class Lengths(NamedTuple):
         """
         longest, most = others.length.max(), others.lost.max()
         return (
-            _added_up(self.length * longest, dimension)
+            added_up(self.length * longest, dimension)
             + self.lost * longest
             + (self.length + self.lost) * most
         )
 
 
-def _added_up(size: Tensor, dimension: int) -> Tensor:
+def added_up(size: Tensor, dimension: int) -> Tensor:
     """How far products of float32 vectors are from the exact ones if added up in float32; ``size``
     is of lengths' products.
     """
@@ -40,17 +40,17 @@ def _added_up(size: Tensor, dimension: int) -> Tensor:
     return 1.01 * dimension * (2.0**-24 * size + 2.0**-125)
 
 
-def _rounded(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
+def round_to(vectors: Tensor, precision: torch.dtype) -> tuple[Tensor, Lengths]:
     """Vectors (R, D) float32 in another precision."""
     rounded = vectors.to(precision)
     if precision == vectors.dtype:
-        length = _length(vectors)
+        length = lengths_of(vectors)
         return rounded, Lengths(length, torch.zeros_like(length))
     exact = rounded.to(vectors.dtype)
-    return rounded, Lengths(_length(exact), _length(vectors - exact))
+    return rounded, Lengths(lengths_of(exact), lengths_of(vectors - exact))
 
 
-def _length(vectors: Tensor) -> Tensor:
+def lengths_of(vectors: Tensor) -> Tensor:
     """(R,) float64, at least the lengths of float32 vectors (R, D), and hardly more."""
     length = vectors.norm(dim=1)
     # Squares of numbers that are too small for float32 vanish.
@@ -59,7 +59,7 @@ def _length(vectors: Tensor) -> Tensor:
     return 1.001 * length.double()
 
 
-def _sum_of_rows(values: Tensor) -> Tensor:
+def sum_of_rows(values: Tensor) -> Tensor:
     """(R,) sums of the rows of ``values`` (R, D), which are used up, the same bits on every device.
 
     One half is added to the other again and again; the order in which `Tensor.sum` adds depends on
@@ -73,7 +73,7 @@ def _sum_of_rows(values: Tensor) -> Tensor:
     return values[:, 0].clone()  # not a view, which would keep all of them
 
 
-def _screen(
+def screened(
     scores: Tensor, row: Tensor, threshold: Tensor, error: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
     """Compare rows of ``scores`` (R, T) with thresholds: pair p is of row ``row[p]``.  Rows ascend,
@@ -91,7 +91,7 @@ def _screen(
     if padding := -scores.shape[1] % GROUP:
         scores = functional.pad(scores, (0, padding), value=-torch.inf)
     # numpy compares several times as fast as torch.
-    values, high, low = _comparable(scores, high, low)
+    values, above, below = _comparable(scores, high, low)
     leads = torch.ones(len(row), dtype=torch.bool)
     torch.ne(row[1:], row[:-1], out=leads[1:])
     sure = np.empty(len(row), np.int64)
@@ -107,36 +107,36 @@ def _screen(
             continue
         groups = of_pair.reshape(-1, GROUP)
         of = np.repeat(at, in_row)
-        maybe = (of_pair >= low[at]).reshape(-1, GROUP)
+        maybe = (of_pair >= below[at]).reshape(-1, GROUP)
         n_maybe = _true(maybe)
         # Past the first blocks few groups have a score near the threshold, and those without are
         # not looked at again.
         some = np.flatnonzero(n_maybe)
         n_above = np.zeros_like(n_maybe)
         if 2 * len(some) < len(groups):
-            n_above[some] = _true(groups[some] > high[of[some]])
+            n_above[some] = _true(groups[some] > above[of[some]])
         else:
-            n_above = _true((of_pair > high[at]).reshape(-1, GROUP))
+            n_above = _true((of_pair > above[at]).reshape(-1, GROUP))
         sure[at] = n_above.reshape(len(at), in_row).sum(1)
         unclear = np.flatnonzero(n_maybe > n_above)
-        group, column = divmod(
-            np.flatnonzero(maybe[unclear] & (groups[unclear] <= high[of[unclear]])), GROUP
+        group, place = divmod(
+            np.flatnonzero(maybe[unclear] & (groups[unclear] <= above[of[unclear]])), GROUP
         )
         pairs.append(of[unclear[group]])
-        columns.append(unclear[group] % in_row * GROUP + column)
-    return torch.from_numpy(sure), tuple(
-        torch.from_numpy(np.concatenate(each)) for each in (pairs, columns)
-    )
+        columns.append(unclear[group] % in_row * GROUP + place)
+    pair, column = (torch.from_numpy(np.concatenate(each)) for each in (pairs, columns))
+    return torch.from_numpy(sure), (pair, column)
 
 
 def _compare(
     scores: Tensor, row: Tensor, high: Tensor, low: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """What :func:`_screen` returns, of the rounded thresholds (P,): plain and, on a GPU, fast."""
+    """What :func:`screened` returns, of the rounded thresholds (P,): plain and, on a GPU, fast."""
     of_pair = scores if len(row) == len(scores) else scores.index_select(0, row)
     above = of_pair > high[:, None]
     unclear = (of_pair >= low[:, None]) ^ above
-    return above.sum(1), unclear.nonzero(as_tuple=True)
+    pair, column = unclear.nonzero(as_tuple=True)
+    return above.sum(1), (pair, column)
 
 
 def _comparable(
@@ -154,10 +154,10 @@ def _comparable(
     # As integers 0 is above −0: with these signs neither zero is above ``high``, and both are at
     # least ``low``.
     high, low = high + 0.0, -(0.0 - low)
-    bits = [tensor.view(torch.int16).numpy() for tensor in (scores, high, low)]
-    return (
-        tuple(bits) if (low > 0).all() else tuple(each ^ ((each >> 15) & 0x7FFF) for each in bits)
-    )
+    values, above, below = (tensor.view(torch.int16).numpy() for tensor in (scores, high, low))
+    if not (low > 0).all():
+        values, above, below = (each ^ ((each >> 15) & 0x7FFF) for each in (values, above, below))
+    return values, above, below
 
 
 def _true(mask: np.ndarray) -> np.ndarray:

@@ -20,8 +20,8 @@ from torch.nn import functional
 
 from skipwise.core.schemas import PADDING
 from skipwise.core.torch_setup import fast_bfloat16, float32_products, single_threads
-from skipwise.ranking.base import SCORE_BYTES, SESSIONS, Ranker, _cut, _diverged, _joined
-from skipwise.ranking.screen import _added_up, _length, _rounded, _screen, _sum_of_rows
+from skipwise.ranking.base import SCORE_BYTES, SESSIONS, Ranker, cut, diverged, joined
+from skipwise.ranking.screen import added_up, lengths_of, round_to, screened, sum_of_rows
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
@@ -54,7 +54,7 @@ class VectorRanker(Ranker):
                 if candidates is None
                 else self._among(queries, error, first, candidates)
             )
-        return _cut(ranks.cpu().numpy(), cutoff), among, (own >= first[row]).cpu().numpy()
+        return cut(ranks.cpu().numpy(), cutoff), among, (own >= first[row]).cpu().numpy()
 
     def _there(self, numbers: np.ndarray) -> Tensor:
         """Whole numbers as int64 on the device of the model."""
@@ -71,19 +71,21 @@ class VectorRanker(Ranker):
             for start in range(0, len(contexts), SESSIONS)
         ]
         queries = torch.cat([self.vectors[:0], *parts])
-        largest = torch.stack([_length(block).max() for block in self.vectors.split(BLOCK)]).max()
-        size = _length(queries) * largest
+        largest = torch.stack(
+            [lengths_of(block).max() for block in self.vectors.split(BLOCK)]
+        ).max()
+        size = lengths_of(queries) * largest
         fine = size < torch.finfo(torch.float32).max
         if not fine.all():
-            raise _diverged(contexts.session_id[int((~fine).nonzero()[0])])
-        return queries, _added_up(size, queries.shape[1])
+            raise diverged(contexts.session_id[int((~fine).nonzero()[0])])
+        return queries, added_up(size, queries.shape[1])
 
     def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:
         """(P,) float64 scores of pairs of a row of ``queries`` and a track; the same pair has the
         same bits in any company.
         """
         parts = [
-            _sum_of_rows(
+            sum_of_rows(
                 queries.index_select(0, rows).double()
                 * self.vectors.index_select(0, tracks).double()
             )
@@ -119,12 +121,12 @@ class VectorRanker(Ranker):
         counts = torch.zeros_like(row)
         # With a cut-off only targets of high rank are counted to the end, and few scores are near
         # theirs; without one, most scores would be near a target in the middle.
-        screen = (
+        low = (
             torch.bfloat16
             if cutoff is not None and not row.is_cuda and fast_bfloat16()
             else torch.float32
         )
-        rounded, of_query = _rounded(queries, screen)
+        low_queries, of_query = round_to(queries, low)
         pairs = torch.arange(len(row), device=row.device)
         order = self.order.to(row.device)
 
@@ -133,13 +135,13 @@ class VectorRanker(Ranker):
             """(P,) how many of ``tracks`` score at least the threshold; 0 for those that have left
             ``pairs``.
             """
-            block, of_block = _rounded(self.vectors.index_select(0, tracks), screen)
+            block, of_block = round_to(self.vectors.index_select(0, tracks), low)
             off = of_query.error(of_block, self.vectors.shape[1])
             found = torch.zeros_like(counts)
             for at in pairs.split(SESSIONS):
                 sessions, of = row[at].unique_consecutive(return_inverse=True)
-                scores = rounded.index_select(0, sessions) @ block.T
-                sure, (pair, column) = _screen(scores, of, threshold[at], off[row[at]])
+                scores = low_queries.index_select(0, sessions) @ block.T
+                sure, (pair, column) = screened(scores, of, threshold[at], off[row[at]])
                 pair = at[pair]
                 reached = self._reaches(queries, error, row[pair], tracks[column], threshold[pair])
                 found[at] = sure
@@ -173,9 +175,9 @@ class VectorRanker(Ranker):
                 .masked_fill_(drawn == PADDING, -torch.inf)
             )
             near = threshold[rows]
-            sure, (row, column) = _screen(
+            sure, (row, column) = screened(
                 scores, torch.arange(len(drawn), device=drawn.device), near, error[rows]
             )
             reached = self._reaches(queries[rows], error[rows], row, drawn[row, column], near[row])
             found.append(sure.index_add_(0, row, reached.to(torch.int64)).cpu().numpy())
-        return _joined(found, np.int64)
+        return joined(found, np.int64)

@@ -41,7 +41,7 @@ class Checkpoint:
             )
 
     def load(self) -> tuple[dict[str, Tensor], dict] | None:
-        """Tensors and values; None, with a line in the log, where there is nothing to go on from."""
+        """Tensors and values; None, with a line in the log, if nothing can be continued."""
         for left in self.path.parent.glob(f".{self.path.name}.*.partial"):
             left.unlink(missing_ok=True)  # of a training that was killed while it saved
         if not self.path.exists():

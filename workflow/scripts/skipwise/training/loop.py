@@ -5,37 +5,60 @@ A step touches the rows of the batch's tracks and candidates only; nothing in it
 catalogue.
 """
 
-import contextlib
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from signal import Signals
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from skipwise.core.errors import StoppedError, UserError
 from skipwise.core.log import logger
-from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.core.registry import find
 from skipwise.ranking import metrics
+from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
-from skipwise.ranking.ranker import ranker, validation_ranks
+from skipwise.ranking.ranker import validation_ranks
+from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import Batch, Batches
-from skipwise.training.checkpoints import Checkpoint, StopSignal
-from skipwise.training.losses import candidate_cross_entropy
+from skipwise.training.checkpoints import StopSignal
+from skipwise.training.losses import SkipLoss, Step, candidate_cross_entropy
 from skipwise.training.optim import DenseAdam, RowAdam
-from skipwise.training.skip_losses.contrastive import skip_contrastive
+
+
+class Trainable(Protocol):
+    """What a training needs of a model."""
+
+    n_tracks: int
+    settings: dict
+    causal: bool
+    table: Tensor  # (N + 1, D) embeddings of the tracks
+    generator: torch.Generator
+
+    @property
+    def network(self) -> nn.Module:
+        """Encoder and head: embedded (B, L, D), real (B, L), masked (B, L) or None to (B, L, D)."""
+
+    def state(self) -> dict[str, Tensor]:
+        """All weights by name."""
+
+    def load_state(self, state: dict[str, Tensor]) -> None:
+        """Take over all weights."""
 
 
 def train_network(
-    model: NeuralRecommender,
+    model: Trainable,
+    ranker: Ranker,
     train: Sequences,
     valid: Sequences,
     *,
     seed: int,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Savepoint | None = None,
 ) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
@@ -47,39 +70,37 @@ def train_network(
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
     after the current step and raise StoppedError.
     """
-    training = Training(model, train, valid, seed)
-    with StopSignal() if checkpoint else contextlib.nullcontext() as stop:
-        if checkpoint and (saved := checkpoint.load()):
-            training.restore(*saved)
-            del saved  # a second table
-            logger.info(
-                "goes on from %s: epoch %d, batch %d",
-                checkpoint.path,
-                training.epoch,
-                training.done,
-            )
+    training = Training(model, ranker, train, valid, seed)
+    if checkpoint is None:
         while not training.is_over:
             for _ in training.steps():
-                if stop and stop.received:
-                    checkpoint.save(*training.snapshot())
-                    raise _stopped(stop, training, checkpoint)
+                pass
             training.evaluate()
-            if checkpoint and not training.is_over:
+        return training.finish()
+    with StopSignal() as stop:
+        if saved := checkpoint.load():
+            training.restore(*saved)
+            del saved  # a second table
+            at = training.epoch, training.done
+            logger.info("continues from %s: epoch %d, batch %d", checkpoint.path, *at)
+        while not training.is_over:
+            for _ in training.steps():
+                if stop.received:
+                    checkpoint.save(*training.snapshot())
+                    raise _stopped(stop.received, training, checkpoint)
+            training.evaluate()
+            if not training.is_over:
                 checkpoint.save(*training.snapshot())
                 if stop.received:
-                    raise _stopped(stop, training, checkpoint)
+                    raise _stopped(stop.received, training, checkpoint)
     return training.finish()
 
 
-def _stopped(stop: StopSignal, training: "Training", checkpoint: Checkpoint) -> StoppedError:
-    kept = (
-        f"the next run goes on from {checkpoint.path}"
-        if checkpoint.path.exists()
-        else "nothing of it is kept"
-    )
-    return StoppedError(
-        stop.received, f"stopped by {stop.received.name} in epoch {training.epoch}; {kept}"
-    )
+def _stopped(received: Signals, training: "Training", checkpoint: Savepoint) -> StoppedError:
+    kept = "nothing of it is kept"
+    if checkpoint.path.exists():
+        kept = f"the next run continues from {checkpoint.path}"
+    return StoppedError(received, f"stopped by {received.name} in epoch {training.epoch}; {kept}")
 
 
 class Training:
@@ -87,7 +108,9 @@ class Training:
     current one are behind it.
     """
 
-    def __init__(self, model: NeuralRecommender, train: Sequences, valid: Sequences, seed: int):
+    def __init__(
+        self, model: Trainable, ranker: Ranker, train: Sequences, valid: Sequences, seed: int
+    ):
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
@@ -100,9 +123,10 @@ class Training:
                 len(valid), self.settings["validation_sessions"], replace=False
             )
             valid = valid.take(np.sort(chosen))
-        self.valid, self.ranker = valid, ranker(model, train.counts(model.n_tracks))
+        self.valid, self.ranker = valid, ranker
         self.history: list[dict] = []
-        self.best, self.best_state = 0, {}
+        self.best = 0
+        self.best_state: dict[str, Tensor] = {}
         self.epoch, self.done, self.seconds = 1, 0, 0.0
         self.sums = torch.zeros(3, dtype=torch.float64, device=model.table.device)
         self.order_drawn_from = self.rng.bit_generator.state
@@ -141,19 +165,19 @@ class Training:
         started = time.perf_counter()
         self.step.rows.catch_up_all()
         seconds = self.seconds + time.perf_counter() - started
-        loss, nll, nce = (self.sums / len(self.batches)).tolist()
+        loss, base, skip = (self.sums / len(self.batches)).tolist()
         if not np.isfinite(loss):
             raise UserError(
-                f"the loss is not finite in epoch {self.epoch}: training diverged; lower neural.learning_rate "
-                f"(now {self.settings['learning_rate']}) and run again"
+                f"the loss is not finite in epoch {self.epoch}: training diverged; lower "
+                f"neural.learning_rate (now {self.settings['learning_rate']}) and run again"
             )
         ranks = validation_ranks(self.ranker, self.valid, cutoff=10)
         self.history.append(
             {
                 "epoch": self.epoch,
                 "loss": loss,
-                "loss_nll": nll,
-                "loss_nce": nce if self.settings["query"] else None,
+                "loss_base": base,
+                "loss_skip": skip if self.settings["skip_loss"] else None,
                 "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
                 "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
                 "seconds": seconds,
@@ -235,13 +259,13 @@ class Training:
 
 
 class TrainStep:
-    """One optimisation step on a batch: loss = α·L_NCE + β·L_NLL for contrastive variants, L_NLL
-    for ``orig``.
+    """One optimisation step on a batch: loss = α · skip loss + β · cross-entropy, or the
+    cross-entropy alone for a variant without a skip loss.
 
-    Both are means over the batch, times its weight.
+    Each is a mean over the batch, times the weight of the batch.
     """
 
-    def __init__(self, model: NeuralRecommender, *, steps: int, rng: np.random.Generator):
+    def __init__(self, model: Trainable, *, steps: int, rng: np.random.Generator):
         self.model, self.rng = model, rng
         rate = model.settings["learning_rate"]
         self.rows = RowAdam(model.table, lr=rate, steps=steps)
@@ -252,77 +276,92 @@ class TrainStep:
             torch.bfloat16,
             enabled=model.settings.get("precision", "float32") == "bfloat16",
         )
+        name = model.settings["skip_loss"]
+        self.skip_loss: SkipLoss | None = find("skip loss", name).loss if name else None
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Returns loss, L_NLL and L_NCE (3,)."""
+        """Take the step; returns loss, cross-entropy and skip loss (3,)."""
         settings = self.model.settings
-        masked = None if self.model.causal else batch.mask(settings["mask_share"], self.rng)
-        predicted, targets = (
-            (batch.predicted, batch.targets) if masked is None else (masked, batch.tracks[masked])
-        )
+
+        # Positions to predict: all with a target or, for a bidirectional model, the masked ones.
+        if self.model.causal:
+            masked, predicted, targets = None, batch.predicted, batch.targets
+        else:
+            masked = predicted = batch.mask(settings["mask_share"], self.rng)
+            targets = batch.tracks[masked]
+
+        # Candidates (C,): the distinct targets and tracks drawn among the others.
         distinct, target = np.unique(targets, return_inverse=True)
-        drawn = draw_distinct(
-            self.rng, self.model.n_tracks, settings["sampled_candidates"], distinct[None]
-        )[0]
+        size = settings["sampled_candidates"]
+        drawn = draw_distinct(self.rng, self.model.n_tracks, size, distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
+
+        # The rows (R,) of the table that the step touches; from here on tracks (B, L) and
+        # candidates (C,) are rows of that block.
+        played = batch.tracks.size
         rows, where = np.unique(
             np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True
         )
-        # From here on both are rows of the block.
-        tracks, candidates = (
-            where[: batch.tracks.size].reshape(batch.tracks.shape),
-            where[batch.tracks.size :],
-        )
-
+        tracks, candidates = where[:played].reshape(batch.tracks.shape), where[played:]
         block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
+
+        # The losses: cross-entropy at the predicted positions (P,), and the skip loss.
         with self.autocast:
             embedded = functional.embedding(self._there(tracks), block)
-            predictions = self.model.network(
-                embedded,
-                self._there(batch.tracks > 0),
-                None if masked is None else self._there(masked),
+            real = self._there(batch.tracks > 0)
+            hidden = None if masked is None else self._there(masked)
+            predictions = self.model.network(embedded, real, hidden)
+            among = functional.embedding(self._there(candidates), block)
+            at = self._there(np.flatnonzero(predicted))
+            wanted = self._there(target)
+            base = candidate_cross_entropy(
+                predictions.flatten(0, 1).index_select(0, at), among, wanted
             )
-            nll = candidate_cross_entropy(
-                predictions.flatten(0, 1).index_select(0, self._there(np.flatnonzero(predicted))),
-                functional.embedding(self._there(candidates), block),
-                self._there(target),
-            )
-            loss, nce = nll, torch.zeros((), device=self.device)
-            if settings["query"]:
-                nce = skip_contrastive(
-                    predictions if settings["query"] == "hidden" else embedded,
-                    embedded,
-                    self._there(batch.next_listened),
-                    self._there(batch.queries),
-                    self._there(batch.skipped),
-                    settings["tau"],
+            loss, skip = base, torch.zeros((), device=self.device)
+            if self.skip_loss:
+                skip = self.skip_loss(
+                    Step(
+                        predictions=predictions,
+                        embedded=embedded,
+                        candidates=among,
+                        positions=at,
+                        targets=wanted,
+                        next_listened=self._there(batch.next_listened),
+                        queries=self._there(batch.queries),
+                        skipped=self._there(batch.skipped),
+                        settings=settings,
+                    )
                 )
-                loss = settings["alpha"] * nce + settings["beta"] * nll
-        loss, nll, nce = (batch.weight * term for term in (loss, nll, nce))
+                loss = settings.get("alpha", 1.0) * skip + settings.get("beta", 1.0) * base
+        loss, base, skip = (batch.weight * term for term in (loss, base, skip))
+
+        # Gradients of the block (R, D) and of the network, and one step of each optimiser.
         loss.backward()
         torch.nn.utils.clip_grad_norm_([block, *self.adam.weights], settings["gradient_clip"])
+        assert block.grad is not None
         self.rows.update(block.grad)
         self.adam.step()
-        return torch.stack([loss, nll, nce]).detach()
+        return torch.stack([loss, base, skip]).detach()
 
     def _there(self, array: np.ndarray) -> Tensor:
-        """The array on the device of the model.  Nothing comes back in a step, so a GPU never waits
-        for the host.
+        """The array on the device of the model.
+
+        Nothing comes back in a step, so a GPU never waits for the host.
         """
         return torch.from_numpy(array).to(self.device, non_blocking=True)
 
 
 def _log_epoch(row: dict, best: int, max_epochs: int, seconds: float) -> None:
     """``seconds`` is what the epoch took with its validation."""
-    nce = "" if row["loss_nce"] is None else f" + nce {row['loss_nce']:.4f}"
+    skip = "" if row["loss_skip"] is None else f" + skip loss {row['loss_skip']:.4f}"
     logger.info(
-        "epoch %d of at most %d: loss %.4f (nll %.4f%s), validation NDCG@10 %.4f (best in epoch %d), %.0f sessions/s, "
-        "at most %s left",
+        "epoch %d of at most %d: loss %.4f (cross-entropy %.4f%s), validation NDCG@10 %.4f "
+        "(best in epoch %d), %.0f sessions/s, at most %s left",
         row["epoch"],
         max_epochs,
         row["loss"],
-        row["loss_nll"],
-        nce,
+        row["loss_base"],
+        skip,
         row["valid_ndcg_10"],
         best,
         row["sessions_per_second"],

@@ -50,21 +50,18 @@ def check_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int)
         return
     needed = training_memory(family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     copies, words = COPIES[family]
-    rows = (
-        f"{n_tracks} tracks"
-        if family == "neural"
-        else f"{n_tracks} tracks and {n_sessions} sessions"
-    )
+    rows = f"{n_tracks} tracks" + ("" if family == "neural" else f" and {n_sessions} sessions")
     sentence = (
-        f"this training takes up to {needed / GIB:.1f} GiB of memory: {copies} × {rows} × {_width(settings)} × 4 bytes "
-        f"({words}) and {BASE / GIB:.0f} GiB for all else"
+        f"this training takes up to {needed / GIB:.1f} GiB of memory: {copies} × {rows} × "
+        f"{_width(settings)} × 4 bytes ({words}) and {BASE / GIB:.0f} GiB for all else"
     )
     logger.info("%s", sentence)
     available = available_memory()
     if available < needed:
         size = "neural.dimension" if family == "neural" else "the setting factors of the model"
         raise UserError(
-            f"{sentence}; {available / GIB:.1f} GiB are there. Run fewer jobs at once (--cores), give the job more memory "
+            f"{sentence}; {available / GIB:.1f} GiB are there. Run fewer jobs at once (--cores), "
+            "give the job more memory "
             f"(--set-resources train_model:mem_mb={needed * 5 // 4 // 10**6}), or lower {size}"
         )
 

@@ -1,4 +1,4 @@
-"""Adam for the weights of a network, and for an embedding table of which a step touches few rows."""
+"""Adam for the weights of a network, and for a table of which a step touches few rows."""
 
 from collections.abc import Iterable
 from itertools import accumulate
@@ -25,12 +25,11 @@ class DenseAdam:
     @torch.no_grad()
     def step(self) -> None:
         """One step of each weight that has a gradient, which is gone after it."""
-        moved = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
-        gradients = [self.weights[i].grad for i in moved]
-        weights, *state = (
-            [of[i] for i in moved] for of in (self.weights, self.mean, self.square, self.steps)
-        )
-        _fused_step(weights, gradients, *state, lr=self.lr, betas=(0.9, 0.999), eps=1e-8)
+        state = zip(self.weights, self.mean, self.square, self.steps, strict=True)
+        moved = [(weight, weight.grad, *rest) for weight, *rest in state if weight.grad is not None]
+        if moved:
+            columns = (list(column) for column in zip(*moved, strict=True))
+            _fused_step(*columns, lr=self.lr, betas=(0.9, 0.999), eps=1e-8)
         for weight in self.weights:
             weight.grad = None
 
@@ -46,16 +45,7 @@ def _fused_step(
     betas: tuple[float, float],
     eps: float,
 ) -> None:
-    """One step of Adam on tensors that each come with their moments and the number of steps taken,
-    all changed in place.
-    """
-    options = {
-        "beta1": betas[0],
-        "beta2": betas[1],
-        "weight_decay": 0.0,
-        "amsgrad": False,
-        "maximize": False,
-    }
+    """One step of Adam, in place, on tensors with their moments and numbers of steps."""
     adam(
         weights,
         gradients,
@@ -64,10 +54,14 @@ def _fused_step(
         [],
         steps,
         lr=lr,
+        beta1=betas[0],
+        beta2=betas[1],
         eps=eps,
+        weight_decay=0.0,
+        amsgrad=False,
+        maximize=False,
         foreach=False,
         fused=True,
-        **options,
     )
 
 
@@ -122,14 +116,14 @@ class RowAdam:
         drift = self._drift[last] - self._decay**gap * self._drift[self.step]
         bias = (1 - second ** (last + 1).double()).sqrt()
         # One tensor for each factor of a row, (R, 1), in the precision of the table.
-        move, eps, first, second = (
+        move, eps, of_mean, of_square = (
             factor.to(block.dtype).unsqueeze(1)
             for factor in (-self.lr * drift, self.eps * bias, first**gap, second**gap)
         )
         # The root of 0, of a row never touched, takes torch 17 times as long as another; what is
         # added is far below ε².
         block.addcmul_(move, mean / square.add(1e-36).sqrt_().add_(eps))
-        self._held = rows, block, mean.mul_(first), square.mul_(second)
+        self._held = rows, block, mean.mul_(of_mean), square.mul_(of_square)
         return block
 
     def update(self, gradient: Tensor) -> None:

@@ -19,7 +19,6 @@ from skipwise.core.log import logger
 from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
@@ -41,41 +40,26 @@ def train_model(
     checkpoint: str | Path | None = None,
     code: Iterable[str] = (),
 ) -> None:
-    """Fit a model on a split and write its folder: ``model.safetensors``, ``history.parquet`` and
-    ``run.json``.
+    """Fit a model on a split and write its folder: weights, history and ``run.json``.
 
-    A neural model saves itself in the file ``checkpoint`` and goes on from there, if the files
-    ``code`` are the same too. Raises UserError where there is too little memory.
+    A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
+    everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
+    too little memory.
     """
     folder = Path(folder)
     n_tracks = pq.read_metadata(tracks).num_rows
+    n_sessions = pq.read_metadata(train).num_rows
     recommender: Recommender = find_model(model)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
-    check_memory(
-        recommender.family, settings, n_tracks=n_tracks, n_sessions=pq.read_metadata(train).num_rows
-    )
-    data = {
-        name: sha256(path)
-        for name, path in {"train": train, "valid": valid, "tracks": tracks}.items()
-    }
-    versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
-    if checkpoint and isinstance(recommender, NeuralRecommender):
-        processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
-        depends_on = [
-            model,
-            settings,
-            seed,
-            threads,
-            data,
-            versions,
-            platform.python_version(),
-            processor,
-        ]
-        depends_on.append(sorted(map(sha256, code)))
-        fingerprint = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
-        recommender.checkpoint = Checkpoint(checkpoint, fingerprint)
+    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
+    depends_on = [model, settings, seed, threads, data, _environment(), sorted(map(sha256, code))]
     history = recommender.fit(
-        Sequences.read("train", train), Sequences.read("valid", valid), seed=seed, threads=threads
+        Sequences.read("train", train),
+        Sequences.read("valid", valid),
+        seed=seed,
+        threads=threads,
+        checkpoint=Checkpoint(checkpoint, _fingerprint(depends_on)) if checkpoint else None,
     )
     with whole_file(folder / WEIGHTS) as partial:
         save_file(recommender.state(), partial)
@@ -99,3 +83,14 @@ def train_model(
     )
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
+
+
+def _environment() -> list:
+    """What may change the bits of a training besides data, settings and code."""
+    versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
+    processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
+    return [versions, platform.python_version(), processor]
+
+
+def _fingerprint(depends_on: list) -> str:
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()

@@ -21,7 +21,7 @@ class Dropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:
             return x
-        seed = torch.empty((), dtype=torch.int64).random_(generator=self.generator).item()
+        seed = int(torch.empty((), dtype=torch.int64).random_(generator=self.generator))
         kept = 1 - self.dropped / 2**16
         if x.device.type != "cpu":
             generator = torch.Generator(x.device).manual_seed(seed)

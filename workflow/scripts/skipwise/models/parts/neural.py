@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
 from skipwise.models.parts.layers import linear
-from skipwise.recommender import VectorRecommender
+from skipwise.ranking.ranker import ranker
+from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
-from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.loop import train_network
 
 
 class Network(nn.Module):
@@ -64,18 +66,20 @@ class NeuralRecommender(VectorRecommender):
             "patience",
             "validation_sessions",
             "max_length",
-            "query",
+            "skip_loss",
         }
     )
-    OPTIONAL = frozenset({"alpha", "beta", "tau", "device", "precision"})
+    OPTIONAL = frozenset({"alpha", "beta", "device", "precision"})
+    network: Network
+    table: Tensor  # (N + 1, D)
 
     def __init__(self, n_tracks: int, settings: dict):
+        """Raises UserError if a setting of the model or of its skip loss is missing or unknown."""
+        if name := settings.get("skip_loss"):
+            self.SETTINGS = self.SETTINGS | set(declared("skip loss", name)["SETTINGS"])
         super().__init__(n_tracks, settings)
-        self.checkpoint: Checkpoint | None = None  # where a training saves itself
         # Of the CPU on every device: the same seed draws the same weights.
         self.generator = torch.Generator()
-        self.network: Network | None = None
-        self.table: Tensor | None = None
 
     @abstractmethod
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
@@ -109,12 +113,19 @@ class NeuralRecommender(VectorRecommender):
             encoder, self.settings["dimension"], self.generator, masks=not self.causal
         )
 
-    def fit(self, train: Sequences, valid: Sequences, *, seed: int, threads: int) -> list[dict]:
-        from skipwise.training.loop import train_network
-
+    def fit(
+        self,
+        train: Sequences,
+        valid: Sequences,
+        *,
+        seed: int,
+        threads: int,
+        checkpoint: Savepoint | None = None,
+    ) -> list[dict]:
         use_threads(threads)
         self.initialise(seed)
-        return train_network(self, train, valid, seed=seed, checkpoint=self.checkpoint)
+        ranking = ranker(self, train.counts(self.n_tracks))
+        return train_network(self, ranking, train, valid, seed=seed, checkpoint=checkpoint)
 
     @property
     def vectors(self) -> Tensor:

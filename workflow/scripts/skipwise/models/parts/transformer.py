@@ -22,7 +22,8 @@ class TransformerEncoder(nn.Module):
         dimension = settings["dimension"]
         if dimension % settings["heads"]:
             raise UserError(
-                f"neural.dimension ({dimension}) must be a multiple of heads ({settings['heads']}); change one of them"
+                f"neural.dimension ({dimension}) must be a multiple of heads "
+                f"({settings['heads']}); change one of them"
             )
         self.causal = causal
         self.positions = nn.Parameter(
