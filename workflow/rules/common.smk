@@ -108,7 +108,7 @@ def downloadable():
 
 def derived():
     """Names of the data sets of this run whose skips are derived from time."""
-    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name])]
+    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name]["skip_rule"]["name"])]
 
 
 def own_models():
@@ -241,6 +241,9 @@ def paths_of_need(need, family=None):
         return each_split(need)
     if need == "papers":
         return ["resources/paper_results.csv"]
+    if need == "skip_rules":
+        rules = (rule["name"] for rule in config["lfm_skip_rules"]["rules"])
+        return [os.path.relpath(registry.file("skip rule", rule)) for rule in rules]
     if need == "claims":
         files = (registry.file("claim", name) for name in registry.names("claim"))
         return [os.path.relpath(path) for path in imports.closure(*files)]

@@ -38,13 +38,6 @@ class Format(StrEnum):
     json = "json"
 
 
-class Rule(StrEnum):
-    """The rules that derive skips from time."""
-
-    length_margin = "length_margin"
-    gap_below = "gap_below"
-
-
 FormatOption = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")
@@ -157,20 +150,24 @@ def evaluate(
 
     if test is None and (score or rank or write or track_keys):
         raise UserError(
-            "--score, --rank, --track-keys and --write are for run files of other tools, which need --test too"
+            "--score, --rank, --track-keys and --write are for run files of other tools, which "
+            "need --test too"
         )
     if write and len(files) > 1:
         raise UserError("--write takes the ranks of one run file")
-    columns = {
-        "session": session,
-        "item": item,
-        "score": score or (None if rank else "score"),
-        "rank": rank,
-    }
     found = {}
     for path in files:
         found[path] = (
-            ranks_of_run(path, test, **columns, track_keys=track_keys, tracks=tracks)
+            ranks_of_run(
+                path,
+                test,
+                session=session,
+                item=item,
+                score=score or (None if rank else "score"),
+                rank=rank,
+                track_keys=track_keys,
+                tracks=tracks,
+            )
             if test
             else read_ranks(path)
         )
@@ -221,56 +218,57 @@ def label(
         str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are told from time.")
     ] = None,
     rule: Annotated[
-        Rule,
+        str,
         typer.Option(
-            help="length_margin: the next play starts before the track's length less a margin is over. gap_below: within "
-            "some seconds."
+            help="How skips are derived. length_margin: the next play starts before the track's "
+            "length less a margin is over. gap_below: within some seconds."
         ),
-    ] = Rule.length_margin,
+    ] = "length_margin",
     margin: Annotated[float, typer.Option(help="length_margin: the margin in seconds.")] = 30,
     min_support: Annotated[
-        int, typer.Option(min=1, help="length_margin: plays from which a length is believed.")
+        int, typer.Option(min=1, help="length_margin: plays from which a length is derived.")
     ] = 3,
     default_length: Annotated[
         float, typer.Option(help="length_margin: length of other tracks in seconds.")
     ] = 180,
     seconds: Annotated[float, typer.Option(help="gap_below: the seconds.")] = 30,
+    parameter: Annotated[
+        list[str] | None, typer.Option(help="NAME=NUMBER: a parameter of a rule of your own.")
+    ] = None,
     format: FormatOption = Format.csv,
     out: OutOption = None,
 ) -> None:
     """Add session, position and skip label to a listening log.
 
-    Columns of these names are replaced. Without --skipped-when the label is told from the time
+    Columns of these names are replaced. Without --skipped-when the label is derived from the time
     between two starts, as for Last.fm; the last play of a session counts as listened.
     """
-    from skipwise.commands.label import label_file
+    from skipwise.commands.label import label_file, rule_with
 
     if time_unit not in ("s", "ms"):
         raise UserError(f"--time-unit is s or ms, not '{time_unit}'")
     if session and not skipped_when:
         raise UserError(
-            "with --session say what a skip is, --skipped-when; from time skips are told for --user and --time"
+            "with --session say what a skip is, --skipped-when; skips are derived from time only "
+            "for --user and --time"
         )
-    rules = {
-        Rule.length_margin: {
-            "margin": margin,
-            "min_support": min_support,
-            "default_length": default_length,
-        },
-        Rule.gap_below: {"seconds": seconds},
+    parameters: dict[str, float] = {
+        "margin": margin,
+        "min_support": min_support,
+        "default_length": default_length,
+        "seconds": seconds,
     }
+    given = {"session": session} if session else {"user": user, "time": time}
     entry = {
-        "columns": {"track": track}
-        | ({"session": session} if session else {"user": user, "time": time}),
+        "columns": {"track": track} | given,
         "time_unit": time_unit,
         "session_gap": None if session else session_gap,
-        "skip_rule": {"name": "given"} if skipped_when else {"name": rule.value, **rules[rule]},
+        "skip_rule": {"name": "given"} if skipped_when else rule_with(rule, parameters, parameter),
     }
-    _print(
-        label_file(file, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})),
-        format,
-        out,
+    labels = label_file(
+        file, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})
     )
+    _print(labels, format, out)
 
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
@@ -278,7 +276,8 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     if format is Format.csv and nested:
         raise UserError(
-            f"column '{nested[0]}' holds {frame.schema[nested[0]]} values, which csv cannot; take --format json"
+            f"column '{nested[0]}' holds {frame.schema[nested[0]]} values, which csv cannot; "
+            "take --format json"
         )
     if format is Format.csv:
         text = frame.write_csv()

@@ -1,18 +1,17 @@
-"""What a data set holds: counts of every filter step, lengths and skips of its sessions, its
-splits.
-"""
+"""The contents of a data set: counts of every step, lengths and skips of sessions, splits."""
 
 from pathlib import Path
 
 import duckdb
 
+from skipwise.core import paths
 from skipwise.core.artifacts import read_json
 from skipwise.core.errors import UserError
 
 # Counts of stats.json in the order of the steps, and what they are.
 STEPS = {
     "plays_read": "plays read",
-    "rows_rejected": "rows set apart as wrong",
+    "rows_rejected": "rows rejected",
     "batch_scrobbles_dropped": "plays at the second of another one, dropped",
     "plays_sessionised": "plays in sessions",
     "sessions_formed": "sessions formed",
@@ -26,34 +25,32 @@ STEPS = {
 
 
 def inspect_dataset(dataset: str, results: str | Path = "results") -> dict:
-    """What the workflow left of a data set in the folder ``results``.
+    """The contents of a data set in the folder ``results``.
 
     Gives ``steps`` (what and how many, in order), ``left_out`` (reason and rows), ``skip_share``
     before the filters and in the sample, ``rules``, ``lengths`` and ``skips`` (plays or skips of a
     session and number of sessions), ``tracks`` (the five most played with plays and skips),
     ``splits`` (by name, sessions of each part).
 
-    Raises UserError where there is no such data set.
+    Raises UserError if there is no such data set.
     """
-    root = Path(results, "sessions")
-    folder = root / f"dataset={dataset}"
-    if not (folder / "stats.json").is_file():
-        there = sorted(
-            path.parent.name.removeprefix("dataset=") for path in root.glob("dataset=*/stats.json")
-        )
+    stats_file = paths.result("stats", results, dataset=dataset)
+    if not stats_file.is_file():
+        there = [paths.hive_keys(path)["dataset"] for path in paths.found("stats", results)]
+        remedy = "run snakemake first, or name another folder with --results"
         raise UserError(
             f"{results} holds no sessions of the data set '{dataset}'; "
-            + (
-                f"it has {', '.join(there)}"
-                if there
-                else "run snakemake first, or name another folder with --results"
-            )
+            + (f"it has {', '.join(there)}" if there else remedy)
         )
-    stats = read_json(folder / "stats.json")
+    stats = read_json(stats_file)
     counts = stats["counts"]
-    plays = duckdb.read_parquet(str(folder / "sessions.parquet"), hive_partitioning=False)
+    plays, tracks = (
+        duckdb.read_parquet(
+            str(paths.result(name, results, dataset=dataset)), hive_partitioning=False
+        )
+        for name in ("sessions", "tracks")
+    )
     sessions = plays.aggregate("count(*) as plays, count_if(skipped) as skips", "session_id")
-    tracks = duckdb.read_parquet(str(folder / "tracks.parquet"), hive_partitioning=False)
     return {
         "dataset": dataset,
         "steps": [
@@ -72,7 +69,7 @@ def inspect_dataset(dataset: str, results: str | Path = "results") -> dict:
         .project("track_key, n_plays, n_skips")
         .fetchall(),
         "splits": {
-            path.parent.name.removeprefix("split="): read_json(path)["counts"]
-            for path in sorted(Path(results, "splits", folder.name).glob("split=*/split.json"))
+            paths.hive_keys(path)["split"]: read_json(path)["counts"]
+            for path in paths.found("split", results, dataset=dataset)
         },
     }

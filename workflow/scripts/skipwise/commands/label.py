@@ -1,14 +1,19 @@
-"""Skip labels for a log of one's own, by the rules of the workflow (docs/protocol.md, skip labels)."""
+"""Skip labels for your own log, by the rules of the workflow (docs/protocol.md, skip labels)."""
 
 from pathlib import Path
 
 import polars as pl
 
+from skipwise.core.config import reads_lengths
+from skipwise.core.errors import UserError
 from skipwise.core.log import logger
+from skipwise.core.registry import parameters
 from skipwise.raw.forms.events import read_events
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import separator
 from skipwise.sessions.label import label_plays
+from skipwise.sessions.lengths import median_gaps
+from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
 # What is added to the rows of the log.
@@ -16,23 +21,25 @@ ADDED = ("session", "position", "skipped")
 
 
 def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
-    """The rows of a csv, tsv or parquet file with the columns ``session``, ``position`` (from 1)
-    and ``skipped`` at the end.
+    """The rows of a csv, tsv or parquet file, with ``session``, ``position`` and ``skipped``.
 
-    ``entry`` says what the columns are, as a data set of the form ``events`` does in the registry:
-    ``columns``, ``time_unit``, ``skipped_when``, ``session_gap`` (seconds, None where sessions are
-    given) and ``skip_rule``.  Rows are ordered by session and position.  Where skips are derived
-    from time, of the plays of one user at one second the first stays, and the number of the others
-    is logged.  Raises UserError where the file does not fit.
+    The three columns come last and replace columns of these names; positions count from 1.
+    ``entry`` names the columns like a data set of the form ``events`` in the registry: ``columns``,
+    ``time_unit``, ``skipped_when``, ``session_gap`` (seconds, None if sessions are given) and
+    ``skip_rule``.  Rows are ordered by session and position.  If skips are derived from time, only
+    the first of the plays of one user at one second stays; the number of the others is logged.
+    Raises UserError if the file does not fit.
     """
     path = Path(path)
     plays = pl.concat(list(read_events(path, entry, Ledger(str(path), tolerance=0))))
-    absent = {"skipped": pl.Boolean, "started_at": pl.Datetime("ms")}
+    absent: dict[str, pl.DataType] = {"skipped": pl.Boolean(), "started_at": pl.Datetime("ms")}
     plays = plays.with_columns(
         row="position",
         **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns},
     )
-    labels, counts = label(plays, skip_rule=entry["skip_rule"], session_gap=entry["session_gap"])
+    whole = {"min_length": 1, "max_length": max(plays.height, 1)}  # no session is cut
+    recipe = Recipe(path.name, entry["skip_rule"], entry["session_gap"], whole)
+    labels, counts = label(plays, recipe)
     if dropped := counts.get("batch_scrobbles_dropped"):
         logger.warning(
             "%s: %d plays at the same second as another one of their user are left out",
@@ -44,7 +51,7 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
         path,
         labels.height,
         labels["session"].n_unique(),
-        100 * (labels["skipped"].mean() or 0),
+        100 * labels["skipped"].sum() / max(labels.height, 1),
     )
     # All columns of the file, which read_events has found sound.
     if path.suffix == ".parquet":
@@ -55,28 +62,40 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     return pl.concat([rows, labels.select(ADDED)], how="horizontal")
 
 
-def label(
-    plays: pl.DataFrame, *, skip_rule: dict, session_gap: float | None
-) -> tuple[pl.DataFrame, dict]:
-    """The columns row, session, position and skipped of ``plays``, ordered by session and position,
-    and counts of the steps.
+def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
+    """The columns row, session, position and skipped of ``plays``, and the counts of the steps.
 
-    ``plays`` has the columns row, session_key, position, track_key, skipped and started_at.
+    ``plays`` has the columns row, session_key, position, track_key, skipped and started_at.  Rows
+    are ordered by session and position.
     """
     with Steps() as steps:
         steps.connection.register("given", plays.to_arrow())
         steps.connection.execute("create temp table plays as from given")
-        if skip_rule["name"] == "length_margin":
-            steps.table("gaps", "count_gaps", longest=session_gap)
-            steps.table(
-                "lengths",
-                "measure_tracks",
-                session_gap=session_gap,
-                min_support=skip_rule["min_support"],
-            )
-        whole = {"min_length": 1, "max_length": max(plays.height, 1)}  # no session is cut
-        counts = label_plays(steps, skip_rule=skip_rule, session_gap=session_gap, sessions=whole)
+        if reads_lengths(recipe.rule):
+            steps.table("gaps", "count_gaps", longest=recipe.session_gap)
+            median_gaps(steps, recipe.skip_rule["min_support"], recipe.session_gap)
+        counts = label_plays(steps, recipe)
         labelled = steps.connection.sql(
-            "select row, session_key as session, position, skipped from labelled order by session_key, position"
+            "select row, session_key as session, position, skipped from labelled "
+            "order by session_key, position"
         )
         return labelled.pl(), counts
+
+
+def rule_with(name: str, known: dict[str, float], given: list[str] | None) -> dict:
+    """The skip rule ``name`` with the parameters that its statement needs.
+
+    ``known`` has values by name, ``given`` texts like ``share=0.5`` that override them.  Raises
+    UserError for an unknown rule, a text of another form, or a parameter without a value.
+    """
+    values = dict(known)
+    for text in given or ():
+        parameter, _, number = text.partition("=")
+        try:
+            values[parameter] = float(number)
+        except ValueError as error:
+            raise UserError(f"--parameter is NAME=NUMBER, not '{text}'") from error
+    needed = parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
+    if missing := sorted(needed - values.keys()):
+        raise UserError(f"the skip rule {name} needs --parameter {missing[0]}=NUMBER")
+    return {"name": name} | {parameter: values[parameter] for parameter in sorted(needed)}

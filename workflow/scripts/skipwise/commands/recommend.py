@@ -15,6 +15,7 @@ from skipwise.core.log import logger
 from skipwise.core.paths import tracks_beside
 from skipwise.raw.conditions import parse_rule, skip_labels
 from skipwise.raw.tables import read_columns
+from skipwise.raw.tabular import first_row
 from skipwise.recommender import Recommender
 from skipwise.sessions.catalogue import Catalogue
 from skipwise.sessions.sequences import Ragged, Sequences
@@ -37,14 +38,16 @@ class TrainedModel:
         folder = Path(folder)
         if not (folder / RUN).is_file():
             raise UserError(
-                f"{folder} is no folder of a trained model: it has no {RUN}; the workflow leaves them in "
+                f"{folder} is no folder of a trained model: it has no {RUN}; the workflow leaves "
+                "them in "
                 "results/models/dataset=…/split=…/model=…/variant=…/seed=…"
             )
         tracks = Path(tracks) if tracks else tracks_beside(folder)
         run = read_json(folder / RUN)
         if sha256(tracks) != run["data"]["tracks"]:
             raise UserError(
-                f"{tracks} is not the file that the model in {folder} was trained with; name that one with --tracks"
+                f"{tracks} is not the file that the model in {folder} was trained with; name "
+                "that one with --tracks"
             )
         self.catalogue = Catalogue(tracks)
         try:
@@ -85,7 +88,8 @@ class TrainedModel:
         if empty:
             which = f"session '{empty[0]}'" if empty[0] else "the session"
             raise UserError(
-                f"{which} has no track that is in {self.catalogue.path}; tracks are named by their track_key there"
+                f"{which} has no track that is in {self.catalogue.path}; tracks are named by "
+                "their track_key there"
             )
         offsets = np.concatenate([[0], sessions["id"].list.len().to_numpy().cumsum()]).astype(
             np.int64
@@ -141,7 +145,8 @@ class TrainedModel:
                 scores = self.model.score(batch)
             if not torch.isfinite(scores[:, 1:]).all():
                 raise UserError(
-                    "the model gives a score that is not finite: its training diverged; train it anew"
+                    "the model gives a score that is not finite: its training diverged; train it "
+                    "anew"
                 )
             scores = scores.clone()
             scores[:, 0] = -torch.inf
@@ -188,14 +193,14 @@ def read_session(
     empty = (plays["track"].str.len_bytes() == 0).fill_null(True)
     if empty.any():
         raise UserError(
-            f"{path}, row {empty.arg_max() + 1}: column '{track}' is empty; mend or remove this row"
+            f"{path}, row {first_row(empty) + 1}: column '{track}' is empty; correct or remove "
+            "this "
+            "row"
         )
-    skipped = pl.lit(False)
-    if skipped_when:
-        skipped = skip_labels(
-            frame, skipped_when, str(path), header=path.suffix != ".parquet"
-        ).fill_null(False)
-    return plays.with_columns(skipped=skipped)
+    if not skipped_when:
+        return plays.with_columns(skipped=pl.lit(False))
+    labels = skip_labels(frame, skipped_when, str(path), header=path.suffix != ".parquet")
+    return plays.with_columns(skipped=labels.fill_null(False))
 
 
 def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> pl.DataFrame:

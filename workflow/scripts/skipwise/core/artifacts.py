@@ -99,7 +99,8 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])
     if not table.schema.equals(expected):
         raise UserError(
-            f"{path} does not have the columns of a {artifact} file; delete it and run snakemake again"
+            f"{path} does not have the columns of a {artifact} file; delete it and run snakemake "
+            "again"
         )
     return table
 

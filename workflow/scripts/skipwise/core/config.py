@@ -6,9 +6,12 @@ Plain Python without heavy imports, because Snakemake reads it at every start.
 import difflib
 import glob
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
 
 from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
@@ -18,18 +21,23 @@ _SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet
 
 
 def check_config(config: dict, schema: dict) -> None:
-    """Raise UserError with one line that names the key, for the first thing in ``config`` that is
-    wrong.
+    """Raise UserError with one line that names the key, for the first mistake in ``config``.
 
-    Checks the schema, and what a schema cannot say: names that must be in a registry, models that
-    must have a file.
+    Checks the schema, and what a schema cannot say: names that must be in a registry or have a
+    file, and the parameters of what is found by its file.
     """
+    validator = Draft202012Validator(schema)
     errors = sorted(
-        Draft202012Validator(schema).iter_errors(config),
-        key=lambda error: list(map(str, error.absolute_path)),
+        validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
     )
     if errors:
         raise UserError(_explain(errors[0]))
+    for key, wrong in _mistakes(config):
+        raise UserError(f"configuration, {key}: {wrong}")
+
+
+def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
+    """Key and mistake of all that the schema allows and that is wrong nevertheless."""
     for key, entries in (
         ("datasets", "registry"),
         ("models", "model_registry"),
@@ -37,79 +45,135 @@ def check_config(config: dict, schema: dict) -> None:
     ):
         for name in config.get(key, ()):
             if name not in config[entries]:
-                known = ", ".join(config[entries])
-                raise UserError(
-                    f"configuration, {key}: '{name}' is not in {entries}{_hint(name, config[entries])} Known: {known}"
-                )
+                yield key, f"'{name}' is not in {entries}{_known(name, config[entries])}"
     for model in config["models"]:
-        if not is_external(config, model):
-            registry.file("model", model)
-        elif variants(config, model) != ["orig"] or config["model_registry"][model].get("settings"):
-            raise UserError(
-                f"configuration, model_registry.{model}: the family external has the variant orig alone and no settings; "
-                "give every run of another tool a name of its own"
+        yield from _model_mistakes(config, model)
+    for split in config.get("splits", ()):
+        yield from _unknown("splits", "split", split)
+        parameters = registry.parameters("split", split)
+        given = split_parameters(config, split)
+        yield from _parameter_mistakes(f"{split}_split", f"the split {split}", parameters, given)
+    for name in config.get("metrics", ()):
+        if name not in registry.metrics():
+            yield "metrics", f"unknown metric '{name}'{_known(name, registry.metrics())}"
+    for place, rule in enumerate(config.get("lfm_skip_rules", {}).get("rules", ())):
+        key = f"lfm_skip_rules.rules.{place}"
+        yield from _rule_mistakes(key, rule)
+        if not derives_skips(rule["name"]):
+            yield key, f"the rule {rule['name']} does not derive skips from time"
+    yield from _limit_mistakes(config)
+    for name in config["datasets"]:
+        entry = config["registry"][name]
+        yield from _entry_mistakes(f"registry.{name}", entry)
+        n_sessions = config.get("sessions", {}).get("n_sessions", 1)
+        if entry.get("keep_share") is not None and n_sessions is None:
+            yield (
+                f"registry.{name}",
+                "keep_share lets a share of the sessions through, and sessions.n_sessions: null "
+                "takes all; give a number of sessions, or set keep_share: null",
             )
-    lengths = config.get("sessions", {})
-    if lengths.get("min_length", 0) > lengths.get("max_length", float("inf")):
-        raise UserError(
-            "configuration, sessions: min_length is greater than max_length, so no session would be kept"
-        )
+
+
+def _model_mistakes(config: dict, model: str) -> Iterator[tuple[str, str]]:
+    entry = config["model_registry"][model]
+    key = f"model_registry.{model}"
+    if is_external(config, model):
+        if variants(config, model) != ["orig"] or entry.get("settings"):
+            yield (
+                key,
+                "the family external has only the variant orig and no settings; give every run of "
+                "another tool a name of its own",
+            )
+        return
+    yield from _unknown(key, "model", model)
+    for variant in variants(config, model):
+        settings = entry.get("settings", {}) | entry["variants"][variant]
+        if settings.get("skip_loss") is not None:
+            yield from _unknown(f"{key}.variants.{variant}", "skip loss", settings["skip_loss"])
+
+
+def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
+    """Numbers that contradict each other."""
+    sessions = config.get("sessions", {})
+    if sessions.get("min_length", 0) > sessions.get("max_length", float("inf")):
+        yield "sessions", "min_length is greater than max_length, so no session would be kept"
     for name in ("learning_rate", "alpha", "tau"):
         low, high = config.get("tuning", {}).get(name, (1, 2))
         if low >= high:
-            raise UserError(
-                f"configuration, tuning.{name}: the lowest value {low} is not below the highest, {high}"
-            )
-    cutoff, ks = (
-        config.get("candidates", {}).get("rank_cutoff"),
-        [k for ks in config.get("metrics", {}).values() for k in ks],
-    )
-    ks.append(10)  # of the metrics of unseen skips
-    if cutoff is not None and cutoff < max(ks):
-        raise UserError(
-            f"configuration, candidates.rank_cutoff: with {cutoff} no rank is known at the cut-off {max(ks)} of the metrics; "
-            "raise it, or set it to null"
+            yield f"tuning.{name}", f"the lowest value {low} is not below the highest, {high}"
+    cutoff = config.get("candidates", {}).get("rank_cutoff")
+    # 10 is the cut-off of the metrics of unseen skips.
+    largest = max([10, *(k for ks in config.get("metrics", {}).values() for k in ks)])
+    if cutoff is not None and cutoff < largest:
+        yield (
+            "candidates.rank_cutoff",
+            f"with {cutoff} no rank is known at the cut-off {largest} of the metrics; raise it, or "
+            "set it to null",
         )
-    for name in config["datasets"]:
-        entry = config["registry"][name]
-        lack = _lack(entry)
-        if lack:
-            raise UserError(f"configuration, registry.{name}: {lack}")
-        if entry.get("keep_share") is not None and lengths.get("n_sessions", 1) is None:
-            raise UserError(
-                f"configuration, registry.{name}: keep_share lets a share of the sessions through, and sessions.n_sessions: "
-                "null takes all; give a number of sessions, or set keep_share: null"
-            )
 
 
-def _lack(entry: dict) -> str | None:
-    """What an entry of the registry lacks that its form needs, or None."""
-    if entry["form"] == "events":
-        if "columns" not in entry:
-            return "the form events needs `columns`"
-        if not entry["columns"].keys() & {"session", "user"}:
-            return "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)"
-    derived = entry["form"] == "events" and entry["skip_rule"]["name"] != "given"
-    if (
-        entry["form"] in ("events", "movielens", "yambda")
-        and "skipped_when" not in entry
-        and not derived
-    ):
-        return "give `skipped_when`, or for events a skip_rule that derives skips from time"
+def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
+    """Mistakes of an entry of the registry of data sets; its form's file says what it needs."""
+    form = entry["form"]
+    yield from _unknown(key, "raw form", form)
+    yield from _rule_mistakes(f"{key}.skip_rule", entry["skip_rule"])
+    declared = registry.declared("raw form", form)
+    for needed in declared.get("NEEDS", ()):
+        if needed not in entry:
+            yield key, f"the form {form} needs `{needed}`"
+    if "columns" in entry and not entry["columns"].keys() & {"session", "user"}:
+        yield (
+            key,
+            "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)",
+        )
+    labelled = "skipped_when" in entry or derives_skips(entry["skip_rule"]["name"])
+    if declared.get("LABELS") == "skipped_when" and not labelled:
+        yield key, "give `skipped_when`, or a skip_rule that derives skips from time"
     if not entry.keys() & {"files", "paths"}:
-        return "give `paths`, or `files` to download"
-    if (
-        "paths" not in entry
-        and "simulation" not in entry
-        and not all("urls" in file for file in entry["files"])
+        yield key, "give `paths`, or `files` to download"
+    elif not entry.keys() & {"paths", "simulation"} and not all(
+        "urls" in file for file in entry["files"]
     ):
-        return "files need `urls`; for files that are already here give `paths`"
-    return None
+        yield key, "files need `urls`; for files that are already here give `paths`"
 
 
-def derives_skips(entry: dict) -> bool:
-    """Whether the skips of a data set are told from the times of its plays."""
-    return entry["skip_rule"]["name"] != "given"
+def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
+    """A skip rule without a file, or with other parameters than those of its SQL."""
+    name = rule["name"]
+    yield from _unknown(key, "skip rule", name)
+    needed = registry.parameters("skip rule", name)
+    if reads_lengths(name):
+        needed |= {"min_support"}  # of the statement that measures the lengths
+    given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
+    yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
+    support = rule.get("min_support", 1)
+    if support < 1 or support != int(support):
+        yield f"{key}.min_support", f"{support} is not a whole number from 1"
+    for parameter, low in registry.lower_bounds("skip rule", name).items():
+        if given[parameter] <= low:
+            yield f"{key}.{parameter}", f"{given[parameter]} is not above {low:g}"
+
+
+def _parameter_mistakes(
+    key: str, what: str, needed: set[str], given: dict
+) -> Iterator[tuple[str, str]]:
+    for name in given:
+        if name not in needed:
+            yield key, f"{what} has no parameter '{name}'{_known(name, sorted(needed))}"
+    for name in sorted(needed - given.keys()):
+        yield key, f"{what} needs `{name}`"
+
+
+def _unknown(key: str, kind: str, name: str) -> Iterator[tuple[str, str]]:
+    """A name that no file of this kind has."""
+    if name not in registry.names(kind):
+        yield key, f"unknown {kind} '{name}'{_known(name, registry.names(kind))}"
+
+
+def derives_skips(rule: str) -> bool:
+    """Whether a skip rule derives skips from the times of the plays: its SQL reads their gaps."""
+    sql = registry.statement("skip rule", rule).replace("exclude (gap)", "")
+    return bool(re.search(r"\bgap\b", sql))
 
 
 def reads_lengths(rule: str) -> bool:
@@ -124,29 +188,31 @@ def split_parameters(config: dict, split: str) -> dict:
 
 def rule_words(rule: dict) -> str:
     """A skip rule in words: its name and its parameters."""
-    return " ".join(
-        [rule["name"], *(f"{name}={value}" for name, value in rule.items() if name != "name")]
-    )
+    parameters = (f"{name}={value}" for name, value in rule.items() if name != "name")
+    return " ".join([rule["name"], *parameters])
 
 
-def _explain(error) -> str:
+def _explain(error: ValidationError) -> str:
+    """The first violation of the schema in one line."""
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = list(error.schema.get("properties", {}))
-        unknown = next((key for key in error.instance if key not in known), None)
+        assert isinstance(error.schema, Mapping)
+        instance, known = dict(error.instance), list(error.schema.get("properties", {}))
+        unknown = next((key for key in instance if key not in known), None)
         if unknown is not None:
-            return f"configuration, {where}: unknown key '{unknown}'{_hint(unknown, known)} Known: {', '.join(known)}"
+            return f"configuration, {where}: unknown key '{unknown}'{_known(unknown, known)}"
     if error.validator == "required":
-        missing = next(key for key in error.validator_value if key not in error.instance)
+        needed = cast(list[str], error.validator_value)
+        missing = next(key for key in needed if key not in cast(dict, error.instance))
         return f"configuration, {where}: the key '{missing}' is missing"
-    if error.validator == "oneOf":
-        return f"configuration, {where}: {error.instance} does not fit; {' '.join(error.schema['description'].split())}"
     return f"configuration, {where}: {error.message}"
 
 
-def _hint(name: str, known) -> str:
+def _known(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name: what may be meant, and all known names."""
     near = difflib.get_close_matches(str(name), list(known), n=1)
-    return f"; did you mean '{near[0]}'?" if near else "."
+    meant = f"; did you mean '{near[0]}'?" if near else "."
+    return f"{meant} Known: {', '.join(known)}"
 
 
 def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
@@ -175,7 +241,8 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
         shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
         if shard in shards:
             raise UserError(
-                f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; rename one"
+                f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; "
+                "rename one"
             )
         shards[shard] = path
     return shards
@@ -248,8 +315,9 @@ def check_external_ranks(config: dict, results: str) -> None:
             path = paths.result("ranks", results, **run)
             if not path.is_file():
                 raise UserError(
-                    f"configuration, models: {run['model']} is of the family external, and its ranks are not in {path}; write "
-                    "them with `skipwise evaluate … --write`, and name the model in `models` then"
+                    f"configuration, models: {run['model']} is of the family external, and its "
+                    f"ranks are not in {path}; write them with `skipwise evaluate … --write`, and "
+                    "name the model in `models` then"
                 )
 
 

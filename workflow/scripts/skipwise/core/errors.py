@@ -29,7 +29,8 @@ _FAULTS = (
     (
         (errno.EROFS, errno.EACCES, errno.EPERM),
         ("Read-only file system", "Permission denied"),
-        "this file or folder may not be read or written; change its rights, or name another folder in pathvars",
+        "this file or folder may not be read or written; change its rights, or name another "
+        "folder in pathvars",
     ),
     (
         (errno.ENOMEM,),
@@ -39,7 +40,8 @@ _FAULTS = (
             "Out of Memory Error",
             "std::bad_alloc",
         ),
-        "not enough memory; run fewer jobs at once (--cores), or give the job more (--set-resources {rule}:mem_mb=…)",
+        "not enough memory; run fewer jobs at once (--cores), or give the job more "
+        "(--set-resources {rule}:mem_mb=…)",
     ),
 )
 

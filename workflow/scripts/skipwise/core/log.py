@@ -15,6 +15,13 @@ from skipwise.core.errors import StoppedError, UserError, machine_fault
 logger = logging.getLogger("skipwise")
 
 
+class _LogFile(logging.FileHandler):
+    """A log that can no longer be written is no reason to stop, nor for a traceback per line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
+        return
+
+
 @contextlib.contextmanager
 def rule_log(path: str, rule: str) -> Iterator[None]:
     """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on
@@ -22,12 +29,9 @@ def rule_log(path: str, rule: str) -> Iterator[None]:
     work."""
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        to_file = logging.FileHandler(path, mode="w", encoding="utf-8")
+        to_file = _LogFile(path, mode="w", encoding="utf-8")
     except OSError as error:
         sys.exit(f"{rule}: ERROR: the log cannot be written: {machine_fault(error, rule) or error}")
-    # A log that cannot be written any more is no reason to stop, and no reason for a traceback a
-    # line.
-    to_file.handleError = lambda record: None
     to_file.setFormatter(
         logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S")
     )

@@ -69,7 +69,7 @@ def hive_keys(path: str | Path) -> dict[str, str]:
 
 
 def beside(path: str | Path, artifact: str) -> Path | None:
-    """The path of an artifact with the keys of ``path``, in the same results; None if it has none."""
+    """The path of another artifact with the keys of ``path``; None for a path without keys."""
     for folder in Path(path).absolute().parents:
         if folder.name.startswith("dataset="):
             return result(artifact, folder.parents[1], **hive_keys(Path(path).absolute()))

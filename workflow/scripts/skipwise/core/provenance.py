@@ -11,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from skipwise.core.artifacts import read_json, write_json
+from skipwise.core.paths import hive_keys
 
 # The packages that compute.
 PACKAGES = (
@@ -24,7 +25,7 @@ PACKAGES = (
     "snakemake",
     "torch",
 )
-PROJECT = Path(__file__).parents[3]
+PROJECT = Path(__file__).parents[4]
 
 
 def environment() -> dict:
@@ -97,8 +98,6 @@ def record_provenance(
     data sets, with their keys in the path.  Models of the same environment stand together, so there
     is one entry where nothing has changed between them.
     """
-    from skipwise.core.paths import hive_keys
-
     trained: dict[str, dict] = {}
     seeds: dict[str, set[int]] = {}
     for path in run_files:

@@ -38,6 +38,8 @@ KINDS = {
     "figure": Kind("report/figures"),
 }
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)")
+_BOUND = re.compile(r"^-- \$([a-z_]+) \(above (\S+)\)", re.MULTILINE)
+_METRIC = re.compile(r'^@metric\("([a-z_]+)"\)$', re.MULTILINE)
 
 
 def names(kind: str) -> list[str]:
@@ -93,3 +95,15 @@ def statement(kind: str, name: str) -> str:
 def parameters(kind: str, name: str) -> set[str]:
     """The parameters of a thing that is an SQL file: its ``$placeholders``."""
     return set(_PLACEHOLDER.findall(statement(kind, name)))
+
+
+def lower_bounds(kind: str, name: str) -> dict[str, float]:
+    """By parameter the number that it must exceed, from comments ``-- $seconds (above 0): …``."""
+    text = file(kind, name).read_text(encoding="utf-8")
+    return {parameter: float(low) for parameter, low in _BOUND.findall(text)}
+
+
+@cache
+def metrics() -> list[str]:
+    """The names of all metrics: the functions of ``ranking/metrics.py`` that are marked as one."""
+    return _METRIC.findall((LIBRARY / "ranking/metrics.py").read_text(encoding="utf-8"))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 
@@ -52,7 +53,8 @@ def float32_products() -> Iterator[None]:
     A process may have allowed less (`torch.set_float32_matmul_precision`): a processor that can
     then rounds to bfloat16 first, a GPU to TF32.
     """
-    backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
+    mkldnn: Any = torch.backends.mkldnn  # its types lack `matmul`
+    backends = mkldnn.matmul, torch.backends.cuda.matmul
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
         backend.fp32_precision = "ieee"
@@ -67,8 +69,8 @@ def find_device(name: str) -> torch.device:
     """The device ``cpu`` or ``cuda``.  Raises UserError where there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(
-            "neural.device: torch finds no GPU here; set it to cpu, or install a torch that is built for the machine's GPU "
-            "(envs/requirements.in pins the CPU build)"
+            "neural.device: torch finds no GPU here; set it to cpu, or install a torch that is "
+            "built for the machine's GPU (envs/requirements.in pins the CPU build)"
         )
     return torch.device(name)
 

@@ -40,7 +40,7 @@ def resampled_sums(
 
 
 def _grouped(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (K, C) that stand for all rows of ``values`` (S, C), and how many each stands for (K,)."""
+    """Rows (K, C) that represent all rows of ``values`` (S, C), and their numbers of rows (K,)."""
     group = _group_of_row(values)
     if group.max() < EXACT:
         return _cell_means(values, group)

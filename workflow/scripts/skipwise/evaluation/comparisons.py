@@ -109,9 +109,8 @@ class Runs:
         self._paths: dict[tuple[str, str, str, str], list[str]] = {}
         for path in paths:
             keys = hive_keys(path)
-            self._paths.setdefault(
-                tuple(keys[name] for name in ("dataset", "split", "model", "variant")), []
-            ).append(path)
+            key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
+            self._paths.setdefault(key, []).append(path)
         # A reference is wanted once for each of its variants; more than a few runs of the papers'
         # size would fill the memory.
         self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
@@ -256,10 +255,10 @@ class Resampling:
                 )
 
         def statistic(sums: np.ndarray) -> np.ndarray:
-            return sum(
-                sign * sums[..., at] / (sums[..., at + 1] if divided else n)
-                for sign, at, divided in terms
-            )
+            total = np.zeros(sums.shape[:-1])
+            for sign, at, divided in terms:
+                total = total + sign * sums[..., at] / (sums[..., at + 1] if divided else n)
+            return total
 
         return self.estimate(np.stack(columns, axis=1), statistic)
 

@@ -17,6 +17,7 @@ from skipwise.core.paths import hive_keys, tracks_beside
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking import metrics
 from skipwise.raw.tables import read_columns
+from skipwise.raw.tabular import first_row
 from skipwise.sessions.catalogue import Catalogue
 
 
@@ -24,7 +25,8 @@ def read_ranks(path: str | Path) -> pa.Table:
     """A ``ranks`` artifact; raises UserError where the file is something else."""
     if Path(path).is_dir():
         raise UserError(
-            f"{path} is a folder; name the ranks.parquet files, for example {path}/**/ranks.parquet in bash"
+            f"{path} is a folder; name the ranks.parquet files, for example "
+            f"{path}/**/ranks.parquet in bash"
         )
     with open(path, "rb"):  # a missing file is said in other words
         pass
@@ -70,11 +72,11 @@ def measure(ranks: dict[Path, pa.Table], *, side_by_side: bool = False) -> pl.Da
     if "" in labels or len(set(labels)) < len(labels):
         labels = [str(path) for path in ranks]
     on = ["metric", "k", "candidates", "subset"]
-    table = pl.concat(frames, how="diagonal").select(on).unique(maintain_order=True)
-    for label, frame in zip(labels, frames, strict=True):
-        values = frame.select(*on, pl.col("value").alias(label))
-        table = table.join(values, on=on, how="left", nulls_equal=True, maintain_order="left")
-    return table
+    side = pl.concat(frames, how="diagonal").select(on).unique(maintain_order=True)
+    for label, of_file in zip(labels, frames, strict=True):
+        column = of_file.select(*on, pl.col("value").alias(label))
+        side = side.join(column, on=on, how="left", nulls_equal=True, maintain_order="left")
+    return side
 
 
 def ranks_of_run(
@@ -109,7 +111,8 @@ def ranks_of_run(
     strange = rows.join(sessions, left_on="session", right_on="session_id", how="anti")
     if strange.height:
         raise UserError(
-            f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their session_id there"
+            f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their "
+            "session_id there"
         )
     # A row a track whose rank is wanted: place 0 is the target, unseen skips follow.
     wanted = sessions.select(
@@ -145,19 +148,19 @@ def ranks_of_run(
         how="left",
         maintain_order="left",
     )
-    # Whether the skip scores at least as high as the target: not known where the run holds neither.
-    outranks = pl.when(pl.col("rank").is_null()).then(
-        pl.when(pl.col("target_rank").is_not_null()).then(pl.lit(False))
+    # Whether the skip scores at least as high as the target: unknown if the run holds neither.
+    unranked = pl.when(pl.col("target_rank").is_not_null()).then(pl.lit(False))
+    ranked = (pl.col("rank") <= pl.col("target_rank")).fill_null(True)
+    outranks = pl.when(pl.col("rank").is_null()).then(unranked).otherwise(ranked)
+    lists = (
+        skips.with_columns(outranks=outranks)
+        .group_by("session", maintain_order=True)
+        .agg(skip_ranks="rank", skip_outranks="outranks")
     )
-    outranks = outranks.otherwise((pl.col("rank") <= pl.col("target_rank")).fill_null(True))
-    lists = skips.with_columns(outranks=outranks).group_by("session", maintain_order=True)
-    lists = lists.agg(skip_ranks="rank", skip_outranks="outranks")
-    popularity = np.bincount(
-        read_artifact("train", Path(test).with_name("train.parquet"), ["tracks"])["tracks"]
-        .combine_chunks()
-        .flatten(),
-        minlength=sessions["target"].max() + 1,
-    )
+    train = read_artifact("train", Path(test).with_name("train.parquet"), ["tracks"])
+    plays = train["tracks"].combine_chunks().flatten()
+    targets_of = sessions["target"].to_numpy()
+    popularity = np.bincount(plays, minlength=int(targets_of.max()) + 1)
     empty = pl.lit([])
     table = (
         sessions.join(
@@ -170,7 +173,7 @@ def ranks_of_run(
             n_candidates=pl.lit(0, pl.Int32),
             skip_share=pl.col("skipped").list.mean().cast(pl.Float32),
             is_repeat=pl.col("tracks").list.contains(pl.col("target")),
-            target_popularity=pl.Series(popularity[sessions["target"].to_numpy()], dtype=pl.Int32),
+            target_popularity=pl.Series(popularity[targets_of], dtype=pl.Int32),
             skip_ranks=pl.col("skip_ranks").fill_null(empty.cast(pl.List(pl.Int32))),
             skip_outranks=pl.col("skip_outranks").fill_null(empty.cast(pl.List(pl.Boolean))),
         )
@@ -184,6 +187,7 @@ def _read_run(
 ) -> pl.DataFrame:
     """The run as session (Int32), item (String) and value (Float64), checked."""
     value = score or rank
+    assert value is not None
     frame = read_columns(run, [session, item, value])
     first = 1 if run.suffix == ".parquet" else 2  # line of the first row
     rows = frame.select(
@@ -204,9 +208,10 @@ def _read_run(
     for column, (holds, what) in right.items():
         fine = rows.select(holds.fill_null(False)).to_series()
         if not fine.all():
-            row = fine.arg_min()
+            row = first_row(~fine)
             raise UserError(
-                f"{run}, row {row + first}: column '{column}' holds '{frame[column][row]}', which {what}"
+                f"{run}, row {row + first}: column '{column}' holds '{frame[column][row]}', "
+                f"which {what}"
             )
     for columns, what in (
         (["session", "item"], "item '{}' twice"),
@@ -224,7 +229,8 @@ def _read_run(
                 else "keep one of them"
             )
             raise UserError(
-                f"{run}: session {twice['session'][0]} has {what.format(twice[columns[1]][0])}; {remedy}"
+                f"{run}: session {twice['session'][0]} has {what.format(twice[columns[1]][0])}; "
+                f"{remedy}"
             )
     return rows
 
@@ -237,13 +243,16 @@ def _say_what_is_missing(run: Path, rows: pl.DataFrame, targets: pl.DataFrame) -
     lengths = rows.group_by("session").len()["len"]
     if absent == targets.height:
         raise UserError(
-            f"{run} holds the target of none of the {absent} sessions; are its items track ids of the split? With track keys "
+            f"{run} holds the target of none of the {absent} sessions; are its items track ids "
+            "of the split? With track keys "
             "say --track-keys"
         )
     if absent:
         logger.warning(
-            "%s: the target of %d of %d sessions is not in the run: no rank, which is a miss at every cut-off "
-            "(%d sessions have no row; the others have %d to %d items, and what lies past them is not known)",
+            "%s: the target of %d of %d sessions is not in the run: no rank, which is a miss at "
+            "every cut-off "
+            "(%d sessions have no row; the others have %d to %d items, and what lies past them "
+            "is not known)",
             run,
             absent,
             targets.height,

@@ -1,11 +1,11 @@
-"""Skip rules on a column of the raw data, written ``column operator value`` in the configuration."""
+"""Conditions on a column of the raw data, ``column operator value``, that make a play a skip."""
 
 import re
 
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tabular import Layout, convert
+from skipwise.raw.tabular import Layout, PolarsType, convert
 
 _PATTERN = re.compile(
     r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
@@ -40,7 +40,9 @@ def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = Tru
     Raises UserError where the rule does not fit the column.
     """
     column, operator, value = parse_rule(rule)
-    kind = pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
+    kind: PolarsType = (
+        pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
+    )
     held = frame.select(column)
     dtype = held.schema[column]
     if dtype == pl.String:
@@ -49,7 +51,8 @@ def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = Tru
         held = held.cast(pl.Boolean)
     elif not (dtype == kind or (kind == pl.Float64 and dtype.is_numeric())):
         raise UserError(
-            f"{name}: column '{column}' holds {dtype} values, to which the rule '{rule}' of skipped_when does not apply"
+            f"{name}: column '{column}' holds {dtype} values, to which the rule '{rule}' of "
+            "skipped_when does not apply"
         )
     labels = (
         pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)

@@ -1,12 +1,9 @@
-"""Raw forms: one module each, with ``read_events(path, entry, ledger)`` that gives the plays of one
-raw file, some at a time.
+"""Reading a raw file into events, one row per play, by the form that its data set names.
 
-A data set of the registry (``config/datasets.yaml``) names its form; everything after ``events`` is
-the same for all.
+Everything after ``events`` is the same for all forms.
 """
 
 import datetime
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,18 +12,9 @@ import polars as pl
 from skipwise.core.artifacts import sha256, write_artifact, write_json
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
+from skipwise.core.registry import find
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.writer import EventsWriter
-
-FORMS = ("mssd", "lfm1k", "lfm2b", "yambda", "movielens", "events")
-_MODULE = {"lfm1k": "lastfm", "lfm2b": "lastfm"}
-
-
-def form_module(form: str):
-    """Import the module that reads and, where the project simulates it, writes a raw form."""
-    if form not in FORMS:
-        raise UserError(f"unknown raw form '{form}'; the forms are {', '.join(FORMS)}")
-    return importlib.import_module(f"skipwise.raw.extract.{_MODULE.get(form, form)}")
 
 
 def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
@@ -41,7 +29,7 @@ def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]
         after = datetime.datetime.combine(
             datetime.date.fromisoformat(entry["until"]), datetime.time.max
         )
-    for plays in form_module(entry["form"]).read_events(raw, entry, ledger):
+    for plays in find("raw form", entry["form"]).read_events(raw, entry, ledger):
         if after is not None:
             late = (plays["started_at"] > after).fill_null(False)
             ledger.leave_out(f"after {entry['until']}", int(late.sum()))

@@ -1,4 +1,4 @@
-"""What became of every row of a raw file: read, set apart with a reason, or left out and counted."""
+"""The account of every row of a raw file: read, rejected with a reason, or left out and counted."""
 
 from collections import Counter
 
@@ -59,15 +59,17 @@ class Ledger:
         of them.
         """
         if self._faults > self.tolerance * self.rows:
+            assert self._first is not None
             name, line, reason = self._first
             raise UserError(
-                f"{name}, line {line}: {reason}; mend or remove this row ({self._faults} of {self.rows} rows of "
-                f"{self.file} are wrong, raw.tolerance allows {self.tolerance:.2%})"
+                f"{name}, line {line}: {reason}; correct or remove this row ({self._faults} of "
+                f"{self.rows} rows of {self.file} are wrong, raw.tolerance allows "
+                f"{self.tolerance:.2%})"
             )
 
     def rejected(self) -> pl.DataFrame:
         """The rows set apart: file, line, reason."""
-        empty = pl.from_arrow(ARTIFACTS["rejected"].schema.empty_table())
+        empty = pl.DataFrame(ARTIFACTS["rejected"].schema.empty_table())
         return pl.concat([empty, *self._rejected]) if self._rejected else empty
 
     def counts(self) -> dict:

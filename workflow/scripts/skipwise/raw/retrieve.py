@@ -44,8 +44,8 @@ def retrieve_raw(
         failures.append(f"{url}: {wrong}")
         logger.warning("download failed, %s", failures[-1])
     raise UserError(
-        f"{path.name} could not be downloaded ({'; '.join(failures)}). Get it by hand and give its place as "
-        "`paths` of this data set in the configuration"
+        f"{path.name} could not be downloaded ({'; '.join(failures)}). Get it by hand and give "
+        "its place as `paths` of this data set in the configuration"
     )
 
 

@@ -5,30 +5,38 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.raw.archives import Block, opened, text_blocks
+from skipwise.raw.archives import Block, opened, prefetched, text_blocks
 from skipwise.raw.ledger import Ledger
+from skipwise.raw.tabular import Layout, parse_block
 from skipwise.raw.times import LATEST
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
-def _blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
+def file_blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
+    """The lines of a file in blocks; ``names`` are its columns if it has no header."""
     with opened(path) as read:
         yield from text_blocks(read, str(path), names=names)
 
 
-def _timed(rows: pl.DataFrame, name: str, ledger: Ledger) -> pl.DataFrame:
-    """The rows with ``started_at``; those whose time is neither text like 2009-05-04 23:08:57 nor
-    unix seconds go apart.
+def timed_rows(blocks: Iterator[Block], layout: Layout, ledger: Ledger) -> Iterator[pl.DataFrame]:
+    """The valid rows of each block with ``started_at``; the ledger gets the others.
+
+    A valid time is text like 2009-05-04 23:08:57, or unix seconds.
     """
-    rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
-    wrong = pl.col("started_at").is_null()
-    reason = pl.format(
-        "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor unix seconds",
-        "timestamp",
-    )
-    ledger.reject(name, rows.filter(wrong).select("line", reason=reason))
-    return rows.filter(~wrong)
+    for block in prefetched(blocks):
+        rows, wrong = parse_block(block, layout)
+        ledger.read(rows.height + wrong.height)
+        ledger.reject(block.name, wrong)
+        rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
+        untimed = pl.col("started_at").is_null()
+        reason = pl.format(
+            "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor "
+            "unix seconds",
+            "timestamp",
+        )
+        ledger.reject(block.name, rows.filter(untimed).select("line", reason=reason))
+        yield rows.filter(~untimed)
 
 
 def listening_times(text: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
             path, Layout(dict.fromkeys(wanted, pl.String), separator(path)), str(path)
         )
     try:
-        check_columns(pl.read_parquet_schema(path).names(), wanted, str(path))
+        check_columns(list(pl.read_parquet_schema(path)), wanted, str(path))
         frame = pl.read_parquet(path, columns=wanted)
     except pl.exceptions.PolarsError as error:
         raise UserError(
@@ -24,7 +24,8 @@ def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
     for column in wanted:
         if frame.schema[column].is_nested():
             raise UserError(
-                f"{path}: column '{column}' holds {frame.schema[column]} values; write a row for each play"
+                f"{path}: column '{column}' holds {frame.schema[column]} values; write one row per "
+                "play"
             )
     return frame
 

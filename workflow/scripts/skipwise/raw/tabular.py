@@ -3,6 +3,7 @@
 import csv
 import difflib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from skipwise.core.errors import UserError
 from skipwise.raw.archives import DAMAGE, Block, count_byte, damaged, decompressed
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+PolarsType = pl.DataType | type[pl.DataType]
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,18 @@ class Layout:
     value in every row.
     """
 
-    columns: dict[str, pl.DataType]
+    columns: Mapping[str, PolarsType]
     separator: str = ","
     header: bool = True
     quote: str | None = '"'
     required: frozenset[str] = field(default_factory=frozenset)
+
+
+def first_row(wrong: pl.Series) -> int:
+    """The place, from 0, of the first true value of a series that has one."""
+    row = wrong.arg_max()
+    assert row is not None
+    return row
 
 
 def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFrame:
@@ -39,13 +49,14 @@ def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFr
     try:
         raw = source if isinstance(source, bytes) else decompressed(source)
     except DAMAGE as error:
-        raise damaged(source, error) from error
+        raise damaged(name, error) from error
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw or raw.isspace():
         raise UserError(f"{name} is empty; get the file again")
     if b"\0" in raw[:4096]:
         raise UserError(
-            f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in .parquet"
+            f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in "
+            ".parquet"
         )
     first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
     cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
@@ -253,17 +264,17 @@ def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
         elif kind == pl.String:
             lost |= (frame[column].str.len_bytes() == 0).fill_null(True)
         if lost.any():
-            row = lost.arg_max()
+            row = first_row(lost)
             line = row + 1 + layout.header
             cell = text[column][row]
             what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
             raise UserError(
-                f"{name}, line {line}: column '{column}' {what}; mend or remove this row"
+                f"{name}, line {line}: column '{column}' {what}; correct or remove this row"
             )
     return frame
 
 
-def _converted(column: str, kind: pl.DataType) -> pl.Expr:
+def _converted(column: str, kind: PolarsType) -> pl.Expr:
     """The text column as ``kind``, null where it does not fit."""
     if kind == pl.String:
         return pl.col(column)
@@ -283,7 +294,7 @@ def _truth(column: str) -> pl.Expr:
     )
 
 
-def _kind_name(kind: pl.DataType) -> str:
+def _kind_name(kind: PolarsType) -> str:
     if kind == pl.Boolean:
         return "boolean (true/false, True/False or 0/1)"
     if kind.is_integer():

@@ -5,6 +5,7 @@ names its row.
 import polars as pl
 
 from skipwise.core.errors import UserError
+from skipwise.raw.tabular import first_row
 
 _PER_SECOND = {"s": 1, "ms": 1000}
 # Nobody scrobbled before the first digital recording, and milliseconds read as seconds end far past
@@ -20,10 +21,11 @@ def unix_times(column: pl.Series, unit: str, name: str) -> pl.Series:
     seconds = column.cast(pl.Float64, strict=False) / _PER_SECOND[unit]
     right = seconds.is_between(0, LATEST).fill_null(False)
     if not right.all():
-        row = right.arg_min()
+        row = first_row(~right)
         raise UserError(
-            f"{name}, row {row + 1}: the time '{column[row]}' is not one between 1970 and 2100 in unix "
-            f"{'seconds' if unit == 's' else 'milliseconds'}; mend or remove this row, or set time_unit"
+            f"{name}, row {row + 1}: the time '{column[row]}' is not one between 1970 and 2100 in "
+            f"unix {'seconds' if unit == 's' else 'milliseconds'}; correct or remove this row, or "
+            "set time_unit"
         )
     return pl.from_epoch((seconds * 1000).round().cast(pl.Int64), time_unit="ms")
 
@@ -47,11 +49,11 @@ def times(column: pl.Series, unit: str, name: str) -> pl.Series:
             time_unit="ms", time_zone="UTC", strict=False
         ).dt.replace_time_zone(None)
     if found.null_count():
-        row = found.is_null().arg_max()
+        row = first_row(found.is_null())
         what = (
             f"time '{column[row]}' is neither ISO text nor a number"
             if column[row]
             else "time is empty"
         )
-        raise UserError(f"{name}, row {row + 1}: the {what}; mend or remove this row")
+        raise UserError(f"{name}, row {row + 1}: the {what}; correct or remove this row")
     return found

@@ -1,56 +1,46 @@
-"""The lengths of tracks, as the pauses after them tell."""
+"""The lengths of tracks, derived from the pauses after them (docs/protocol.md, derived skips)."""
 
 from skipwise.core.artifacts import write_artifact, write_batches
-from skipwise.sessions.steps import Steps, _check_times, _drop_batch_scrobbles, _spill
+from skipwise.sessions.recipe import Machine, Recipe
+from skipwise.sessions.steps import Steps, check_times, drop_batch_scrobbles
 
 
 def count_gaps(
     events: list[str],
+    recipe: Recipe,
+    machine: Machine,
     *,
+    part: int,
+    session_gaps: list[float],
     out_gaps: str,
     out_gap_sessions: str,
-    dataset: str,
-    part: int,
-    session_gap: float | None,
-    session_gaps: list[float],
-    threads: int = 1,
-    memory: int | None = None,
 ) -> None:
-    """Write ``gaps`` of one part of a data set, from which the lengths of tracks are told, and
-    ``gap_sessions``.
+    """Write ``gaps`` of one part of a data set, and ``gap_sessions`` for the table lfm_skip_rules.
 
-    Gaps longer than ``session_gap`` and all of ``session_gaps``, which are compared by
-    lfm_skip_rules, are in no session. Raises UserError where a play has no time.
+    Gaps longer than the session gap of the recipe and all of ``session_gaps`` (seconds), which that
+    table compares, are in no session.  Raises UserError if a play has no time.
     """
-    with Steps(threads=threads, memory=memory, spill=_spill(out_gaps)) as steps:
+    with Steps(machine, spill_beside=out_gaps) as steps:
         steps.read("plays", events, part=part)
-        _check_times(steps, dataset)
-        zero = _drop_batch_scrobbles(steps, "derived")["batch_scrobbles_dropped"]
-        longest = None if session_gap is None else max([session_gap, *session_gaps])
-        steps.table("gaps", "count_gaps", longest=longest)
+        check_times(steps, recipe)
+        zero_gaps = drop_batch_scrobbles(steps)
+        gap = recipe.session_gap
+        steps.table("gaps", "count_gaps", longest=None if gap is None else max(gap, *session_gaps))
         write_batches(steps.batches("from gaps order by track_key, gap"), "gaps", out_gaps)
-        steps.table("compared", "count_session_gaps", session_gaps=session_gaps, zero_gaps=zero)
-        write_artifact(
-            steps.connection.table("compared").to_arrow_table(), "gap_sessions", out_gap_sessions
-        )
+        counts = {"session_gaps": session_gaps, "zero_gaps": zero_gaps}
+        steps.table("compared", "count_session_gaps", **counts)
+        write_artifact(steps.arrow("compared"), "gap_sessions", out_gap_sessions)
 
 
-def measure_tracks(
-    gaps: list[str],
-    *,
-    out_lengths: str,
-    skip_rule: dict,
-    session_gap: float | None,
-    threads: int = 1,
-    memory: int | None = None,
-) -> None:
+def measure_tracks(gaps: list[str], recipe: Recipe, machine: Machine, *, out_lengths: str) -> None:
     """Write ``lengths`` of the tracks of a data set from the ``gaps`` of all parts."""
-    with Steps(threads=threads, memory=memory, spill=_spill(out_lengths)) as steps:
+    with Steps(machine, spill_beside=out_lengths) as steps:
         steps.view("gaps", gaps)
-        steps.table(
-            "lengths",
-            "measure_tracks",
-            session_gap=session_gap,
-            min_support=skip_rule["min_support"],
-        )
+        median_gaps(steps, recipe.skip_rule["min_support"], recipe.session_gap)
         write_batches(steps.batches("from lengths order by track_key"), "lengths", out_lengths)
+
+
+def median_gaps(steps: Steps, min_support: int, session_gap: float | None) -> None:
+    """Take ``gaps`` to ``lengths``, for tracks with at least ``min_support`` gaps in sessions."""
+    parameters = {"session_gap": session_gap, "min_support": min_support}
+    steps.table("lengths", "measure_tracks", **parameters)

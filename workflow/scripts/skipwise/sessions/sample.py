@@ -1,97 +1,93 @@
-"""The sample of sessions."""
+"""The sample: the sessions with the smallest seeded draws (docs/protocol.md, sessions)."""
 
 from collections import Counter
 
 from skipwise.core.artifacts import read_json, write_artifact, write_batches, write_json
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
-from skipwise.sessions.steps import _BATCH, Steps, _spill
+from skipwise.sessions.recipe import Machine, Recipe
+from skipwise.sessions.steps import Steps
 
 
-def draw_sample(steps: Steps, *, sessions: dict) -> None:
+def draw_sample(steps: Steps, recipe: Recipe) -> None:
     """Take ``drawn`` to ``sampled``, the ``n_sessions`` smallest draws (None: all)."""
-    steps.table("sampled", "sample", n_sessions=sessions["n_sessions"])
+    steps.table("sampled", "sample", n_sessions=recipe.sessions["n_sessions"])
 
 
 def sample_sessions(
     labelled: list[str],
     counts: list[str],
     sources: list[str],
+    recipe: Recipe,
+    machine: Machine,
     *,
     out_sessions: str,
     out_tracks: str,
     out_keys: str,
     out_stats: str,
-    dataset: str,
-    skip_rule: dict,
-    session_gap: float | None,
-    sessions: dict,
-    keep_share: float | None = None,
-    threads: int = 1,
-    memory: int | None = None,
 ) -> None:
-    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set from the
-    ``labelled`` sessions of all parts.
+    """Write ``sessions``, ``tracks``, ``keys`` and ``stats.json`` of a data set.
 
-    Raises UserError when no session is left, with the count of every step, and when ``keep_share``
-    let too few through for the sample to be the one that all sessions would have given.
+    They come from the ``labelled`` sessions of all parts.  Raises UserError if no session is left,
+    with the count of every step, and if ``keep_share`` let too few through for the sample to be
+    the one that all sessions would have given.
     """
     read = [read_json(source) for source in sources]
     total = _total([read_json(path) for path in counts], read)
-    requested = sessions["n_sessions"]
-    with Steps(threads=threads, memory=memory, spill=_spill(out_stats)) as steps:
+    with Steps(machine, spill_beside=out_stats) as steps:
         steps.view("pieces", labelled)
         steps.table("drawn", "list_drawn")
-        draw_sample(steps, sessions=sessions)
+        draw_sample(steps, recipe)
         total |= steps.row("count_sampled")
-        if keep_share is not None and total["sessions"] < requested:
-            raise UserError(
-                f"{dataset}: {requested} sessions are asked for, of which {total['sessions']} are among the share of "
-                f"{keep_share:g} that is kept; set registry.{dataset}.keep_share to "
-                f"{_enough(keep_share, total['sessions'], requested)} or ask for fewer n_sessions"
-            )
-        if total["sessions"] == 0:
-            raise UserError(
-                f"{dataset}: no session is left: {total['plays_read']} plays in {total['sessions_formed']} sessions, none "
-                f"with at least {sessions['min_length']} plays and a skip (skip share "
-                f"{total['skip_share_before_filter'] or 0:.1%}); check skip_rule, skipped_when and sessions.min_length"
-            )
-        if requested is not None and total["sessions"] < requested:
-            logger.warning(
-                "%s: %d sessions are eligible, %d were asked for; all are taken",
-                dataset,
-                total["sessions"],
-                requested,
-            )
+        _check_sample(recipe, total)
         steps.table("tracks", "count_tracks")
         total["tracks"] = steps.rows("tracks")
-        write_batches(
-            steps.query("select_sessions").to_arrow_reader(_BATCH), "sessions", out_sessions
-        )
-        write_artifact(steps.connection.table("tracks").to_arrow_table(), "tracks", out_tracks)
-        write_artifact(steps.connection.table("sampled").to_arrow_table(), "keys", out_keys)
-    rules = {"skip_rule": skip_rule, "session_gap": session_gap, **sessions}
-    if keep_share is not None:
-        rules["keep_share"] = keep_share
-    write_json({"dataset": dataset, "counts": total, "rules": rules, "sources": read}, out_stats)
+        write_batches(steps.batches_of("select_sessions"), "sessions", out_sessions)
+        write_artifact(steps.arrow("tracks"), "tracks", out_tracks)
+        write_artifact(steps.arrow("sampled"), "keys", out_keys)
+    rules = {"skip_rule": recipe.skip_rule, "session_gap": recipe.session_gap, **recipe.sessions}
+    if recipe.keep_share is not None:
+        rules["keep_share"] = recipe.keep_share
+    stats = {"dataset": recipe.dataset, "counts": total, "rules": rules, "sources": read}
+    write_json(stats, out_stats)
     logger.info(
         "%s: %d sessions, %d tracks, skip share %.3f",
-        dataset,
+        recipe.dataset,
         total["sessions"],
         total["tracks"],
         total["skip_share"],
     )
 
 
+def _check_sample(recipe: Recipe, total: dict) -> None:
+    """Raise UserError if the sample is empty or not that of all sessions; warn if it is small."""
+    dataset, share, requested = recipe.dataset, recipe.keep_share, recipe.sessions["n_sessions"]
+    found = total["sessions"]
+    if share is not None and found < requested:
+        raise UserError(
+            f"{dataset}: {requested} sessions are asked for, of which {found} are among the share "
+            f"of {share:g} that is kept; set registry.{dataset}.keep_share to "
+            f"{_enough(share, found, requested)} or ask for fewer n_sessions"
+        )
+    if found == 0:
+        raise UserError(
+            f"{dataset}: no session is left: {total['plays_read']} plays in "
+            f"{total['sessions_formed']} sessions, none with at least "
+            f"{recipe.sessions['min_length']} plays and a skip (skip share "
+            f"{total['skip_share_before_filter'] or 0:.1%}); check skip_rule, skipped_when and "
+            "sessions.min_length"
+        )
+    if requested is not None and found < requested:
+        message = "%s: %d sessions are eligible, %d were asked for; all are taken"
+        logger.warning(message, dataset, found, requested)
+
+
 def _total(parts: list[dict], sources: list[dict]) -> dict:
-    """The counts of all parts together, and of what no part has seen because it was set apart or
-    left out in reading.
-    """
+    """The counts of all parts, and of the rows that reading rejected or left out."""
     total = {name: sum(part[name] for part in parts) for name in parts[0]}
     skips = total.pop("plays_skipped")
-    total["skip_share_before_filter"] = (
-        skips / total["plays_sessionised"] if total["plays_sessionised"] else None
-    )
+    plays = total["plays_sessionised"]
+    total["skip_share_before_filter"] = skips / plays if plays else None
     total["rows_rejected"] = sum(source.get("rejected", 0) for source in sources)
     left_out: Counter = Counter()
     for source in sources:

@@ -1,43 +1,49 @@
-"""The split of sessions into train, validation and test."""
+"""The split of sessions into train, validation and test (docs/protocol.md, split).
+
+A split is an SQL file in ``sql/splits``, which takes the table ``listed`` to one row per part and
+session; its parameters are its ``$placeholders``.
+"""
+
+import re
 
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
+from skipwise.core.registry import statement
+from skipwise.sessions.recipe import Machine
 from skipwise.sessions.steps import Steps
 
-SPLITS = ("paper", "temporal", "authors_code")
 PARTS = ("train", "valid", "test")
 
 
 def split_sessions(
     sessions: str,
+    machine: Machine,
     *,
+    split: str,
+    parameters: dict,
     outputs: dict[str, str],
     out_stats: str,
-    split: str,
-    shares: dict,
-    threads: int = 1,
 ) -> None:
-    """Split sessions into ``train``, ``valid`` and ``test`` artifacts and count them in a json
-    file.
+    """Write the artifacts ``train``, ``valid`` and ``test``, and their counts as json.
 
-    ``shares`` gives ``valid_share`` and ``test_share`` of the temporal split.  Sessions too short
-    for the split are counted, not written.  Raises UserError when a part is empty or the temporal
-    split has no time to go by.
+    ``outputs`` has the path of each part.  Sessions too short for the split are counted, not
+    written.  Raises UserError if a part is empty, or the split reads a time that is missing.
     """
-    with Steps(threads=threads) as steps:
+    with Steps(machine) as steps:
         steps.read("plays", [sessions])
         steps.table("listed", "list_sessions")
-        if split == "temporal" and steps.value("select count(*) from listed where time is null"):
+        reads_time = re.search(r"\btime\b", statement("split", split))
+        if reads_time and steps.value("select count(*) from listed where time is null"):
             raise UserError(
-                f"{sessions}: the temporal split needs a time or a day for every session; use split: paper"
+                f"{sessions}: the {split} split needs a time or a day for every session; "
+                "use split: paper"
             )
-        steps.table("parts", f"splits/{split}", **(shares if split == "temporal" else {}))
+        steps.table("parts", f"splits/{split}", **parameters)
         counts = {"sessions": steps.rows("listed")}
         for part in PARTS:
-            rows = steps.connection.sql(
-                "from parts where part = $part", params={"part": part}
-            ).to_arrow_table()
+            of_part = "from parts where part = $part"
+            rows = steps.connection.sql(of_part, params={"part": part}).to_arrow_table()
             if rows.num_rows == 0:
                 raise UserError(
                     f"{sessions}: the split '{split}' leaves no {part} session; take more sessions"
@@ -51,9 +57,5 @@ def split_sessions(
             """
         )
     write_json({"split": split, "counts": counts, "unseen_target_share": unseen}, out_stats)
-    logger.info(
-        "split %s: %s; %.2f %% of test targets are never seen in training",
-        split,
-        counts,
-        100 * unseen,
-    )
+    message = "split %s: %s; %.2f %% of test targets are never seen in training"
+    logger.info(message, split, counts, 100 * unseen)

@@ -1,19 +1,4 @@
-"""Simulated listeners, written in the official raw forms, so that the default run needs no
-download.
-
-The model of a listener, none of whose parameters is chosen by looking at which recommender wins:
-
-- Tracks have a latent vector (their genre's centre plus noise) and a Zipf popularity.  Users have
-  favourite genres.
-- A session has a taste (a favourite genre with noise) and a context: in some contexts a partly
-  right recommender picks most tracks, in others the listener picks tracks near the last one that
-  was liked.  Some plays repeat a liked track.
-- The probability of a skip falls with the match of track and taste and differs by track.
-  ``skip_informativeness`` mixes it with a coin flip of the same rate: at 0 a skip says nothing
-  about taste.
-- On Last.fm a play is scrobbled after half the track or four minutes, so an early skip leaves no
-  row, only lost time.
-"""
+"""Simulated plays as raw files in the official forms, so that the default run needs no download."""
 
 import bz2
 import datetime
@@ -28,14 +13,13 @@ import polars as pl
 
 from skipwise.core.artifacts import whole_file
 from skipwise.core.errors import UserError
-from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
-from skipwise.raw.forms.mssd import COLUMNS
+from skipwise.raw.forms import lfm1k, mssd
 from skipwise.simulation.worlds import (
     CONTEXT_TYPES,
     Listeners,
     Plays,
-    _lastfm_lengths,
-    _mssd_lengths,
+    lastfm_lengths,
+    mssd_lengths,
     simulate_plays,
 )
 
@@ -49,7 +33,7 @@ def simulate_raw(path: str | Path, *, form: str, simulation: dict) -> None:
         raise UserError(f"the form '{form}' cannot be simulated; {', '.join(writers)} can")
     listeners = Listeners(**simulation)
     rng = np.random.default_rng(listeners.seed)
-    lengths = _mssd_lengths if form == "mssd" else _lastfm_lengths
+    lengths = mssd_lengths if form == "mssd" else lastfm_lengths
     plays = simulate_plays(listeners, lengths(rng, listeners.sessions), rng)
     with whole_file(path) as partial:
         writers[form](plays, listeners, rng, partial)
@@ -112,7 +96,7 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
             "hist_user_behavior_reason_start": np.where(recommended, "trackdone", "clickrow"),
             "hist_user_behavior_reason_end": reason_end,
         }
-    ).select(COLUMNS)
+    ).select(mssd.COLUMNS)
     bounds = np.searchsorted(session, np.linspace(0, n, listeners.logs + 1).astype(int))
     members = {}
     for log, (start, stop) in enumerate(itertools.pairwise(bounds)):
@@ -178,7 +162,7 @@ def _write_lfm1k(plays: Plays, listeners: Listeners, rng: np.random.Generator, p
         name=name.gather(track),
     )
     text = lines.write_csv(include_header=False, separator="\t", quote_style="never")
-    _write_tar_gz({f"lastfm-dataset-1K/{LFM1K_MEMBER}": text.encode()}, path)
+    _write_tar_gz({f"lastfm-dataset-1K/{lfm1k.MEMBER}": text.encode()}, path)
 
 
 def _write_lfm2b(plays: Plays, listeners: Listeners, rng: np.random.Generator, path: Path) -> None:

@@ -9,7 +9,12 @@ from skipwise.core.errors import UserError
 from skipwise.raw.conditions import parse_rule, skip_labels
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import read_columns
+from skipwise.raw.tabular import first_row
 from skipwise.raw.times import times
+
+# Keys of its entry in the registry, and the source of its labels.
+NEEDS = ("columns",)
+LABELS = "skipped_when"
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
@@ -41,7 +46,8 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         empty = (plays[name].str.len_bytes() == 0).fill_null(True)
         if empty.any():
             raise UserError(
-                f"{path}, row {empty.arg_max() + 1}: column '{source}' is empty; mend or remove this row"
+                f"{path}, row {first_row(empty) + 1}: column '{source}' is empty; correct or "
+                "remove this row"
             )
     if rule:
         plays = plays.with_columns(

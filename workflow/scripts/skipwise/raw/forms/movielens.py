@@ -15,6 +15,9 @@ from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, check_columns, read_delimited
 from skipwise.raw.times import unix_times
 
+# Keys of its entry in the registry.
+NEEDS = ("skipped_when",)
+
 _COLUMNS = {
     "user_id": pl.String,
     "item_id": pl.String,

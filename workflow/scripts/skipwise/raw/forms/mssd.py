@@ -122,7 +122,8 @@ def _blocks(path: Path) -> Iterator[Block]:
         yield from text_blocks(read, f"{path}, {name}")
     if not found:
         raise UserError(
-            f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training set"
+            f"{path} holds no training_set/log_*.csv; this is not an archive of the MSSD training "
+            "set"
         )
 
 

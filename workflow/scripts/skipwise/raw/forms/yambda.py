@@ -1,4 +1,4 @@
-"""Yandex Music's Yambda: the `listens.parquet` of one size (docs/protocol.md, data sets, yambda)."""
+"""Yandex Music's Yambda: the `listens.parquet` of one size (docs/protocol.md, data sets)."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 from skipwise.core.errors import UserError
 from skipwise.raw.conditions import parse_rule, skip_labels
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tabular import check_columns
+from skipwise.raw.tabular import check_columns, first_row
 from skipwise.raw.times import unix_times
+
+# Keys of its entry in the registry.
+NEEDS = ("skipped_when",)
 
 _COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
 _ROWS = 2**20
@@ -37,7 +40,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         with pq.ParquetFile(path) as file:
             check_columns(file.schema_arrow.names, wanted, str(path))
             for batch in file.iter_batches(_ROWS, columns=wanted):
-                yield _plays(pl.from_arrow(pa.table(batch)), entry["skipped_when"], path, ledger)
+                yield _plays(pl.DataFrame(pa.table(batch)), entry["skipped_when"], path, ledger)
     except (pa.ArrowException, OSError) as error:
         raise UserError(
             f"{path} is not a readable parquet file ({str(error).splitlines()[0]}); get it again"
@@ -50,7 +53,7 @@ def _plays(rows: pl.DataFrame, rule: str, path: Path, ledger: Ledger) -> pl.Data
     name = str(path)
     for column in ("uid", "item_id", "is_organic"):
         if rows[column].null_count():
-            row = before + rows[column].is_null().arg_max() + 1
+            row = before + first_row(rows[column].is_null()) + 1
             raise UserError(f"{name}, row {row}: column '{column}' is empty; get the file again")
     return rows.select(
         session_key=pl.col("uid").cast(pl.String),

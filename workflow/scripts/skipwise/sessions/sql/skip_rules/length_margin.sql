@@ -1,5 +1,6 @@
--- Skipped where the next play starts $margin seconds or more before the track's length is over, which is $default_length
--- where it is not known; the last play of a session is unknown, hence listened.  All in seconds.
+-- Skipped if the next play starts $margin seconds or more before the end of the track; the last play
+-- of a session is unknown, hence listened.
+-- $default_length (above 0): seconds of a track whose length is not known.
 select
     sessionised.* exclude (gap) replace (
         coalesce(gap < coalesce(lengths.length, $default_length) - $margin, false) as skipped
