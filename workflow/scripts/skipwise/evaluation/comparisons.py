@@ -100,7 +100,11 @@ def _floats(column) -> np.ndarray:
     return column.to_numpy(zero_copy_only=False).astype(np.float64)
 
 
-class Runs:
+# Data set, split, model and variant; a name that the configuration lacks is None.
+RunKey = tuple[str, str, str | None, str | None]
+
+
+class RankedRuns:
     """The ranks of a run of the workflow by data set, split, model and variant, in the order of the
     configuration.
     """
@@ -115,10 +119,10 @@ class Runs:
         # size would fill the memory.
         self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
 
-    def __contains__(self, key: tuple[str, str, str, str]) -> bool:
+    def __contains__(self, key: RunKey) -> bool:
         return key in self._paths
 
-    def __getitem__(self, key: tuple[str, str, str, str]) -> Ranked:
+    def __getitem__(self, key: RunKey) -> Ranked:
         return self._read(key)
 
     def splits(self) -> list[tuple[str, str]]:

@@ -1,38 +1,62 @@
-"""The table hr_ndcg."""
+"""Hit rate, NDCG and MAP of the next listened track, of every model and variant, mean over seeds
+with the bootstrap interval over sessions. Higher is better in all columns. Compare rows of one data
+set and one candidate set only: among sampled candidates every model looks better than in the full
+catalogue, and the order of models can change. Bold is the best of such rows; where intervals
+overlap, the paired differences of the table recsys24_main say more.
+"""
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.paths import hive_keys
-from skipwise.core.schemas import hr_ndcg_table
+from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.bootstrap import mean_interval
 from skipwise.ranking import metrics
-from skipwise.report.write import data_source, write_table
+from skipwise.report.write import Given
+
+NEEDS = ("ranks", "metrics")
+SETTINGS = ("simulated", "metrics", "intervals")
+TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 
-def make_hr_ndcg_table(
-    ranks: list[str],
-    metric_files: list[str],
-    outputs: dict[str, str],
-    *,
-    simulated: list[str],
-    cutoffs: dict,
-    intervals: dict,
-) -> None:
-    """All models of all data sets: metrics, mean over seeds, with a bootstrap interval over
-    sessions.
+def note(given: Given) -> str:
+    return (
+        f"Mean over seeds; {given.level:.0%} bootstrap interval over sessions in _low and _high. "
+        "full: ranked in the whole catalogue; sampled: among sampled candidates, which flatters "
+        "every model."
+    )
 
-    ``ranks`` and ``metric_files`` are parallel, one a run; ``simulated`` names the simulated data
-    sets.  A session's value is its mean over the seeds, and sessions are resampled.  Raises
-    ValueError when a row breaks the bounds of docs/protocol.md.
+
+def columns(given: Given) -> Artifact:
+    """One row per data set, split, model, variant and candidate set.
+
+    Each metric, named like ``hr_10``, has its interval in ``_low`` and ``_high``.
     """
+    keys = ("dataset", "data", "split", "model", "variant", "candidates")
+    names = [f"{name}_{k}" for name, ks in given.settings["metrics"].items() for k in ks]
+    return rows_of(
+        *(required(key, pa.string()) for key in keys),
+        required("sessions", pa.int64()),
+        required("seeds", pa.string()),
+        *(required(f"{n}{end}", pa.float64()) for n in names for end in ("", "_low", "_high")),
+    )
+
+
+def rows(given: Given) -> list[dict]:
+    """Metrics, mean over seeds, with a bootstrap interval over sessions.
+
+    A session's value is its mean over the seeds.  Raises ValueError if a row breaks the bounds of
+    docs/protocol.md.
+    """
+    cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
-    for rank_file, metric_file in zip(ranks, metric_files, strict=True):
+    for rank_file, metric_file in zip(given["ranks"], given["metrics"], strict=True):
         keys = hive_keys(rank_file)
         group = tuple(keys[name] for name in ("dataset", "split", "model", "variant"))
         groups.setdefault(group, []).append((keys["seed"], rank_file, metric_file))
-    rows = []
+    found = []
     for (dataset, split, model, variant), seeds in groups.items():
         of_seed = [read_artifact("ranks", rank_file) for _, rank_file, _ in seeds]
         values = pl.read_parquet([path for *_, path in seeds], hive_partitioning=False).filter(
@@ -41,7 +65,7 @@ def make_hr_ndcg_table(
         for candidates in metrics.ranked_among(of_seed[0]):
             row = {
                 "dataset": dataset,
-                "data": data_source(dataset, simulated),
+                "data": given.source(dataset),
                 "split": split,
                 "model": model,
                 "variant": variant,
@@ -51,16 +75,17 @@ def make_hr_ndcg_table(
             }
             if any(table["session_id"] != of_seed[0]["session_id"] for table in of_seed):
                 raise ValueError(
-                    f"{dataset}, {split}, {model} {variant}: the seeds did not rank the same sessions"
+                    f"{dataset}, {split}, {model} {variant}: the seeds did not rank the same "
+                    "sessions"
                 )
             rank = np.stack(
                 [table[f"rank_{candidates}"].to_numpy().astype(np.float64) for table in of_seed]
             )
             per_session = metrics.per_session(rank, cutoffs)
             means = {
-                f"{name}_{k}": values.filter(metric=name, k=k, candidates=candidates)[
-                    "value"
-                ].mean()
+                f"{name}_{k}": _mean(
+                    values.filter(metric=name, k=k, candidates=candidates)["value"]
+                )
                 for name, k in per_session
             }
             metrics.check_bounds(
@@ -80,13 +105,11 @@ def make_hr_ndcg_table(
                     f"{name}_{k}_low": min(low, mean),
                     f"{name}_{k}_high": max(high, mean),
                 }
-            rows.append(row)
-    write_table(
-        rows,
-        hr_ndcg_table([f"{name}_{k}" for name, ks in cutoffs.items() for k in ks]),
-        outputs,
-        title="Hit rate, NDCG and MAP by model and variant",
-        note=f"Mean over seeds; {intervals['level']:.0%} bootstrap interval over sessions in _low and _high. "
-        "full: ranked in the whole catalogue; sampled: among sampled candidates, which flatters every model.",
-        level=intervals["level"],
-    )
+            found.append(row)
+    return found
+
+
+def _mean(values: pl.Series) -> float:
+    mean = values.mean()
+    assert isinstance(mean, float)
+    return mean

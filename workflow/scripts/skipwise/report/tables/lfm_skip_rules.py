@@ -1,53 +1,69 @@
-"""The table lfm_skip_rules: what each rule that derives skips from time makes of a data set
-(docs/protocol.md).
+"""What each rule that derives skips from the time between plays makes of the logs that have no skip
+label, by the pause that ends a session, beside the counts of the authors' notebook where there are
+any. Where two rules differ in the share of skips, results depend on which one a study used.
 """
 
-from pathlib import Path
-
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skipwise.core.config import rule_words
+from skipwise.core.config import reads_lengths, rule_words
 from skipwise.core.paths import hive_keys
-from skipwise.core.schemas import ARTIFACTS
-from skipwise.report.write import write_table
+from skipwise.core.schemas import required, rows_of
+from skipwise.report.write import Given
+from skipwise.sessions.lengths import median_gaps
+from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
-_NOTE = (
-    "A play is a skip where the next one of the session starts too early: gap_below by a fixed number of seconds, "
-    "length_margin by the track's length less a margin. zero_gaps are plays at the second of the one before, left out. "
-    "check_ are the counts of the authors' notebook. Last.fm stores a play after half the track or four minutes, so early "
+NEEDS = ("gaps", "gap_sessions", "skip_rules")
+SETTINGS = ("lfm_skip_rules", "registry")
+OPTIONAL = True
+MINUTES = 60
+THREADS = "data"
+TITLE = "Skip rules"
+NOTE = (
+    "A play is a skip where the next one of the session starts too early: gap_below by a fixed "
+    "number of seconds, "
+    "length_margin by the track's length less a margin. zero_gaps are plays at the second of the "
+    "one before, left out. "
+    "check_ are the counts of the authors' notebook. Last.fm stores a play after half the track "
+    "or four minutes, so early "
     "skips are mostly absent."
+)
+# One row a data set, skip rule and session gap.  check_* are the counts of the authors'
+# notebook, where there are.
+COLUMNS = rows_of(
+    required("dataset", pa.string()),
+    required("data", pa.string()),
+    required("skip_rule", pa.string()),
+    required("session_gap_minutes", pa.float64()),
+    required("sessions", pa.int64()),
+    required("sessions_longer_than_5", pa.int64()),
+    required("skip_share", pa.float64()),
+    required("zero_gaps", pa.int64()),
+    pa.field("check_sessions", pa.int64()),
+    pa.field("check_sessions_longer_than_5", pa.int64()),
 )
 
 
-def make_lfm_skip_rules_table(
-    gaps: list[str],
-    gap_sessions: list[str],
-    outputs: dict[str, str],
-    *,
-    rules: list[dict],
-    registry: dict,
-    threads: int = 1,
-    memory: int | None = None,
-) -> None:
-    """A row for each data set, rule of ``rules`` and session gap, from the ``gaps`` and
-    ``gap_sessions`` of all parts.
+def rows(given: Given) -> list[dict]:
+    """One row per data set, rule and session gap.
 
-    A gap between two plays is in a session if it is at most the session gap, so all session gaps
-    can be told from one count. ``registry`` has the data sets' entries, whose ``check`` holds
-    published counts.
+    A gap between two plays is in a session if it is at most the session gap, so one count of gaps
+    gives all session gaps.  The entry of a data set may hold published counts as ``check``.
     """
-    rows = []
-    for dataset in dict.fromkeys(hive_keys(path)["dataset"] for path in gaps):
-        of_dataset = [path for path in gaps if hive_keys(path)["dataset"] == dataset]
-        counted = [path for path in gap_sessions if hive_keys(path)["dataset"] == dataset]
-        spill = Path(outputs["csv"]).parent / ".duckdb"
-        with Steps(threads=threads, memory=memory, spill=spill) as steps:
-            steps.view("gaps", of_dataset)
-            for rule in rules:
+    found = []
+    for dataset in dict.fromkeys(hive_keys(path)["dataset"] for path in given["gaps"]):
+        gaps, counted = (
+            [path for path in given[need] if hive_keys(path)["dataset"] == dataset]
+            for need in ("gaps", "gap_sessions")
+        )
+        with Steps(given.machine, spill_beside=given.outputs["csv"]) as steps:
+            steps.view("gaps", gaps)
+            for rule in given.settings["lfm_skip_rules"]["rules"]:
                 for count in _summed(counted):
-                    rows.append(_row(steps, dataset, registry[dataset], rule, count))
-    write_table(rows, ARTIFACTS["lfm_skip_rules"], outputs, title="Skip rules", note=_NOTE)
+                    entry = given.settings["registry"][dataset]
+                    found.append(_row(steps, dataset, entry, rule, count))
+    return found
 
 
 def _summed(paths: list[str]) -> list[dict]:
@@ -81,8 +97,13 @@ def _row(steps: Steps, dataset: str, entry: dict, rule: dict, count: dict) -> di
 
 
 def count_skips(steps: Steps, rule: dict, session_gap: float) -> int:
-    """Skips that ``rule`` sees in the table ``gaps`` with sessions of ``session_gap`` seconds."""
-    support = rule.get("min_support", 1)
-    steps.table("lengths", "measure_tracks", session_gap=session_gap, min_support=support)
-    parameters = {name: rule.get(name) for name in ("seconds", "default_length", "margin")}
-    return steps.query("compare_skip_rules", session_gap=session_gap, **parameters).fetchall()[0][0]
+    """Skips of ``rule`` among the ``gaps`` in sessions of ``session_gap`` seconds.
+
+    The rule's own statement labels each gap as if it were the play before it.
+    """
+    if reads_lengths(rule["name"]):
+        median_gaps(steps, rule["min_support"], session_gap)
+    steps.table("sessionised", "gaps_as_plays", session_gap=session_gap)
+    recipe = Recipe("", rule)
+    steps.table("labelled", f"skip_rules/{recipe.rule}", **recipe.parameters)
+    return steps.value("select coalesce(sum(n) filter (skipped), 0)::bigint from labelled")

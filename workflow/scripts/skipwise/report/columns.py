@@ -1,0 +1,198 @@
+"""How the columns of tables are headed, explained and printed on a page."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from skipwise.ranking.metrics import METRICS
+
+
+def _decimals(value: float) -> str:
+    return f"{value:.4f}".replace("-", "−")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def _share(value: float) -> str:
+    return f"{value:.1%}".replace("%", " %")
+
+
+def _change(value: float) -> str:
+    return f"{value:+.1%}".replace("-", "−").replace("%", " %")
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.00005 else _decimals(value)
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _few(value: float) -> str:
+    return f"{value:.4g}"
+
+
+def _metric(name: str) -> str:
+    """A metric with its direction: ``hr_skipped_10`` gives ``HR@10 of skips ↓``."""
+    found = re.fullmatch(rf"(delta_)?({'|'.join([*METRICS, 'mrr'])})(_skipped)?_(\d+)", name)
+    if not found:
+        return f"{name.replace('_', ' ')} ↑"
+    delta, metric, skipped, k = found.groups()
+    of_skips = " of skips" if skipped else ""
+    return f"{'Δ ' if delta else ''}{metric.upper()}@{k}{of_skips} {_arrow(name)}"
+
+
+def lower_is_better(metric: str) -> bool:
+    return "_skipped_" in metric
+
+
+def _arrow(metric: str) -> str:
+    return "↓" if lower_is_better(metric) else "↑"
+
+
+class Column(NamedTuple):
+    """How a column is headed, explained and printed."""
+
+    label: str
+    meaning: str
+    show: Callable = str
+
+
+COLUMNS = {
+    "dataset": Column("data set", "Name in the registry of the configuration."),
+    "data": Column(
+        "data",
+        "Where the data are from: real listeners, or simulated ones, made up by this workflow.",
+    ),
+    "split": Column(
+        "split",
+        "How sessions are parted into train, validation and test; paper is that of the papers.",
+    ),
+    "model": Column("model", "The recommender."),
+    "variant": Column(
+        "variant",
+        "What it is told of skips; orig: nothing. contrastive-: P2's term, with the embedding of "
+        "the last listened "
+        "track (item) or the prediction (hidden) as the query; bl: skips left out; nr: skips as "
+        "negatives.",
+    ),
+    "candidates": Column(
+        "candidates", "Tracks that the target is ranked among: all, or a sample, which flatters."
+    ),
+    "sessions": Column("sessions", "Sessions behind the row.", _count),
+    "seeds": Column("seeds", "Seeds of training; values are means over them."),
+    "metric": Column("metric", "↑: higher is better. ↓: lower is better.", _metric),
+    "orig": Column("orig", "The metric of the model without skips.", _decimals),
+    "value": Column("variant", "The metric of the variant.", _decimals),
+    "difference": Column(
+        "variant − orig", "Difference on the same sessions, with its interval in brackets.", _signed
+    ),
+    "relative_change": Column("relative change", "Difference in per cent of orig.", _change),
+    "p": Column("p", "Two-sided, of the paired bootstrap.", _p),
+    "p_holm": Column("p, Holm", "Corrected for all rows of the table.", _p),
+    "seed_sd": Column(
+        "SD over seeds", "Of the difference; the interval does not contain it.", _decimals
+    ),
+    "context": Column("context", "Uni: the model looks back only. Bi: both ways."),
+    "skips": Column("skips", "S+: with skips, by the query of the contrastive term; S- is orig."),
+    "quartile": Column("quartile", "Quarter of the sessions by share of skips; 1 has the fewest."),
+    "share": Column(
+        "share of skips",
+        "Least and greatest share of skips in the context in this quarter.",
+        _share,
+    ),
+    "table": Column(
+        "paper", "murs23: Seshadri & Knees 2023; recsys24: Seshadri, Shashaani & Knees 2024."
+    ),
+    "form": Column(
+        "form", "Raw form of the data, by which the papers' data set and ours are matched."
+    ),
+    "source": Column("source", "Where the printed value stands."),
+    "paper": Column("paper prints", "Quoted; the papers rank among sampled candidates.", _decimals),
+    "paper_relative_change": Column("paper, change", "Change against orig in the paper.", _change),
+    "ours_sampled": Column(
+        "here, sampled",
+        "This run, among sampled candidates, with the interval of hr_ndcg.",
+        _decimals,
+    ),
+    "ours_sampled_relative_change": Column(
+        "here, sampled, change", "Change against orig, sampled candidates.", _change
+    ),
+    "ours_full": Column(
+        "here, full", "This run, in the full catalogue, with the interval of hr_ndcg.", _decimals
+    ),
+    "ours_full_relative_change": Column(
+        "here, full, change", "Change against orig, full catalogue.", _change
+    ),
+    "claim": Column("claim", "A claim of the papers."),
+    "verdict": Column(
+        "verdict",
+        "holds, does not hold: the interval and every seed lie on one side of 0, and p, Holm is "
+        "small. "
+        "Else cannot be told.",
+    ),
+    "measured": Column("measured", "The quantity that decides."),
+    "estimate": Column("estimate", "Its value, with the interval in brackets.", _signed),
+    "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
+    "papers_print": Column("papers print", "Quoted, on their data."),
+    "trial": Column("trial", "0 has the configured settings."),
+    "learning_rate": Column("learning rate", "Of Adam.", _few),
+    "alpha": Column("α", "Weight of the contrastive term.", _few),
+    "tau": Column("τ", "Temperature of the contrastive term.", _few),
+    "valid_ndcg_10": Column("validation NDCG@10 ↑", "Of the best epoch; decides.", _decimals),
+    "valid_hr_10": Column("validation HR@10 ↑", "Of the best epoch.", _decimals),
+    "best_epoch": Column("best epoch", "By validation NDCG@10.", _count),
+    "epochs": Column("epochs", "Trained.", _count),
+    "seconds": Column("seconds", "Of training.", "{:.1f}".format),
+    "chosen": Column(
+        "chosen", "The best trial of its variant.", lambda value: "yes" if value else "no"
+    ),
+    "skip_rule": Column("skip rule", "What makes a play a skip."),
+    "session_gap_minutes": Column("session gap, min", "A longer pause ends a session.", _few),
+    "sessions_longer_than_5": Column(
+        "sessions > 5 plays", "Sessions of more than five plays.", _count
+    ),
+    "skip_share": Column("share of skips", "Of all plays.", _share),
+    "zero_gaps": Column(
+        "plays at one second", "Plays that start at the second of the one before; left out.", _count
+    ),
+    "check_sessions": Column("notebook: sessions", "What the authors' notebook counts.", _count),
+    "check_sessions_longer_than_5": Column(
+        "notebook: sessions > 5", "What the authors' notebook counts.", _count
+    ),
+    "licence": Column("licence", "Of the data."),
+    "plays_read": Column("plays read", "Rows of the raw files that are plays.", _count),
+    "sessions_formed": Column("sessions formed", "Before any filter.", _count),
+    "sessions_eligible": Column(
+        "sessions eligible", "That pass every filter; the sample is drawn from them.", _count
+    ),
+    "plays": Column("plays", "Of the sampled sessions.", _count),
+    "tracks": Column("tracks", "Of the sampled sessions: the catalogue.", _count),
+    "length_median": Column("median length, plays", "Of the sampled sessions.", _few),
+    "length_mean": Column("mean length, plays", "Of the sampled sessions.", _few),
+    "train_sessions": Column("train sessions", "Sessions to train on.", _count),
+    "test_sessions": Column("test sessions", "Sessions to test on.", _count),
+    "unseen_target_share": Column(
+        "unseen targets", "Share of test targets that no train sequence holds.", _share
+    ),
+}
+
+
+def describe(name: str) -> Column:
+    """The column of a table by its name in the csv; the name of a metric, ``hr_10``, says it all.
+
+    Raises KeyError for a column that nothing explains: a table may do so in its ``EXPLAINS``.
+    """
+    if name in COLUMNS:
+        return COLUMNS[name]
+    if re.fullmatch(rf"({'|'.join(METRICS)})_\d+", name):
+        return Column(
+            _metric(name),
+            "Mean over seeds and test sessions, with its interval in brackets; ↑: higher is "
+            "better.",
+            _decimals,
+        )
+    raise KeyError(f"report/columns.py does not explain the column {name}")

@@ -1,0 +1,212 @@
+"""Drawing a figure: svg with the same bytes for the same numbers, and these numbers as parquet.
+
+A figure is a file in ``report/figures``.  Its docstring is the caption in the report.  It declares
+``NEEDS``, ``SETTINGS`` and the like as a table does (report/write.py), and has ``COLUMNS``,
+``numbers(given)``, the rows that it draws, and ``draw(frame)``, which draws them and nothing else.
+Colour-blind readers and grey printers can distinguish all series.
+"""
+
+import math
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any, NamedTuple
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from skipwise.core.artifacts import whole_file, write_artifact
+from skipwise.core.paths import hive_keys
+from skipwise.core.registry import find
+from skipwise.core.schemas import Artifact, required, rows_of
+from skipwise.evaluation.comparisons import REFERENCE
+from skipwise.report.write import Given
+
+KEYS = ("dataset", "data", "split", "model", "variant")
+
+
+class Style(NamedTuple):
+    """The look of a series: in colour all three differ, in grey marker and line."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+# Okabe & Ito's palette without its yellow, which is too light for a line, dark to light.
+PALETTE = (
+    Style("#000000", "o", "-"),
+    Style("#0072B2", "s", "--"),
+    Style("#D55E00", "D", "-."),
+    Style("#E69F00", "^", ":"),
+    Style("#009E73", "P", (0, (5, 1, 1, 1, 1, 1))),
+    Style("#CC79A7", "X", (0, (8, 2))),
+    Style("#56B4E9", "v", (0, (1, 3))),
+)
+matplotlib.rcParams.update({"svg.hashsalt": "skipwise", "svg.fonttype": "none", "font.size": 9})
+GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.7}
+
+
+def parts_of(frame: pl.DataFrame, *keys: str) -> list[pl.DataFrame]:
+    return frame.partition_by(*keys, maintain_order=True)
+
+
+def by(frame: pl.DataFrame, *keys: str) -> list[tuple[tuple, pl.DataFrame]]:
+    """The parts of a frame with their keys, the reference variant first."""
+    parts = frame.partition_by(*keys, maintain_order=True, as_dict=True).items()
+    return sorted(parts, key=lambda part: REFERENCE not in part[0])
+
+
+def styles_of(names: pl.Series) -> dict:
+    """A style for each name, in the order of the configuration but the reference first, the same in
+    every panel.
+    """
+    return dict(
+        zip(
+            sorted(names.unique(maintain_order=True), key=lambda name: name != REFERENCE),
+            cycle(PALETTE),
+        )
+    )
+
+
+def title_of(panel: pl.DataFrame) -> str:
+    """Data set, split unless it is the papers' own, and whether the data are simulated."""
+    dataset, data, split = panel.select("dataset", "data", "split").row(0)
+    return f"{dataset}{'' if split == 'paper' else f', {split} split'}\n({data} data)"
+
+
+def grid(
+    rows: int, columns: int, *, width: float, height: float, **shared
+) -> tuple[Figure, np.ndarray]:
+    """Axes (rows, columns)."""
+    plot, axes = plt.subplots(
+        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared
+    )
+    plot.get_layout_engine().set(
+        w_pad=0.1
+    )  # a viewer's font may be wider than the one that was measured
+    for axis in axes.flat:
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.set_axisbelow(True)
+    return plot, axes
+
+
+def nothing() -> Figure:
+    """A figure that says that it is empty, for example where no model of the configuration is
+    neural.
+    """
+    plot = plt.figure(figsize=(6, 1))
+    plot.text(
+        0.5,
+        0.5,
+        "No run of this configuration has numbers for this figure.",
+        ha="center",
+        va="center",
+    )
+    return plot
+
+
+def data_by_model(
+    frame: pl.DataFrame, *, row_height: float = 2.5, **shared
+) -> tuple[Figure, np.ndarray, list[tuple[Axes, pl.DataFrame]]]:
+    """A grid with a row for each data set and split and a column for each model, and each axis with
+    its part of the frame.
+    """
+    rows = frame.select("dataset", "split").unique(maintain_order=True).rows()
+    models = frame["model"].unique(maintain_order=True).to_list()
+    plot, axes = grid(
+        len(rows),
+        len(models),
+        width=1.6 + 2.6 * len(models),
+        height=0.9 + row_height * len(rows),
+        **shared,
+    )
+    panels = []
+    for panel in parts_of(frame, "dataset", "split", "model"):
+        dataset, split, model = panel.select("dataset", "split", "model").row(0)
+        axis = axes[rows.index((dataset, split)), models.index(model)]
+        axis.set_title(f"{model}, {title_of(panel)}", fontsize=9)
+        panels.append((axis, panel))
+    return plot, axes, panels
+
+
+def label(axes: np.ndarray, x: str, y: str) -> None:
+    """Labels at the left and the bottom of a grid."""
+    for axis in axes[-1]:
+        axis.set_xlabel(x)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(y)
+
+
+def points(axis: Axes, x, y, style: Style, **more) -> None:
+    """Points with their intervals."""
+    look: dict[str, Any] = {
+        "color": style.colour,
+        "marker": style.marker,
+        "linestyle": style.line,
+        "markersize": 5,
+        "linewidth": 1,
+    }
+    axis.errorbar(x, y, **(look | {"elinewidth": 1.2, "capsize": 2} | more))
+
+
+def interval_lengths(series: pl.DataFrame, value: str, low: str, high: str) -> np.ndarray:
+    """(2, n) lengths of the interval below and above the value."""
+    return np.stack([series[value] - series[low], series[high] - series[value]])
+
+
+def plot_figure(name: str, given: Given) -> None:
+    """Make a figure: its numbers and its svg, to ``given.outputs``."""
+    figure = find("figure", name)
+    table = pa.Table.from_pylist(list(figure.numbers(given)), schema=figure.COLUMNS.schema)
+    write_artifact(table, figure.COLUMNS, given.outputs["parquet"])
+    frame = pl.DataFrame(table)
+    _save(nothing() if frame.is_empty() else figure.draw(frame), given.outputs["svg"])
+
+
+def columns_of(*fields: pa.Field) -> Artifact:
+    """What a figure draws: the keys of a model and variant, and ``fields``."""
+    return rows_of(*(required(key, pa.string()) for key in KEYS), *fields)
+
+
+def _save(plot: Figure, path: str) -> None:
+    """Add a legend outside, where it hides no value, and write the svg."""
+    entries: dict[str, Any] = {}
+    for axis in plot.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        width = 0.6 + 0.07 * max(map(len, entries))  # of an entry, in inches
+        rows = math.ceil(len(entries) / max(1, plot.get_figwidth() // width))
+        columns = math.ceil(len(entries) / rows)
+        plot.legend(
+            list(entries.values()),
+            list(entries),
+            loc="outside lower center",
+            ncols=columns,
+            frameon=False,
+        )
+    with whole_file(path) as partial:
+        plot.savefig(partial, format="svg", metadata={"Date": None, "Creator": "skipwise"})
+    plt.close(plot)
+
+
+def panels_of(paths: list[str]) -> Iterator[list[tuple[dict[str, str], list[str]]]]:
+    """For each data set, split and model: keys and paths of each of its variants, a path a seed."""
+    panels: dict[tuple, dict[str, tuple[dict[str, str], list[str]]]] = {}
+    for path in paths:
+        keys = hive_keys(path)
+        variants = panels.setdefault((keys["dataset"], keys["split"], keys["model"]), {})
+        variants.setdefault(keys["variant"], (keys, []))[1].append(path)
+    for variants in panels.values():
+        yield list(variants.values())
+
+
+def named(given: Given, keys: dict[str, str]) -> dict[str, str]:
+    return {"data": given.source(keys["dataset"])} | {
+        key: keys[key] for key in KEYS if key != "data"
+    }

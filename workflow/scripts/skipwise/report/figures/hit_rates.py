@@ -1,0 +1,81 @@
+"""Hit rate of the next listened track on the full catalogue, by model and variant, mean over seeds
+with bootstrap intervals over sessions; further right is better. A variant helps where its points
+lie to the right of those of *orig* of the same model by more than the intervals. The title of a
+panel says whether its data are simulated.
+"""
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from skipwise.core.schemas import required
+from skipwise.report.drawing import (
+    GRID,
+    KEYS,
+    columns_of,
+    grid,
+    interval_lengths,
+    parts_of,
+    points,
+    styles_of,
+    title_of,
+)
+from skipwise.report.write import Given
+
+NEEDS = ("hr_ndcg",)
+GIGABYTES = 1
+MINUTES = 10
+COLUMNS = columns_of(
+    required("k", pa.int16()),
+    *(required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
+)
+
+
+def numbers(given: Given) -> list[dict]:
+    """One row per model, variant and k: HR@k in the full catalogue with its interval."""
+    frame = pl.read_parquet(given["hr_ndcg"]).filter(pl.col("candidates") == "full")
+    metrics = [name for name in frame.columns if name.startswith("hr_") and name[3:].isdigit()]
+    return [
+        {key: row[key] for key in KEYS}
+        | {"k": int(name[3:])}
+        | {f"hr{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
+        for row in frame.to_dicts()
+        for name in metrics
+    ]
+
+
+def draw(frame: pl.DataFrame) -> Figure:
+    """One panel per data set and parts_of, one row per model and variant."""
+    panels = parts_of(frame, "dataset", "split")
+    frame = frame.with_columns(row=pl.concat_str("model", "variant", separator=" "))
+    rows = frame["row"].unique(maintain_order=True).to_list()
+    styles = styles_of(frame["k"])
+    plot, axes = grid(
+        1, len(panels), width=2.2 + 2.9 * len(panels), height=1.3 + 0.32 * len(rows), sharey=True
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        for k, style in styles.items():
+            series = panel.filter(k=k)
+            names = series.select(pl.concat_str("model", "variant", separator=" ")).to_series()
+            height = [len(rows) - 1 - rows.index(name) for name in names]
+            spread = interval_lengths(series, "hr", "hr_low", "hr_high")
+            points(
+                axis, series["hr"], height, style, xerr=spread, linestyle="none", label=f"HR@{k}"
+            )
+        axis.set_title(title_of(panel))
+        axis.set_xlabel("hit rate, full catalogue")
+        axis.set_xlim(left=0)
+        axis.grid(axis="x", **GRID)
+    _separate_models(axes[0], frame.unique("row", maintain_order=True)["model"].to_list())
+    axes[0][0].set_yticks(range(len(rows)), rows[::-1])
+    return plot
+
+
+def _separate_models(axes: np.ndarray, model_of_row: list[str]) -> None:
+    """A line between the rows of one model and the next, from the top."""
+    for axis in axes:
+        axis.set_ylim(-0.6, len(model_of_row) - 0.4)
+        for i in range(1, len(model_of_row)):
+            if model_of_row[i] != model_of_row[i - 1]:
+                axis.axhline(len(model_of_row) - i - 0.5, **GRID)

@@ -1,0 +1,26 @@
+"""The main table of Seshadri, Shashaani & Knees (RecSys 2024), made by this run: what each variant
+changes of its own model, on the same sessions. The variant helps where the interval of *variant −
+orig* lies above 0 and *p, Holm* is small. The spread over seeds stands beside the interval, which
+does not contain it: a difference smaller than it may be luck of the start.
+"""
+
+from skipwise.evaluation.comparisons import with_holm
+from skipwise.report import variants
+from skipwise.report.write import Given
+
+NEEDS = ("ranks",)
+SETTINGS = ("simulated", "intervals")
+GIGABYTES = 4
+MINUTES = 60
+TITLE = "What skips bring to each model (Seshadri, Shashaani & Knees, RecSys 2024)"
+note = variants.note
+COLUMNS = variants.comparison_columns()
+MEASURES = variants.rank_measures({"hr": (1, 5, 10, 20), "map": (10,)})
+
+
+def rows(given: Given) -> list[dict]:
+    """The change that every variant brings to its model."""
+    found: list[dict] = []
+    for keys, orig, ours in variants.pairs(given):
+        found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
+    return with_holm(found)

@@ -1,0 +1,79 @@
+"""What the tables of comparisons share: each variant against ``orig`` on the same sessions."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pyarrow as pa
+
+from skipwise.core.schemas import Artifact, required, rows_of
+from skipwise.evaluation.comparisons import (
+    CANDIDATES,
+    Measure,
+    Ranked,
+    RankedRuns,
+    Resampling,
+    compared,
+    mean_measure,
+)
+from skipwise.report.write import Given
+
+_NOTE = (
+    "orig and value are means over seeds; difference = value − orig on the same sessions, with a "
+    "{level:.0%} paired bootstrap "
+    "interval over sessions; p_holm: Holm over the whole table; seed_sd: standard deviation of "
+    "the difference over the seeds, "
+    "which the interval does not contain. full: ranked in the whole catalogue; sampled: among "
+    "sampled candidates."
+)
+
+
+def note(given: Given, before: str = "") -> str:
+    """How to read a table of comparisons, behind what only this one says."""
+    return before + _NOTE.format(level=given.level)
+
+
+def comparison_columns(*keys: pa.Field) -> Artifact:
+    """One row per data set, split, candidate set, model, variant and metric.
+
+    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` is
+    difference / orig.  What is undefined, for example a change of nothing, is null.
+    """
+    names = ("dataset", "data", "split", "candidates", "model", "variant")
+    numbers = ("orig", "value", "difference", "difference_low", "difference_high")
+    tests = ("relative_change", "p", "p_holm", "seed_sd")
+    return rows_of(
+        *(required(name, pa.string()) for name in names),
+        *keys,
+        required("metric", pa.string()),
+        *(pa.field(name, pa.float64()) for name in (*numbers, *tests)),
+        required("sessions", pa.int64()),
+        required("seeds", pa.string()),
+    )
+
+
+def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
+    """Keys, reference and variant of every variant that is not the reference itself."""
+    return RankedRuns(given["ranks"]).against_reference()
+
+
+def rank_measures(cutoffs: Mapping[str, Sequence[int]]) -> list[Measure]:
+    """Rank metrics of the target at these cut-offs, in each candidate set."""
+    return [
+        mean_measure(name, k, candidates)
+        for candidates in CANDIDATES
+        for name, ks in cutoffs.items()
+        for k in ks
+    ]
+
+
+def rows_of_pair(
+    given: Given, keys: dict, measures: list[Measure], ours: Ranked, orig: Ranked
+) -> Iterator[dict]:
+    """One row per measure, without ``p_holm``."""
+    resampling = Resampling(**given.settings["intervals"])
+    for measure in measures:
+        named = keys | {
+            "data": given.source(keys["dataset"]),
+            "candidates": measure.candidates,
+            "metric": measure.name,
+        }
+        yield named | compared(measure, ours, orig, resampling)
