@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from skipwise.core.config import run_settings
+from skipwise.core.config import reads_lengths, run_settings
 from skipwise.recommender import Recommender
+from skipwise.report.write import Given
 from skipwise.sessions.label import label_sessions
 from skipwise.sessions.lengths import count_gaps, measure_tracks
+from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import sample_sessions
 from skipwise.sessions.sequences import Ragged, Sequences
 from snakemake.utils import update_config
@@ -43,7 +45,9 @@ SMALL = {
 
 
 def default_config(*overlays: dict) -> dict:
-    """The default configuration with its data sets, and overlays merged in as --configfile does it."""
+    """The default configuration with its data sets, and overlays merged in as --configfile
+    does it.
+    """
     config: dict = {}
     for name in ("config.yaml", "datasets.yaml"):
         update_config(config, yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
@@ -129,7 +133,7 @@ class FixedScores(Recommender):
         self.seen.append(contexts.session_id.tolist())
         return torch.from_numpy(self.table[contexts.session_id])
 
-    def fit(self, train, valid, *, seed, threads):
+    def fit(self, train, valid, *, seed, threads, checkpoint=None):
         raise NotImplementedError
 
     state = load_state = None
@@ -164,60 +168,32 @@ def label_and_sample_sessions(
     events: list[str],
     sources: list[str],
     *,
-    out_sessions: str,
-    out_tracks: str,
-    out_keys: str,
-    out_stats: str,
-    dataset: str,
-    skip_rule: dict,
-    session_gap: float | None,
-    sessions: dict,
     threads: int = 1,
     memory: int | None = None,
+    **given,
 ) -> None:
-    """The rules from ``events`` of a single part to the sample, in one call."""
-    rules = {"skip_rule": skip_rule, "session_gap": session_gap}
-    machine = {"threads": threads, "memory": memory}
+    """The rules from ``events`` of a single part to the sample, in one call.
+
+    ``given`` has the fields of the recipe, and the outputs of ``sample_sessions``.
+    """
+    outputs = {name: given.pop(name) for name in list(given) if name.startswith("out_")}
+    recipe, machine = Recipe(**given), Machine(threads, memory)
+    names = ("gaps", "gap_sessions", "lengths", "labelled", "counts")
     with tempfile.TemporaryDirectory() as folder:
-        between = {
-            name: str(Path(folder, name))
-            for name in ("gaps", "gap_sessions", "lengths", "labelled", "counts")
-        }
+        out = {f"out_{name}": str(Path(folder, name)) for name in names}
+        gaps = {name: out[name] for name in ("out_gaps", "out_gap_sessions")}
+        labelled = {name: out[name] for name in ("out_labelled", "out_counts")}
         lengths = None
-        if skip_rule["name"] == "length_margin":
-            lengths = between["lengths"]
-            count_gaps(
-                events,
-                out_gaps=between["gaps"],
-                out_gap_sessions=between["gap_sessions"],
-                dataset=dataset,
-                part=0,
-                session_gap=session_gap,
-                session_gaps=[],
-                **machine,
-            )
-            measure_tracks([between["gaps"]], out_lengths=lengths, **rules, **machine)
-        label_sessions(
-            events,
-            lengths,
-            out_labelled=between["labelled"],
-            out_counts=between["counts"],
-            dataset=dataset,
-            part=0,
-            sessions=sessions,
-            **rules,
-            **machine,
-        )
-        sample_sessions(
-            [between["labelled"]],
-            [between["counts"]],
-            sources,
-            out_sessions=out_sessions,
-            out_tracks=out_tracks,
-            out_keys=out_keys,
-            out_stats=out_stats,
-            dataset=dataset,
-            sessions=sessions,
-            **rules,
-            **machine,
-        )
+        if reads_lengths(recipe.rule):
+            lengths = out["out_lengths"]
+            count_gaps(events, recipe, machine, part=0, session_gaps=[0], **gaps)
+            measure_tracks([out["out_gaps"]], recipe, machine, out_lengths=lengths)
+        label_sessions(events, lengths, recipe, machine, part=0, **labelled)
+        parts = [out["out_labelled"]], [out["out_counts"]]
+        sample_sessions(*parts, sources, recipe, machine, **outputs)
+
+
+def given_for(needs: dict, outputs: dict[str, str], settings: dict) -> Given:
+    """What a table or figure is given; a need may be a single path."""
+    paths = {name: [path] if isinstance(path, str) else path for name, path in needs.items()}
+    return Given(paths, settings, outputs=outputs)

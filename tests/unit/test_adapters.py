@@ -7,9 +7,11 @@ import runpy
 import sys
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, SMALL, default_config, settings_of
 from skipwise.core.artifacts import read_artifact
+from skipwise.core.registry import declared, names
 from skipwise.raw.extract import extract_events
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -87,24 +89,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     def at(path):
         return str(tmp_path / path)
 
-    def figure(name):
-        return Named(svg=at(f"{name}.svg"), parquet=at(f"{name}.parquet"))
+    def made(kind, name, *formats):
+        return Named(**{suffix: at(f"{kind}/{name}.{suffix}") for suffix in formats})
 
-    tables = {
-        name: {suffix: at(f"{name}.{suffix}") for suffix in ("csv", "parquet", "html", "tex")}
-        for name in (
-            "hr_ndcg",
-            "datasets",
-            "murs23_context",
-            "recsys24_main",
-            "skip_downranking",
-            "by_skip_share",
-            "paper_comparison",
-            "findings",
-            "tuning",
-            "lfm_skip_rules",
-        )
-    }
     split = {part: at(f"{part}.parquet") for part in ("train", "valid", "test")}
     model = {
         "weights": at(f"models/{keys}/model.safetensors"),
@@ -116,14 +103,14 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     config = default_config(SMALL)
     ranks = [at(f"{keys}/ranks.parquet")]
     trial = {name: at(f"{keys}/trial=1/{name}") for name in ("history.parquet", "trial.json")}
-    common = {"simulated": ["mssd-sim"], "intervals": config["intervals"]}
-    papers, forms = config["papers"], {"mssd-sim": "mssd"}
     results = str(ROOT / "resources" / "paper_results.csv")
-    sampling = {
-        "skip_rule": MSSD["skip_rule"],
-        "session_gap": None,
-        "sessions": config["sessions"] | {"n_sessions": 150},
-        "keep_share": None,
+    sessions = config["sessions"] | {"n_sessions": 150}
+    recipe = {"dataset": "mssd-sim", "skip_rule": MSSD["skip_rule"], "sessions": sessions}
+    settings = config | {
+        "simulated": ["mssd-sim"],
+        "forms": {"mssd-sim": "mssd"},
+        "queries": {"sasrec": {"contrastive-item": "item"}},
+        "registry": config["registry"] | {"mine": {}},
     }
     calls = {
         "simulate_raw": {
@@ -144,7 +131,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "label_sessions": {
             "input": Named(events=[at("events.parquet")], lengths=[]),
             "output": Named(labelled=at("labelled.parquet"), counts=at("counts.json")),
-            "params": SimpleNamespace(**sampling),
+            "params": SimpleNamespace(recipe=recipe),
         },
         "sample_sessions": {
             "input": Named(
@@ -158,37 +145,34 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 session_keys=at("keys.parquet"),
                 stats=stats,
             ),
-            "params": SimpleNamespace(**sampling),
+            "params": SimpleNamespace(recipe=recipe),
         },
-        # Skips that are told from time: from plays of the form events, beside the simulated
-        # sessions.
+        # Skips that are derived from time: from plays of the form events.
         "count_gaps": {
             "input": Named(events=[timed_events(tmp_path)]),
             "output": Named(
                 gaps=at("dataset=mine/gaps.parquet"),
                 gap_sessions=at("dataset=mine/gap_sessions.parquet"),
             ),
-            "params": SimpleNamespace(session_gap=1200, session_gaps=[900, 1200]),
+            "params": SimpleNamespace(
+                recipe={"dataset": "mine", "session_gap": 1200}, session_gaps=[900, 1200]
+            ),
         },
         "measure_tracks": {
             "input": Named(gaps=[at("dataset=mine/gaps.parquet")]),
             "output": Named(at("lengths.parquet")),
-            "params": SimpleNamespace(skip_rule={"min_support": 3}, session_gap=1200),
-        },
-        "make_lfm_skip_rules_table": {
-            "input": Named(
-                gaps=[at("dataset=mine/gaps.parquet")],
-                gap_sessions=[at("dataset=mine/gap_sessions.parquet")],
-            ),
-            "output": Named(**tables["lfm_skip_rules"]),
             "params": SimpleNamespace(
-                rules=config["lfm_skip_rules"]["rules"], registry={"mine": {}}
+                recipe={
+                    "dataset": "mine",
+                    "skip_rule": {"name": "length_margin", "min_support": 3},
+                    "session_gap": 1200,
+                }
             ),
         },
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
             "output": Named(**split, stats=split_stats),
-            "params": SimpleNamespace(shares=config["temporal_split"]),
+            "params": SimpleNamespace(parameters={}),
         },
         "train_model": {
             "input": Named(tracks=at("tracks.parquet"), code=[__file__], **split),
@@ -211,45 +195,6 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "output": Named(at(f"{keys}/metrics.parquet")),
             "params": SimpleNamespace(cutoffs=config["metrics"]),
         },
-        "make_hr_ndcg_table": {
-            "input": Named(ranks=ranks, metrics=[at(f"{keys}/metrics.parquet")]),
-            "output": Named(**tables["hr_ndcg"]),
-            "params": SimpleNamespace(cutoffs=config["metrics"], **common),
-        },
-        "make_murs23_context_table": {
-            "input": Named(ranks=ranks),
-            "output": Named(**tables["murs23_context"]),
-            "params": SimpleNamespace(papers=papers, **common),
-        },
-        "make_recsys24_main_table": {
-            "input": Named(ranks=ranks),
-            "output": Named(**tables["recsys24_main"]),
-            "params": SimpleNamespace(**common),
-        },
-        "make_skip_downranking_table": {
-            "input": Named(ranks=ranks),
-            "output": Named(**tables["skip_downranking"]),
-            "params": SimpleNamespace(cutoffs=config["metrics"], **common),
-        },
-        "make_by_skip_share_table": {
-            "input": Named(ranks=ranks),
-            "output": Named(**tables["by_skip_share"]),
-            "params": SimpleNamespace(**common),
-        },
-        "make_paper_comparison_table": {
-            "input": Named(
-                **{name: tables[name]["parquet"] for name in ("hr_ndcg", "skip_downranking")},
-                recsys24=tables["recsys24_main"]["parquet"],
-                papers=results,
-            ),
-            "output": Named(**tables["paper_comparison"]),
-            "params": SimpleNamespace(forms=forms),
-        },
-        "make_findings_table": {
-            "input": Named(ranks=ranks, papers=results),
-            "output": Named(**tables["findings"]),
-            "params": SimpleNamespace(papers=papers, forms=forms, **common),
-        },
         "run_trial": {
             "input": Named(tracks=at("tracks.parquet"), train=split["train"], valid=split["valid"]),
             "output": Named(history=trial["history.parquet"], trial=trial["trial.json"]),
@@ -261,40 +206,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         },
         "collect_trials": {
             "input": Named(trials=[trial["trial.json"]]),
-            "output": Named(
-                **tables["tuning"], overlays=[at("dataset=mssd-sim/split=paper/best.yaml")]
-            ),
-            "params": SimpleNamespace(simulated=["mssd-sim"], budget=2),
-        },
-        "make_datasets_table": {
-            "input": Named(stats=[stats], splits=[split_stats]),
-            "output": Named(**tables["datasets"]),
-            "params": SimpleNamespace(registry=config["registry"]),
-        },
-        "plot_hit_rates": {
-            "input": Named(table=at("hr_ndcg.parquet")),
-            "output": figure("hit_rates"),
-        },
-        "plot_gain_by_skip_share": {
-            "input": Named(table=at("by_skip_share.parquet")),
-            "output": figure("gain_by_skip_share"),
-        },
-        "plot_rank_distribution": {
-            "input": Named(ranks=[at(f"{keys}/ranks.parquet")]),
-            "output": figure("rank_distribution"),
-            "params": SimpleNamespace(simulated=["mssd-sim"]),
-        },
-        "plot_learning_curves": {
-            "input": Named(histories=[model["history"]]),
-            "output": figure("learning_curves"),
-            "params": SimpleNamespace(simulated=["mssd-sim"]),
-        },
-        "plot_query_cosines": {
-            "input": Named(cosines=[at(f"{keys}/cosines.parquet")]),
-            "output": figure("query_cosines"),
-            "params": SimpleNamespace(
-                simulated=["mssd-sim"], queries={"sasrec": {"contrastive-item": "item"}}
-            ),
+            "output": Named(at("dataset=mssd-sim/split=paper/best.yaml")),
         },
         "record_provenance": {
             "input": Named(runs=[model["run"]], stats=[stats]),
@@ -304,6 +216,43 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     }
     for rule, given in calls.items():
         run(rule, tmp_path, wildcards=wildcards, **given)
+
+    # Every table and figure from what it declares; tables that others need come first.
+    needs = {
+        "ranks": ranks,
+        "metrics": [at(f"{keys}/metrics.parquet")],
+        "history": [model["history"]],
+        "cosines": [at(f"{keys}/cosines.parquet")],
+        "stats": [stats],
+        "split": [split_stats],
+        "gaps": [at("dataset=mine/gaps.parquet")],
+        "gap_sessions": [at("dataset=mine/gap_sessions.parquet")],
+        "trial": [trial["trial.json"]],
+        "trial_history": [trial["history.parquet"]],
+        "papers": results,
+        "claims": [],
+        "skip_rules": [],
+    }
+    tables = {name: at(f"table/{name}.parquet") for name in names("table")}
+    needed = {name: declared("table", name)["NEEDS"] for name in tables}
+    for kind, rule, formats in (
+        ("table", "make_table", ("csv", "parquet", "html", "tex")),
+        ("figure", "plot_figure", ("svg", "parquet")),
+    ):
+        for name in sorted(names(kind), key=lambda name: bool({*needed.get(name, ())} & {*tables})):
+            its = declared(kind, name)
+            given = {need: (needs | tables)[need] for need in its["NEEDS"]}
+            run(
+                rule,
+                tmp_path,
+                wildcards=SimpleNamespace(**{kind: name}),
+                input=Named(**given, code=[__file__]),
+                output=made(kind, name, *formats),
+                params=SimpleNamespace(
+                    settings={key: settings[key] for key in its.get("SETTINGS", ())}
+                ),
+            )
+        calls[rule] = {}
     scripts = {path.stem for path in SCRIPTS.glob("*.py")}
     assert scripts - calls.keys() == {"retrieve_raw"}  # which tests/workflow runs against a server
     assert (
@@ -311,11 +260,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         == "contrastive-item"
     )
     assert read_artifact("ranks", at(f"{keys}/ranks.parquet")).num_rows > 100
-    assert read_artifact("query_cosines", at("query_cosines.parquet"))["to"].to_pylist() == [
-        "next-positive",
-        "skips",
-    ]
-    assert "SIMULATED" in (tmp_path / "hr_ndcg.html").read_text().upper()
+    shown = pq.read_table(at("figure/query_cosines.parquet"))["to"].to_pylist()
+    assert shown == ["next-positive", "skips"]
+    assert "SIMULATED" in (tmp_path / "table/hr_ndcg.html").read_text().upper()
     assert "trial 1 of sasrec" in (tmp_path / "log" / "run_trial.log").read_text()
     assert "model_registry" in (tmp_path / "dataset=mssd-sim/split=paper/best.yaml").read_text()
     assert (tmp_path / "log" / "train_model.log").read_text().count("epoch 1 of at most 1") == 1

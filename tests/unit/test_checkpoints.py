@@ -26,10 +26,19 @@ BATCHES = 3  # 40 sessions, 16 at once
 
 def fitted(model="sasrec", checkpoint=None, seed=1, valid_seed=2, **changes):
     """State and history after a training; ``seconds`` are left out of the history."""
-    settings = settings_of(model, "contrastive-hidden") | {
-        "dimension": 16, "sampled_candidates": 10, "batch_size": 16, "min_epochs": 1, "max_epochs": EPOCHS, "patience": 9,
-        "learning_rate": 0.02,
-    } | changes  # fmt: skip
+    settings = (
+        settings_of(model, "contrastive-hidden")
+        | {
+            "dimension": 16,
+            "sampled_candidates": 10,
+            "batch_size": 16,
+            "min_epochs": 1,
+            "max_epochs": EPOCHS,
+            "patience": 9,
+            "learning_rate": 0.02,
+        }
+        | changes
+    )
     recommender = find_model(model)(N_TRACKS, settings)
     recommender.checkpoint = checkpoint
     train, valid = (
@@ -272,9 +281,18 @@ def test_no_checkpoint_no_file_and_the_signal_ends_the_process(monkeypatch, tmp_
 
 def run(folder, code, *, seed=1, threads=1, **changes):
     """Train as the workflow does, on the data of ``folder``."""
-    settings = settings_of("sasrec", "contrastive-hidden") | {
-        "dimension": 16, "sampled_candidates": 10, "batch_size": 16, "min_epochs": 1, "max_epochs": EPOCHS, "patience": 9,
-    } | changes  # fmt: skip
+    settings = (
+        settings_of("sasrec", "contrastive-hidden")
+        | {
+            "dimension": 16,
+            "sampled_candidates": 10,
+            "batch_size": 16,
+            "min_epochs": 1,
+            "max_epochs": EPOCHS,
+            "patience": 9,
+        }
+        | changes
+    )
     train_model(
         *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
         folder / "run",

@@ -411,9 +411,14 @@ class TestEvaluate:
         write_artifact(tracks, "tracks", tmp_path / "tracks.parquet")
         (tmp_path / "run.csv").write_text("s,track,place\n1,c,7\n1,b,2\n2,b,1\n")
         found = ranks_of_run(
-            tmp_path / "run.csv", tmp_path / "test.parquet", session="s", item="track", rank="place",
-            track_keys=True, tracks=tmp_path / "tracks.parquet",
-        ).to_pylist()  # fmt: skip
+            tmp_path / "run.csv",
+            tmp_path / "test.parquet",
+            session="s",
+            item="track",
+            rank="place",
+            track_keys=True,
+            tracks=tmp_path / "tracks.parquet",
+        ).to_pylist()
         assert [row["rank_full"] for row in found] == [7, None]
         assert [row["skip_ranks"] for row in found] == [[2], []]
         assert [row["skip_outranks"] for row in found] == [[True], []]
@@ -625,7 +630,9 @@ class TestLabel:
 
 
 def inspected(folder: Path, plays: pl.DataFrame, skip_rule: dict) -> tuple[dict, Path]:
-    """The sessions of plays (user, time, track) as the workflow leaves them, as data set ``mine``."""
+    """The sessions of plays (user, time, track) as the workflow leaves them, as data set
+    ``mine``.
+    """
     plays.write_csv(folder / "plays.csv")
     columns = {"user": "user", "time": "time", "track": "track"}
     extract_events(
@@ -722,7 +729,8 @@ class TestStart:
 
     def test_help_imports_nothing_heavy(self):
         code = (
-            "import sys; from skipwise.commands.cli import app; app(['label', '--help'], standalone_mode=False); "
+            "import sys; from skipwise.commands.cli import app; app(['label', '--help'], "
+            "standalone_mode=False); "
             "print(sorted({'torch', 'polars', 'duckdb', 'pyarrow', 'numpy'} & set(sys.modules)))"
         )
         done = self.call(sys.executable, "-c", code, cwd=ROOT / "workflow/scripts")
@@ -730,11 +738,13 @@ class TestStart:
         assert done.stdout.splitlines()[-1] == "[]"
 
     def test_an_environment_without_the_packages_is_one_line(self):
-        code = "import sys, runpy; sys.modules['typer'] = None; runpy.run_module('skipwise', run_name='__main__')"
+        code = "import sys, runpy; sys.modules['typer'] = None; "
+        code += "runpy.run_module('skipwise', run_name='__main__')"
         done = self.call(sys.executable, "-c", code, cwd=ROOT / "workflow/scripts")
         assert done.returncode == 1
         assert done.stderr.splitlines() == [
-            "skipwise: the package 'typer' is not here; say `make tables` first, or install envs/requirements.txt"
+            "skipwise: the package 'typer' is missing; run `make tables` first, or install "
+            "envs/requirements.txt"
         ]
 
     def test_a_wrong_option_says_how_to_get_help(self, run):

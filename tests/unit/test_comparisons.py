@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config, outranking
+from examples import ROOT, default_config, given_for, outranking
+from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, write_artifact
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.evaluation.comparisons import (
     Ranked,
+    RankedRuns,
     Resampling,
-    Runs,
     mean_measure,
     quartiles,
     skip_measures,
@@ -21,15 +22,8 @@ from skipwise.evaluation.comparisons import (
     with_holm,
 )
 from skipwise.ranking.metrics import compute_metrics, summarise
-from skipwise.report.comparison_tables import (
-    make_by_skip_share_table,
-    make_murs23_context_table,
-    make_paper_comparison_table,
-    make_recsys24_main_table,
-    make_skip_downranking_table,
-)
-from skipwise.report.tables.hr_ndcg import make_hr_ndcg_table
-from skipwise.report.write import SIMULATED
+from skipwise.report.tables import recsys24_main
+from skipwise.report.write import SIMULATED, make_table
 
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
@@ -50,10 +44,8 @@ def write_ranks(
 ):
     """The ranks of a run in the path that the workflow uses."""
     n = len(rank)
-    path = (
-        folder
-        / f"ranks/dataset={dataset}/split=paper/model={model}/variant={variant}/seed={seed}/ranks.parquet"
-    )
+    keys = {"dataset": dataset, "model": model, "variant": variant, "seed": seed}
+    path = paths.result("ranks", folder, split="paper", **keys)
     table = {
         "session_id": range(1, n + 1),
         "rank_full": rank,
@@ -73,11 +65,12 @@ def outputs(folder, name="table") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def made(make, folder, ranks, **settings) -> list[dict]:
-    paths = outputs(folder)
-    make(ranks, paths, simulated=settings.pop("simulated", []), intervals=INTERVALS, **settings)
-    assert all(Path(path).exists() for path in paths.values())
-    return pq.read_table(paths["parquet"], partitioning=None).to_pylist()
+def made(name, folder, ranks, **settings) -> list[dict]:
+    files = outputs(folder)
+    settings = {"simulated": [], "intervals": INTERVALS, "metrics": CUTOFFS} | settings
+    make_table(name, given_for({"ranks": ranks}, files, settings))
+    assert all(Path(path).exists() for path in files.values())
+    return pq.read_table(files["parquet"], partitioning=None).to_pylist()
 
 
 @pytest.fixture
@@ -96,7 +89,7 @@ class TestRecsys24:
     def test_values_are_means_over_seeds_and_sessions(self, two_seeds, tmp_path):
         rows = {
             (row["candidates"], row["metric"]): row
-            for row in made(make_recsys24_main_table, tmp_path, two_seeds)
+            for row in made("recsys24_main", tmp_path, two_seeds)
         }
         assert rows.keys() == {
             (c, m)
@@ -131,9 +124,7 @@ class TestRecsys24:
             write_ranks(tmp_path, ours, variant="contrastive-item"),
         ]
         row = next(
-            row
-            for row in made(make_recsys24_main_table, tmp_path, ranks)
-            if row["metric"] == "hr_10"
+            row for row in made("recsys24_main", tmp_path, ranks) if row["metric"] == "hr_10"
         )
         gain = (ours <= 10).astype(float) - (orig <= 10)
         plain = gain[rng.integers(0, 300, (20_000, 300))].mean(1)
@@ -144,12 +135,12 @@ class TestRecsys24:
         )
 
     def test_a_further_model_changes_no_row_but_for_holm(self, two_seeds, tmp_path):
-        before = made(make_recsys24_main_table, tmp_path, two_seeds)
+        before = made("recsys24_main", tmp_path, two_seeds)
         more = [
             write_ranks(tmp_path, [3, 9, 1, 2], model="wrmf", variant=variant)
             for variant in ("orig", "bl", "nr")
         ]
-        after = made(make_recsys24_main_table, tmp_path, more[:1] + two_seeds + more[1:])
+        after = made("recsys24_main", tmp_path, more[:1] + two_seeds + more[1:])
         strip = [
             {key: value for key, value in row.items() if key != "p_holm"}
             for row in after
@@ -161,20 +152,20 @@ class TestRecsys24:
         assert {row["variant"] for row in after if row["model"] == "wrmf"} == {"bl", "nr"}
 
     def test_the_whole_table_is_corrected(self, two_seeds, tmp_path):
-        rows = made(make_recsys24_main_table, tmp_path, two_seeds)
+        rows = made("recsys24_main", tmp_path, two_seeds)
         p = np.array([row["p"] for row in rows])
         assert min(row["p_holm"] for row in rows) == pytest.approx(min(1, p.min() * len(rows)))
 
     def test_without_a_variant_the_table_is_empty_and_whole(self, tmp_path):
         assert (
             made(
-                make_recsys24_main_table,
+                "recsys24_main",
                 tmp_path,
                 [write_ranks(tmp_path, [1, 2], model="popularity")],
             )
             == []
         )
-        assert pq.read_schema(outputs(tmp_path)["parquet"]) == ARTIFACTS["recsys24_main"].schema
+        assert pq.read_schema(outputs(tmp_path)["parquet"]) == recsys24_main.COLUMNS.schema
 
     def test_a_variant_that_saw_other_sessions_is_an_error(self, tmp_path):
         ranks = [
@@ -182,16 +173,16 @@ class TestRecsys24:
             write_ranks(tmp_path, [1, 2], variant="contrastive-item"),
         ]
         with pytest.raises(ValueError, match="not the test sessions"):
-            made(make_recsys24_main_table, tmp_path, ranks)
+            made("recsys24_main", tmp_path, ranks)
         ranks = [
             write_ranks(tmp_path, [1, 2, 3], model="bpr"),
             write_ranks(tmp_path, [1, 2], model="bpr", seed=2),
         ]
         with pytest.raises(ValueError, match="did not rank the same sessions"):
-            Runs(ranks)["toy", "paper", "bpr", "orig"]
+            RankedRuns(ranks)["toy", "paper", "bpr", "orig"]
 
     def test_pages_say_simulated(self, two_seeds, tmp_path):
-        rows = made(make_recsys24_main_table, tmp_path, two_seeds, simulated=["toy"])
+        rows = made("recsys24_main", tmp_path, two_seeds, simulated=["toy"])
         assert {row["data"] for row in rows} == {"simulated"}
         page = Path(outputs(tmp_path)["html"]).read_text(encoding="utf-8")
         assert SIMULATED in page
@@ -206,7 +197,7 @@ class TestMurs23:
             for model in ("wrmf", "sasrec", "bert4rec", "gru4rec")
             for variant in ("orig", "contrastive-hidden", "contrastive-item", "bl")
         ]
-        rows = made(make_murs23_context_table, tmp_path, ranks, papers=PAPERS)
+        rows = made("murs23_context", tmp_path, ranks, papers=PAPERS)
         assert {(row["model"], row["context"]) for row in rows} == {
             ("sasrec", "Uni"),
             ("bert4rec", "Bi"),
@@ -220,10 +211,7 @@ class TestMurs23:
 
 class TestSkips:
     def test_values(self, two_seeds, tmp_path):
-        rows = {
-            row["metric"]: row
-            for row in made(make_skip_downranking_table, tmp_path, two_seeds, cutoffs=CUTOFFS)
-        }
+        rows = {row["metric"]: row for row in made("skip_downranking", tmp_path, two_seeds)}
         # Three unseen skips; orig ranks them 2, 12, 5 and 1, 12, 5; ours 4, 50, 9 and 3, 11, 2.
         assert rows["mrr_skipped_10"]["orig"] == pytest.approx(
             ((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2
@@ -277,11 +265,11 @@ class TestSkips:
             [int(rank) for rank in rng.integers(1, 25, size)] for size in rng.integers(0, 5, 200)
         ]
         lower = [[rank + int(rng.integers(0, 6)) for rank in session] for session in skips]
-        paths = [
+        ranks = [
             write_ranks(tmp_path, [5] * 200, skips=skips),
             write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr"),
         ]
-        orig, ours = (Ranked.read([path]) for path in paths)
+        orig, ours = (Ranked.read([path]) for path in ranks)
         found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS)[0], ours, orig)
         values = [
             np.array([sum(1 / r for r in session if r <= 10) for session in run])
@@ -300,10 +288,7 @@ class TestSkips:
             write_ranks(tmp_path, [1, 2]),
             write_ranks(tmp_path, [2, 1], variant="contrastive-item"),
         ]
-        rows = {
-            row["metric"]: row
-            for row in made(make_skip_downranking_table, tmp_path, ranks, cutoffs=CUTOFFS)
-        }
+        rows = {row["metric"]: row for row in made("skip_downranking", tmp_path, ranks)}
         assert rows["mrr_skipped_10"]["value"] is None
         assert rows["pairwise_accuracy"]["p_holm"] is None
 
@@ -317,7 +302,7 @@ class TestSkipShare:
                 tmp_path, [20, 20, 20, 20, 20, 1, 1, 1], share=share, variant="contrastive-item"
             ),
         ]
-        rows = made(make_by_skip_share_table, tmp_path, ranks)
+        rows = made("by_skip_share", tmp_path, ranks)
         hits = {
             row["quartile"]: row
             for row in rows
@@ -368,22 +353,17 @@ class TestPaperComparison:
         metric_files = [path.replace("ranks", "metrics") for path in ranks.values()]
         for path, metrics in zip(ranks.values(), metric_files, strict=True):
             compute_metrics(path, metrics, cutoffs=CUTOFFS)
-        names = ("hr_ndcg", "recsys24", "skips")
-        paths = {name: outputs(tmp_path, name) for name in names}
-        files = list(ranks.values())
-        common = {"simulated": ["mssd-sim"], "intervals": INTERVALS}
-        make_hr_ndcg_table(files, metric_files, paths["hr_ndcg"], cutoffs=CUTOFFS, **common)
-        make_recsys24_main_table(files, paths["recsys24"], **common)
-        make_skip_downranking_table(files, paths["skips"], cutoffs=CUTOFFS, **common)
-        return [paths[name]["parquet"] for name in names]
+        names = ("hr_ndcg", "recsys24_main", "skip_downranking")
+        needs = {"ranks": list(ranks.values()), "metrics": metric_files}
+        settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
+        for name in names:
+            make_table(name, given_for(needs, outputs(tmp_path, name), settings))
+        return {name: outputs(tmp_path, name)["parquet"] for name in names}
 
     def rows(self, tables, tmp_path, forms):
-        make_paper_comparison_table(
-            *tables,
-            str(ROOT / "resources/paper_results.csv"),
-            outputs(tmp_path, "paper"),
-            forms=forms,
-        )
+        needs = tables | {"papers": str(ROOT / "resources/paper_results.csv")}
+        given = given_for(needs, outputs(tmp_path, "paper"), {"forms": forms})
+        make_table("paper_comparison", given)
         return pq.read_table(outputs(tmp_path, "paper")["parquet"], partitioning=None).to_pylist()
 
     def test_every_printed_cell_is_there_once_and_ours_beside_it(self, tables, tmp_path):

@@ -11,9 +11,7 @@ from examples import ROOT, default_config
 from jsonschema import Draft202012Validator
 from skipwise.core.config import check_config, raw_files, run_settings, runs, seeds, variants
 from skipwise.core.errors import UserError
-from skipwise.core.registry import available
-from skipwise.raw.extract import FORMS
-from skipwise.sessions.split import SPLITS
+from skipwise.core.registry import metrics, names
 from skipwise.simulation.worlds import Listeners
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -106,7 +104,10 @@ def test_a_section_has_the_same_keys_in_schema_and_default_and_a_default_for_eac
     properties = SCHEMA["properties"][section]["properties"]
     assert list(DEFAULT[section]) == list(properties)
     assert all("default" in part for part in properties.values())
-    assert SCHEMA["properties"][section]["additionalProperties"] is False
+    # The names of metrics are checked against the functions that there are.
+    assert (SCHEMA["properties"][section]["additionalProperties"] is False) == (
+        section != "metrics"
+    )
 
 
 def closed(schema: dict, path: str = "top"):
@@ -125,7 +126,9 @@ def closed(schema: dict, path: str = "top"):
 )
 def test_every_object_of_the_schema_is_closed_and_every_key_described(path, part):
     # A variant may override any setting of its model, which the model itself checks.
-    assert part["additionalProperties"] is ("variants" in path)
+    # The names of metrics are checked against the functions that there are.
+    if path != "top.metrics":
+        assert part["additionalProperties"] is ("variants" in path)
     for key, value in part["properties"].items():
         assert value.get("description"), f"{path}.{key}"
 
@@ -138,10 +141,10 @@ def test_a_missing_section_is_filled_in_by_the_schema():
 
 def test_names_in_the_schema_are_those_of_the_code():
     registry = SCHEMA["properties"]["registry"]["additionalProperties"]["properties"]
-    assert tuple(registry["form"]["enum"]) == FORMS
-    assert tuple(SCHEMA["properties"]["splits"]["items"]["enum"]) == SPLITS
     assert list(registry["simulation"]["properties"]) == [*Listeners.__dataclass_fields__]
-    assert set(DEFAULT["model_registry"]) == set(available())
+    assert set(DEFAULT["model_registry"]) == set(names("model"))
+    assert set(DEFAULT["metrics"]) == set(metrics())
+    assert "enum" not in registry["form"].keys() | SCHEMA["properties"]["splits"]["items"].keys()
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -183,7 +186,6 @@ def test_the_default_needs_no_download():
         (("sessions", "n_session"), 10, "sessions", "n_sessions"),
         (("neural", "dropuot"), 0.1, "neural", "dropout"),
         (("contrastive", "tua"), 0.1, "contrastive", "tau"),
-        (("metrics", "ndgc"), [5], "metrics", "ndcg"),
         (("threads", "trian"), 1, "threads", "train"),
         (("registry", "mssd", "skip_rul"), {}, "registry.mssd", "skip_rule"),
         (
@@ -222,12 +224,17 @@ def test_a_typo_lists_the_known_keys():
         (
             ("splits",),
             ["papr"],
-            "splits.0: 'papr' is not one of ['paper', 'temporal', 'authors_code']",
+            "splits: unknown split 'papr'; did you mean 'paper'? Known: authors_code, paper, "
+            "temporal",
         ),
         (("metrics", "hr"), [0], "metrics.hr.0: 0"),
         (("neural",), None, "neural: None"),
         (("temporal_split", "test_share"), 0.5, "temporal_split.test_share: 0.5"),
-        (("registry", "mssd", "form"), "msd", "registry.mssd.form: 'msd' is not one of"),
+        (
+            ("registry", "mssd", "form"),
+            "msd",
+            "registry.mssd.form: unknown raw form 'msd'; did you mean 'mssd'?",
+        ),
         (("registry", "mssd", "session_gap"), 0, "registry.mssd.session_gap: 0"),
         (("registry", "ml100k", "files", 0, "md5"), "123", "registry.ml100k.files.0.md5: '123'"),
         (
@@ -264,19 +271,71 @@ def test_a_missing_key_is_named(path, where, key):
 
 
 @pytest.mark.parametrize(
-    "rule",
+    ("rule", "expected"),
     [
-        {"name": "gap_belo", "seconds": 30},
-        {"name": "gap_below"},
-        {"name": "given", "seconds": 30},
-        {"name": "length_margin"},
+        (
+            {"name": "gap_belo", "seconds": 30},
+            ": unknown skip rule 'gap_belo'; did you mean 'gap_below'? "
+            "Known: gap_below, given, length_margin",
+        ),
+        ({"name": "gap_below"}, ": the skip rule gap_below needs `seconds`"),
+        ({"name": "gap_below", "seconds": 0}, ".seconds: 0 is not above 0"),
+        ({"name": "gap_below", "seconds": "30"}, ".seconds: '30' is not of type 'number'"),
+        (
+            {"name": "gap_below", "second": 30},
+            ": the skip rule gap_below has no parameter 'second'; did you mean 'seconds'? "
+            "Known: seconds",
+        ),
+        (
+            {"name": "given", "seconds": 30},
+            ": the skip rule given has no parameter 'seconds'. Known: ",
+        ),
+        ({"name": "length_margin"}, ": the skip rule length_margin needs `default_length`"),
+        (
+            {"name": "length_margin", "margin": 30, "default_length": 180},
+            ": the skip rule length_margin needs `min_support`",
+        ),
+        (
+            {"name": "length_margin", "margin": 30, "default_length": 180, "min_support": 2.5},
+            ".min_support: 2.5 is not a whole number from 1",
+        ),
     ],
 )
-def test_a_wrong_skip_rule_says_which_there_are(rule):
+def test_a_wrong_skip_rule_is_named_with_what_it_takes(rule, expected):
     message = mistake(changed("registry", "mssd", "skip_rule", value=rule))
-    assert message.startswith(f"configuration, registry.mssd.skip_rule: {rule} does not fit")
-    for name in ("given", "gap_below", "length_margin"):
-        assert name in message
+    assert message == f"configuration, registry.mssd.skip_rule{expected}"
+
+
+def test_a_rule_that_derives_nothing_is_not_compared():
+    message = mistake(changed("lfm_skip_rules", "rules", value=[{"name": "given"}]))
+    assert "lfm_skip_rules.rules.0: the rule given does not derive skips from time" in message
+
+
+def test_an_unknown_metric_is_named():
+    message = mistake(changed("metrics", "ndgc", value=[5]))
+    expected = "metrics: unknown metric 'ndgc'; did you mean 'ndcg'? Known: hr, ndcg, map"
+    assert message == f"configuration, {expected}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("temporal_split", {"test_share": 0.1}, "the split temporal needs `valid_share`"),
+        ("paper_split", {"share": 0.1}, "the split paper has no parameter 'share'. Known: "),
+    ],
+)
+def test_the_parameters_of_a_split_are_those_of_its_sql(key, value, expected):
+    config = default_config({"splits": ["paper", "temporal"]}) | {key: value}
+    assert mistake(config) == f"configuration, {key}: {expected}"
+
+
+def test_an_unknown_skip_loss_is_named():
+    variants = {"orig": {}, "mine": {"skip_loss": "contrastve"}}
+    message = mistake(changed("model_registry", "sasrec", "variants", value=variants))
+    assert message.startswith(
+        "configuration, model_registry.sasrec.variants.mine: unknown skip loss 'contrastve'; "
+        "did you mean 'contrastive'?"
+    )
 
 
 def test_an_unknown_data_set():
@@ -298,7 +357,7 @@ def test_a_model_without_a_file_lists_those_that_have_one():
     config["models"] = ["my-model"]
     message = mistake(config)
     assert "'my-model'" in message
-    assert ", ".join(available()) in message
+    assert ", ".join(names("model")) in message
 
 
 def test_a_model_that_is_not_run_needs_no_file():
@@ -590,7 +649,7 @@ def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():
     orig = run_settings(config, "sasrec", "orig")
     assert orig == run_settings(DEFAULT, "sasrec", "orig")
     assert not orig.keys() & {"tau", "alpha", "beta"}
-    assert orig["query"] is None
+    assert orig["skip_loss"] is None
     for variant, query in {"contrastive-item": "item", "contrastive-hidden": "hidden"}.items():
         found = run_settings(config, "sasrec", variant)
         assert found == orig | {"query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
@@ -601,7 +660,7 @@ def test_settings_of_a_neural_model_are_shared_and_its_own():
     assert found == {
         **DEFAULT["neural"],
         "max_length": 20,
-        "query": None,
+        "skip_loss": None,
         "layers": 2,
         "heads": 8,
         "feed_forward": 128,

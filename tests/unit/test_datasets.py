@@ -16,8 +16,9 @@ import polars as pl
 import pytest
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.errors import UserError
+from skipwise.core.registry import find, names
 from skipwise.raw.conditions import parse_rule
-from skipwise.raw.extract import FORMS, extract_events, form_module, read_plays
+from skipwise.raw.extract import extract_events, read_plays
 from skipwise.raw.forms import yambda
 from skipwise.raw.ledger import Ledger
 
@@ -86,8 +87,8 @@ def with_bom_and_crlf(text: str) -> bytes:
 # --- MSSD
 
 MSSD = {"form": "mssd"}
-MSSD_HEADER = "session_id,session_position,track_id_clean,skip_1,skip_2,skip_3,hist_user_behavior_is_shuffle,hour_of_day,premium,"
-MSSD_HEADER += "context_type,session_length\n"
+MSSD_HEADER = "session_id,session_position,track_id_clean,skip_1,skip_2,skip_3,"
+MSSD_HEADER += "hist_user_behavior_is_shuffle,hour_of_day,premium,context_type,session_length\n"
 MSSD_LOG = (
     MSSD_HEADER
     + "0_aa,1,t_1,true,true,true,false,9,true,radio,2\n"
@@ -118,7 +119,8 @@ MEMBERS = [f"training_set/log_0_201807{day}_000000000000.csv" for day in (15, 16
 def mssd_log(first_day: int, sessions: int) -> str:
     """A log with two plays a session."""
     rows = [
-        f"{first_day}_{session:08x},{position},t_{session * 7919 % 9973},false,true,true,false,9,true,radio,2\n"
+        f"{first_day}_{session:08x},{position},t_{session * 7919 % 9973},"
+        "false,true,true,false,9,true,radio,2\n"
         for session in range(sessions)
         for position in (1, 2)
     ]
@@ -256,7 +258,9 @@ def test_mssd_archive_cut_short(tmp_path, share):
 
 
 def test_mssd_archive_cut_short_anywhere_loses_no_log_silently(tmp_path):
-    """Also between two logs and within a header, where the part before looks like a whole archive."""
+    """Also between two logs and within a header, where the part before looks like a whole
+    archive.
+    """
     path = tmp_path / "training_set_0.tar.gz"
     plays = {
         size: plays_or_none(write(path, ARCHIVE[:size]), MSSD) for size in range(0, len(ARCHIVE), 7)
@@ -999,17 +1003,15 @@ def test_parse_rule_that_compares_sizes_with_text():
         parse_rule("rating < four")
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_every_form_has_a_module(form):
-    assert callable(form_module(form).read_events)
+@pytest.mark.parametrize("form", names("raw form"))
+def test_every_form_reads_events(form):
+    assert callable(find("raw form", form).read_events)
 
 
 def test_unknown_form():
-    with pytest.raises(
-        UserError,
-        match=r"unknown raw form 'lfm3k'; the forms are mssd, lfm1k, lfm2b, yambda, movielens, events",
-    ):
-        form_module("lfm3k")
+    known = ", ".join(names("raw form"))
+    with pytest.raises(UserError, match=f"unknown raw form 'lfm3k'; the raw forms are {known}"):
+        find("raw form", "lfm3k")
 
 
 def test_extract_writes_the_plays_in_order_and_where_they_come_from(tmp_path):

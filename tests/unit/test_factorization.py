@@ -242,7 +242,9 @@ N_TASTES, PER_TASTE = 6, 20
 
 
 def tastes(n: int, seed: int, skips: float = 1 / 3) -> Sequences:
-    """Sessions of six tastes with 20 tracks each, from which 80 % of the plays and the target come."""
+    """Sessions of six tastes with 20 tracks each, from which 80 % of the plays and the target
+    come.
+    """
     rng = np.random.default_rng(seed)
     sizes = rng.integers(6, 16, n)
     tracks, skipped, targets = [], [], []

@@ -1,20 +1,20 @@
-"""The figures beside hit_rates, from hand-made artifacts: their numbers, what they name, and their
+"""The figures besides hit_rates, from hand-made artifacts: their numbers, what they name, and their
 bytes.
 """
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import outranking
-from skipwise.core.artifacts import read_artifact, write_artifact
+from examples import given_for, outranking
+from skipwise.core.artifacts import write_artifact
+from skipwise.core.registry import find
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.report import numbers as figures
-from skipwise.report import plots
+from skipwise.report.drawing import plot_figure
 
-SIMULATED = {"simulated": ["toy-sim"]}
 QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hidden": "hidden"}}
 EMPTY = "No run of this configuration has numbers for this figure."
 
@@ -58,8 +58,8 @@ def write_history(folder, ndcg, **keys) -> str:
     columns = {
         "epoch": range(1, n + 1),
         "loss": [1.0] * n,
-        "loss_nll": [1.0] * n,
-        "loss_nce": [None] * n,
+        "loss_base": [1.0] * n,
+        "loss_skip": [None] * n,
         "valid_ndcg_10": ndcg,
         "valid_hr_10": [0.5] * n,
         "seconds": [1.0] * n,
@@ -85,16 +85,18 @@ def write_cosines(folder, target, skips, *, shift=0.0, **keys) -> str:
 
 
 def write_by_skip_share(folder, rows) -> str:
-    """The columns of the table ``by_skip_share`` that the figure reads, and one that it does not."""
+    """The columns of the table ``by_skip_share`` that the figure reads, and one that it does
+    not.
+    """
     path = folder / "by_skip_share.parquet"
     keys = ("dataset", "data", "split", "candidates", "model", "variant", "metric", "quartile")
-    numbers = ("share_low", "share_high", "difference", "difference_low", "difference_high")
+    values = ("share_low", "share_high", "difference", "difference_low", "difference_high")
     schema = pa.schema(
         [(key, pa.int16() if key == "quartile" else pa.string()) for key in keys]
-        + [(name, pa.float64()) for name in numbers]
+        + [(name, pa.float64()) for name in values]
     )
     table = pa.Table.from_pylist(
-        [dict(zip((*keys, *numbers), row, strict=True)) for row in rows], schema=schema
+        [dict(zip((*keys, *values), row, strict=True)) for row in rows], schema=schema
     )
     pq.write_table(table, path)
     return str(path)
@@ -126,6 +128,26 @@ GAINS = [
 ]
 
 
+NEEDS = {
+    "gain_by_skip_share": "by_skip_share",
+    "rank_distribution": "ranks",
+    "learning_curves": "history",
+    "query_cosines": "cosines",
+}
+
+
+def given(name, files, paths=None):
+    settings = {"simulated": ["toy-sim"], "queries": QUERIES}
+    return given_for({NEEDS[name]: files}, paths or {}, settings)
+
+
+def numbers(name, files) -> pl.DataFrame:
+    """The numbers of a figure, with the types of its columns."""
+    figure = find("figure", name)
+    rows = figure.numbers(given(name, files))
+    return pl.DataFrame(pa.Table.from_pylist(rows, schema=figure.COLUMNS.schema))
+
+
 def draw(name, folder) -> dict[str, str]:
     """Draw a figure of two data sets, two variants and two seeds."""
     runs = [
@@ -134,26 +156,21 @@ def draw(name, folder) -> dict[str, str]:
         for variant in ("orig", "contrastive-hidden")
         for seed in (1, 2)
     ]
-    paths = outputs(folder, name)
     if name == "gain_by_skip_share":
-        plots.plot_gain_by_skip_share(write_by_skip_share(folder, GAINS), paths)
+        files = write_by_skip_share(folder, GAINS)
     elif name == "rank_distribution":
-        ranks = [
-            write_ranks(folder, [1, 5, 9 * run["seed"]], [[3], [], [20, 30]], **run) for run in runs
-        ]
-        plots.plot_rank_distribution(ranks, paths, **SIMULATED)
+        skips = [[3], [], [20, 30]]
+        files = [write_ranks(folder, [1, 5, 9 * run["seed"]], skips, **run) for run in runs]
     elif name == "learning_curves":
-        histories = [
-            write_history(folder, [0.1, 0.3, 0.2 + run["seed"] / 20], **run) for run in runs
-        ]
-        plots.plot_learning_curves(histories, paths, **SIMULATED)
+        files = [write_history(folder, [0.1, 0.3, 0.2 + run["seed"] / 20], **run) for run in runs]
     else:
-        cosines = [write_cosines(folder, [0.1, 0.3], [0.0, -0.2], **run) for run in runs]
-        plots.plot_query_cosines(cosines, paths, queries=QUERIES, **SIMULATED)
+        files = [write_cosines(folder, [0.1, 0.3], [0.0, -0.2], **run) for run in runs]
+    paths = outputs(folder, name)
+    plot_figure(name, given(name, files, paths))
     return paths
 
 
-NAMES = ("gain_by_skip_share", "rank_distribution", "learning_curves", "query_cosines")
+NAMES = tuple(NEEDS)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,26 +192,24 @@ def test_same_bytes_again(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_numbers_beside_it_have_their_schema(name, tmp_path):
-    assert read_artifact(name, draw(name, tmp_path)["parquet"]).num_rows > 0
+    table = pq.read_table(draw(name, tmp_path)["parquet"])
+    assert table.schema.equals(find("figure", name).COLUMNS.schema)
+    assert table.num_rows > 0
 
 
-def test_without_neural_models_a_figure_says_that_it_is_empty(tmp_path):
-    plots.plot_gain_by_skip_share(
-        write_by_skip_share(tmp_path, []), outputs(tmp_path, "gain_by_skip_share")
-    )
-    plots.plot_rank_distribution([], outputs(tmp_path, "rank_distribution"), **SIMULATED)
-    plots.plot_learning_curves([], outputs(tmp_path, "learning_curves"), **SIMULATED)
-    plots.plot_query_cosines([], outputs(tmp_path, "query_cosines"), queries={}, **SIMULATED)
-    for name in NAMES:
-        assert words(tmp_path / f"{name}.svg") == [EMPTY]
-        assert read_artifact(name, tmp_path / f"{name}.parquet").num_rows == 0
+@pytest.mark.parametrize("name", NAMES)
+def test_without_neural_models_a_figure_says_that_it_is_empty(name, tmp_path):
+    files = write_by_skip_share(tmp_path, []) if name == "gain_by_skip_share" else []
+    plot_figure(name, given(name, files, outputs(tmp_path, name)))
+    assert words(tmp_path / f"{name}.svg") == [EMPTY]
+    assert pq.read_table(tmp_path / f"{name}.parquet").num_rows == 0
 
 
 # --- the numbers
 
 
 def test_gain_is_that_of_hr_10_in_the_full_catalogue(tmp_path):
-    rows = figures.gain_by_skip_share(write_by_skip_share(tmp_path, GAINS)).to_dicts()
+    rows = numbers("gain_by_skip_share", write_by_skip_share(tmp_path, GAINS)).to_dicts()
     assert len(rows) == 2 * 2 * 3
     assert rows[2] == {
         "dataset": "toy-sim",
@@ -217,7 +232,7 @@ def test_share_of_ranks(tmp_path):
         write_ranks(tmp_path, [1, 2, None, 4], [[2, 6], [], [6], []], seed=1),
         write_ranks(tmp_path, [2, 2, 3, 8], [[1, 6], [], [8], []], seed=2),
     ]
-    frame = figures.rank_distribution(runs, **SIMULATED)
+    frame = numbers("rank_distribution", runs)
     curves = {
         tracks: dict(frame.filter(tracks=tracks).select("rank", "share").rows())
         for tracks in frame["tracks"].unique().to_list()
@@ -239,9 +254,7 @@ def test_share_of_ranks(tmp_path):
 
 def test_a_curve_has_few_points_and_starts_and_ends_where_the_ranks_do(tmp_path):
     n = 3000
-    frame = figures.rank_distribution(
-        [write_ranks(tmp_path, range(1, n + 1), [[]] * n)], **SIMULATED
-    )
+    frame = numbers("rank_distribution", [write_ranks(tmp_path, range(1, n + 1), [[]] * n)])
     assert frame["tracks"].unique().to_list() == ["target"]  # no unseen skip, no curve
     assert 100 < len(frame) <= 200
     assert frame.select("rank", "share").row(0) == (1, 1 / n)
@@ -256,7 +269,7 @@ def test_a_learning_curve_is_a_run(tmp_path):
         write_history(tmp_path, [0.4, 0.2], seed=2),
     ]
     rows = (
-        figures.learning_curves(paths, **SIMULATED)
+        numbers("learning_curves", paths)
         .select("variant", "seed", "epoch", "valid_ndcg_10", "best")
         .rows()
     )
@@ -276,11 +289,7 @@ def test_quartiles_of_cosines(tmp_path):
         write_cosines(tmp_path, [0.75, 1.0], [0.0, 0.25], seed=2),
         write_cosines(tmp_path, [0.5], [0.0], variant="contrastive-item"),
     ]
-    rows = (
-        figures.query_cosines(paths, queries=QUERIES, **SIMULATED)
-        .drop("dataset", "data", "split", "model")
-        .rows()
-    )
+    rows = numbers("query_cosines", paths).drop("dataset", "data", "split", "model").rows()
     assert rows == [
         ("orig", "item", "next-positive", 0.25, 0.5, 0.75, 5),
         ("orig", "item", "skips", -0.25 - 0.25 / 4, -0.25 / 2, 0.25 / 4, 4),
@@ -294,7 +303,7 @@ def test_a_variant_is_shown_with_the_query_of_its_term_and_orig_with_each(tmp_pa
         write_cosines(tmp_path, [0.75], [0.0], shift=0.5, variant=variant)
         for variant in QUERIES["sasrec"]
     ]
-    frame = figures.query_cosines(paths, queries=QUERIES, **SIMULATED).filter(to="next-positive")
+    frame = numbers("query_cosines", paths).filter(to="next-positive")
     assert frame.select("query", "variant", "median").rows() == [
         ("hidden", "orig", 0.25),
         ("hidden", "contrastive-hidden", 0.25),

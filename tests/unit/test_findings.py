@@ -5,16 +5,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config
-from skipwise.report.findings import (
-    CLAIMS,
-    FAILS,
-    HOLDS,
-    ON_SIMULATED,
-    UNKNOWN,
-    make_findings_table,
-    verdict,
-)
+from examples import ROOT, default_config, given_for
+from skipwise.core.registry import find, names
+from skipwise.evaluation.evidence import FAILS, HOLDS, UNKNOWN, ordered_claims, verdict
+from skipwise.report.tables.findings import ON_SIMULATED
+from skipwise.report.write import make_table
 from test_comparisons import INTERVALS, outputs, write_ranks
 
 PAPERS = default_config()["papers"]
@@ -24,15 +19,14 @@ SHARE = np.linspace(0.05, 0.9, N)
 
 
 def found(folder, ranks, *, simulated=(), forms=None) -> list[dict]:
-    make_findings_table(
-        ranks,
-        str(ROOT / "resources/paper_results.csv"),
-        outputs(folder),
-        simulated=list(simulated),
-        intervals=INTERVALS,
-        papers=PAPERS,
-        forms=forms or {"toy": "mssd"},
-    )
+    settings = {
+        "simulated": list(simulated),
+        "intervals": INTERVALS,
+        "papers": PAPERS,
+        "forms": forms or {"toy": "mssd"},
+    }
+    needs = {"ranks": ranks, "papers": str(ROOT / "resources/paper_results.csv")}
+    make_table("findings", given_for(needs, outputs(folder), settings))
     return pq.read_table(outputs(folder)["parquet"], partitioning=None).to_pylist()
 
 
@@ -213,7 +207,10 @@ def test_the_best_is_measured_against_the_nearest(tmp_path):
 
 def test_a_claim_that_cannot_be_put_says_why(tmp_path):
     rows = found(tmp_path, [write_ranks(tmp_path, [1, 2, 3], model="popularity")])
-    assert [row["claim"] for row in rows] == [claim.name for claim in CLAIMS]
+    assert [row["claim"] for row in rows] == [
+        find("claim", name).CLAIM.name for name in ordered_claims()
+    ]
+    assert sorted(ordered_claims()) == names("claim")
     assert {row["verdict"] for row in rows} == {UNKNOWN}
     assert all("lacks" in row["note"] for row in rows)
 

@@ -31,7 +31,9 @@ class Race:
         self.idle: list[int] = []
 
     def step(self) -> float:
-        """One step; the largest deviation of the rows that the step reads, before it changes them."""
+        """One step; the largest deviation of the rows that the step reads, before it changes
+        them.
+        """
         rows = torch.from_numpy(np.flatnonzero(self.random.random(ROWS) < self.often))
         self.idle += (self.rows.step - self.rows.last[rows]).tolist()
         read = (self.rows.read(rows) - self.dense.detach()[rows]).abs().max().item()
@@ -93,7 +95,9 @@ def test_the_closed_form_is_that_of_dense_adam(seed, betas, moments):
 @pytest.mark.parametrize("moments", MOMENTS.values(), ids=MOMENTS.keys())
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_are_where_dense_adam_has_them_in_single_precision(seed, moments):
-    """As in training.  Over twelve seeds the largest deviation was 1.5e-6 of the largest movement."""
+    """As in training.  Over twelve seeds the largest deviation was 1.5e-6 of the largest
+    movement.
+    """
     race = Race(seed)
     found = race.run(moments)
     assert race.moved() > 20 * RATE

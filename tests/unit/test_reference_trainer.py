@@ -207,7 +207,8 @@ def assert_same_quality(data, variant: str, **trainers: np.ndarray) -> None:
     """The means of two trainers differ by less than their seeds can tell."""
     for name, found in trainers.items():
         print(
-            f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± {found.std(0, ddof=1)}"
+            f"\n{data[0]}, {variant}, {name}: HR@10, NDCG@10 {found.mean(0)} ± "
+            f"{found.std(0, ddof=1)}"
         )
     # Both have learned: popularity has an HR@10 of about 0.03 on each data set.
     assert min(found[:, 0].mean() for found in trainers.values()) > 0.06

@@ -374,7 +374,8 @@ def test_an_old_file_stays_when_the_new_one_cannot_be_had(server, path, part):
         ({"md5": hashlib.md5(b"abc").hexdigest(), "sha256": "0" * 64}, "sha256 is ba7816bf"),
         (
             {"md5": "0" * 32},
-            "md5 is 900150983cd24fb0d6963f7d28e17f72 where 00000000000000000000000000000000 is expected",
+            "md5 is 900150983cd24fb0d6963f7d28e17f72 where 00000000000000000000000000000000 is "
+            "expected",
         ),
     ],
 )

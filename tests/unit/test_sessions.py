@@ -355,7 +355,8 @@ def test_count_session_gaps_is_what_sessionising_at_each_gap_gives(steps):
     for gap in gaps:
         steps.table("sessionised", "sessionise_by_gap", session_gap=gap)
         expected = steps.connection.sql(
-            "select count(*), count_if(n > 5) from (select count(*) as n from sessionised group by session_key)"
+            "select count(*), count_if(n > 5) from (select count(*) as n from sessionised group "
+            "by session_key)"
         ).fetchall()
         found = steps.connection.sql(
             f"select sessions, sessions_longer_than_5 from compared where session_gap = {gap}"

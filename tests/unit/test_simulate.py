@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 from skipwise.core.errors import UserError
 from skipwise.raw.extract import read_plays
-from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
+from skipwise.raw.forms.lfm1k import MEMBER
 from skipwise.raw.forms.mssd import COLUMNS
 from skipwise.raw.ledger import Ledger
 from skipwise.simulation import writers as simulate
@@ -128,9 +128,12 @@ def test_mssd_members_and_columns(logs):
 
 def test_mssd_official_order_of_the_columns():
     assert " ".join(COLUMNS) == (
-        "session_id session_position session_length track_id_clean skip_1 skip_2 skip_3 not_skipped context_switch "
-        "no_pause_before_play short_pause_before_play long_pause_before_play hist_user_behavior_n_seekfwd "
-        "hist_user_behavior_n_seekback hist_user_behavior_is_shuffle hour_of_day date premium context_type "
+        "session_id session_position session_length track_id_clean skip_1 skip_2 skip_3 "
+        "not_skipped context_switch "
+        "no_pause_before_play short_pause_before_play long_pause_before_play "
+        "hist_user_behavior_n_seekfwd "
+        "hist_user_behavior_n_seekback hist_user_behavior_is_shuffle hour_of_day date premium "
+        "context_type "
         "hist_user_behavior_reason_start hist_user_behavior_reason_end"
     )
 
@@ -238,7 +241,7 @@ def test_lastfm_session_lengths_and_batch_scrobbles(raw, form):
 def test_lfm1k_text(raw):
     (name, content), *others = members(raw["lfm1k"]).items()
     assert others == []
-    assert name == f"lastfm-dataset-1K/{LFM1K_MEMBER}"
+    assert name == f"lastfm-dataset-1K/{MEMBER}"
     rows = [line.split("\t") for line in content.decode().splitlines()]
     assert {len(row) for row in rows} == {6}
     users, times, artist_ids, artists, track_ids, names = zip(*rows, strict=True)

@@ -3,14 +3,17 @@
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from skipwise.core.artifacts import read_artifact, write_artifact
+from examples import given_for
+from skipwise.core.artifacts import write_artifact
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.report.tables.lfm_skip_rules import make_lfm_skip_rules_table
+from skipwise.report.write import make_table
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.lengths import count_gaps
+from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.steps import Steps
-from skipwise.simulation.worlds import Listeners, _lastfm_lengths, simulate_plays
+from skipwise.simulation.worlds import Listeners, lastfm_lengths, simulate_plays
 from skipwise.simulation.writers import scrobbles
 
 MARGIN = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}
@@ -31,7 +34,7 @@ def simulated(early_skip_share: float, seed: int = 4) -> pl.DataFrame:
     )
     rng = np.random.default_rng(seed)
     stored = scrobbles(
-        simulate_plays(listeners, _lastfm_lengths(rng, listeners.sessions), rng), listeners, rng
+        simulate_plays(listeners, lastfm_lengths(rng, listeners.sessions), rng), listeners, rng
     )
     return stored.select(
         part=pl.lit(0),
@@ -61,10 +64,11 @@ def precision_and_recall(events: pl.DataFrame, folder, rule: dict) -> tuple[floa
         steps.read("plays", [events_file(events, folder / "events.parquet")])
         steps.table("gaps", "count_gaps", longest=1200)
         steps.table("lengths", "measure_tracks", session_gap=1200, min_support=3)
-        label_plays(steps, skip_rule=rule, session_gap=1200, sessions=SESSIONS)
+        label_plays(steps, Recipe("", rule, 1200, SESSIONS))
         labelled = steps.connection.sql(
             "select started_at, track_key, split_part(session_key, '@', 1) as user, skipped, "
-            "row_number() over (partition by session_key order by position desc) = 1 as last from labelled"
+            "row_number() over (partition by session_key order by position desc) = 1 as last "
+            "from labelled"
         ).pl()
     labelled = labelled.with_columns(pl.col("started_at").cast(pl.Datetime("ms")))
     truth = events.select("started_at", "track_key", "truth", user="session_key")
@@ -113,11 +117,11 @@ def counted(tmp_path):
         outputs = {name: str(folder / f"{name}.parquet") for name in found}
         count_gaps(
             [path],
-            **{f"out_{name}": output for name, output in outputs.items()},
-            dataset="mine",
+            Recipe("mine", session_gap=1200),
+            Machine(),
             part=part,
-            session_gap=1200,
             session_gaps=[900, 1200, 3600],
+            **{f"out_{name}": output for name, output in outputs.items()},
         )
         for name, output in outputs.items():
             found[name].append(output)
@@ -131,10 +135,9 @@ def test_the_table_counts_what_labelling_at_each_gap_gives(tmp_path, counted):
     }
     check = {"session_gap": 1200, "sessions": 7, "sessions_longer_than_5": 5}
     registry = {"mine": {"check": check, "simulation": {}}}
-    make_lfm_skip_rules_table(
-        found["gaps"], found["gap_sessions"], outputs, rules=[MARGIN, BELOW], registry=registry
-    )
-    table = read_artifact("lfm_skip_rules", outputs["parquet"]).to_pylist()
+    settings = {"lfm_skip_rules": {"rules": [MARGIN, BELOW]}, "registry": registry}
+    make_table("lfm_skip_rules", given_for(found, outputs, settings))
+    table = pq.read_table(outputs["parquet"]).to_pylist()
     assert [(row["skip_rule"].split()[0], row["session_gap_minutes"]) for row in table] == [
         (rule, minutes) for rule in ("length_margin", "gap_below") for minutes in (15, 20, 60)
     ]
@@ -145,7 +148,7 @@ def test_the_table_counts_what_labelling_at_each_gap_gives(tmp_path, counted):
             rule = MARGIN if row["skip_rule"].startswith("length") else BELOW
             steps.table("gaps", "count_gaps", longest=gap)
             steps.table("lengths", "measure_tracks", session_gap=gap, min_support=3)
-            counts = label_plays(steps, skip_rule=rule, session_gap=gap, sessions=SESSIONS)
+            counts = label_plays(steps, Recipe("", rule, gap, SESSIONS))
         assert row["sessions"] == counts["sessions_formed"]
         assert row["sessions_longer_than_5"] == counts["sessions_longer_than_5"]
         assert row["zero_gaps"] == counts["batch_scrobbles_dropped"]

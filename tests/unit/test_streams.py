@@ -177,7 +177,9 @@ def test_prefetched_stops_when_its_user_does():
 
 
 def test_mssd_does_not_depend_on_blocks(tmp_path, block):
-    """Sessions are whole wherever a block ends, in logs that are in order and in one that is not."""
+    """Sessions are whole wherever a block ends, in logs that are in order and in one that is
+    not.
+    """
     rows = log_rows(60)
     mixed = random.Random(5).sample(rows, len(rows))
     expected = {}
@@ -249,7 +251,9 @@ UNSAFE = {
 
 @pytest.mark.parametrize("what", UNSAFE)
 def test_only_the_expected_members_are_read_and_others_counted(tmp_path, monkeypatch, caplog, what):
-    """Nothing is written anywhere but to the output, and a sound log beside the odd member is read."""
+    """Nothing is written anywhere but to the output, and a sound log beside the odd member is
+    read.
+    """
     monkeypatch.chdir(tmp_path)
     alone, beside = tmp_path / "alone", tmp_path / "beside"
     alone.mkdir()
@@ -345,9 +349,7 @@ def streams(n: int) -> bytes:
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 40])
-@pytest.mark.parametrize("largest_whole", [2**25, 0], ids=["in parallel", "as it is read"])
-def test_bz2_of_any_number_of_streams(tmp_path, monkeypatch, n, largest_whole):
-    monkeypatch.setattr(archives, "_LONG_STREAM", largest_whole)
+def test_bz2_of_any_number_of_streams(tmp_path, n):
     path = tmp_path / "listening-events.tsv.bz2"
     path.write_bytes(streams(n))
     plays = read(path, {"form": "lfm2b"})
@@ -355,9 +357,7 @@ def test_bz2_of_any_number_of_streams(tmp_path, monkeypatch, n, largest_whole):
 
 
 @pytest.mark.parametrize("n", [1, 40])
-@pytest.mark.parametrize("largest_whole", [2**25, 0], ids=["in parallel", "as it is read"])
-def test_damaged_bz2_is_an_error_wherever_it_is(tmp_path, monkeypatch, n, largest_whole):
-    monkeypatch.setattr(archives, "_LONG_STREAM", largest_whole)
+def test_damaged_bz2_is_an_error_wherever_it_is(tmp_path, n):
     path = tmp_path / "listening-events.tsv.bz2"
     packed = streams(n)
     # The very start of a stream after the first is its magic number: without it, it belongs to the
@@ -723,7 +723,9 @@ def sampled(
     tolerance=0.001,
     cut=20,
 ):
-    """Sample from raw files by shard name, all the way; gives bytes of the outputs and the stats."""
+    """Sample from raw files by shard name, all the way; gives bytes of the outputs and the
+    stats.
+    """
     out = folder / f"run-{len(list(folder.iterdir()))}"
     out.mkdir()
     sessions = {"n_sessions": n_sessions, "min_length": 6, "max_length": cut, "sampling_seed": 1}

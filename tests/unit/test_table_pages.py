@@ -6,22 +6,12 @@ from html.parser import HTMLParser
 
 import polars as pl
 import pytest
-from skipwise.core import schemas as columns
-from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
-from skipwise.report.page import page as pages
-from skipwise.report.page.page import SIMULATED, describe, write_page
-
-TABLES = (
-    *(
-        "findings",
-        "murs23_context",
-        "recsys24_main",
-        "skip_downranking",
-        "by_skip_share",
-        "paper_comparison",
-    ),
-    *("datasets", "lfm_skip_rules", "tuning"),
-)
+from examples import default_config, given_for
+from skipwise.core.registry import find, names
+from skipwise.report import columns, variants
+from skipwise.report.columns import describe
+from skipwise.report.page.page import write_page
+from skipwise.report.write import SIMULATED
 
 
 class Page(HTMLParser):
@@ -72,7 +62,8 @@ class Page(HTMLParser):
 
 def page(tmp_path, rows: list[dict], **settings) -> Page:
     path = tmp_path / "page.html"
-    settings = {"title": "A table", "note": "How to read it."} | settings
+    warning = SIMULATED if any(row["data"] == "simulated" for row in rows) else ""
+    settings = {"title": "A table", "note": "How to read it.", "warning": warning} | settings
     write_page(pl.DataFrame(rows, infer_schema_length=None), path, **settings)
     return Page(path.read_text(encoding="utf-8"))
 
@@ -113,6 +104,17 @@ def compared(model="sasrec", metric="hr_10", value=0.5, orig=0.4, **changed) -> 
         "variant": "bl",
     }
     return keys | {"metric": metric} | numbers | changed
+
+
+def columns_of_tables() -> dict[str, set[str]]:
+    """The columns of every table; metrics are those of the default configuration."""
+    given = given_for({}, {}, default_config())
+    found = {}
+    for name in names("table"):
+        table = find("table", name)
+        artifact = table.columns(given) if hasattr(table, "columns") else table.COLUMNS
+        found[name] = set(artifact.schema.names)
+    return found
 
 
 class TestBest:
@@ -226,23 +228,17 @@ class TestWhatItTells:
         assert dict(zip(found.head, found.cells[1], strict=True))["share"] == "25.0 % to 100.0 %"
 
     def test_every_column_of_every_table_is_explained(self):
-        for name in TABLES:
-            for column in ARTIFACTS[name].schema.names:
-                if column not in ("papers_say", "note"):
-                    assert describe(column.removesuffix("_low").removesuffix("_high")).meaning, (
-                        name,
-                        column,
-                    )
-        for column in hr_ndcg_table(["hr_10", "ndcg_20", "map_10"]).schema.names:
-            assert describe(column.removesuffix("_low").removesuffix("_high")).meaning
+        for table, its in columns_of_tables().items():
+            for column in its - {"papers_say", "note"}:
+                named = column.removesuffix("_low").removesuffix("_high")
+                assert describe(named).meaning, (table, column)
         with pytest.raises(KeyError, match="does not explain the column colour"):
             describe("colour")
 
     def test_no_column_is_explained_that_no_table_has(self):
-        names = {name for table in TABLES for name in ARTIFACTS[table].schema.names} | set(
-            columns.hr_ndcg_table([]).schema.names
-        )
-        assert pages.COLUMNS.keys() <= names | {name.removesuffix("_low") for name in names}
+        known = set().union(*columns_of_tables().values())
+        known |= {column.removesuffix("_low") for column in known}
+        assert columns.COLUMNS.keys() <= known
 
     def test_findings_come_claim_by_claim_first(self, tmp_path):
         keys = {
@@ -281,10 +277,11 @@ class TestWhatItTells:
     def test_an_empty_table_says_so(self, tmp_path):
         path = tmp_path / "page.html"
         write_page(
-            pl.DataFrame(ARTIFACTS["recsys24_main"].schema.empty_table()),
+            pl.DataFrame(variants.comparison_columns().schema.empty_table()),
             path,
             title="Empty",
             note="",
+            warning="",
         )
         text = path.read_text(encoding="utf-8")
         assert "This run has no row for this table." in text

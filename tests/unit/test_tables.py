@@ -9,15 +9,15 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import outranking
+from examples import given_for, outranking
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
 from skipwise.core.paths import hive_keys
-from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
+from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking.metrics import compute_metrics
-from skipwise.report.plots import plot_hit_rates
-from skipwise.report.tables.datasets import make_datasets_table
-from skipwise.report.tables.hr_ndcg import make_hr_ndcg_table
-from skipwise.report.write import SIMULATED
+from skipwise.report.drawing import plot_figure
+from skipwise.report.tables import datasets as datasets_table
+from skipwise.report.tables import hr_ndcg
+from skipwise.report.write import SIMULATED, make_table
 
 log2 = math.log2
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
@@ -74,8 +74,9 @@ def outputs(folder, name="hr_ndcg") -> dict[str, str]:
 def make(runs, folder, *, simulated=("toy-sim",), **changed) -> dict[str, str]:
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
-    settings = {"simulated": list(simulated), "cutoffs": CUTOFFS, "intervals": INTERVALS} | changed
-    make_hr_ndcg_table(list(ranks), list(metric_files), paths, **settings)
+    settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
+    needs = {"ranks": list(ranks), "metrics": list(metric_files)}
+    make_table("hr_ndcg", given_for(needs, paths, settings))
     return paths
 
 
@@ -98,7 +99,8 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 
 def test_keys_of_a_path():
-    path = "results/ranks/dataset=mssd-sim/split=paper/model=session-popularity/variant=orig/seed=12/ranks.parquet"
+    run = "dataset=mssd-sim/split=paper/model=session-popularity/variant=orig/seed=12"
+    path = f"results/ranks/{run}/ranks.parquet"
     assert hive_keys(path) == {
         "dataset": "mssd-sim",
         "split": "paper",
@@ -245,7 +247,8 @@ def test_level_and_resamples_are_used(runs, tmp_path):
 def test_parquet_has_the_schema_and_the_numbers_of_the_csv(runs, tmp_path):
     paths = make(runs, tmp_path / "tables")
     table = pq.read_table(paths["parquet"])
-    assert table.schema.equals(hr_ndcg_table(NAMES).schema)
+    columns = hr_ndcg.columns(given_for({}, {}, {"metrics": CUTOFFS}))
+    assert table.schema.equals(columns.schema)
     for exact, rounded in zip(table.to_pylist(), read_csv(paths["csv"]), strict=True):
         for name, value in exact.items():
             if isinstance(value, float):
@@ -368,7 +371,8 @@ def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, st
             write_json({"split": split, "counts": counts, "unseen_target_share": 1 / 8}, path)
             found["splits"].append(path)
     paths = outputs(tables, "datasets")
-    make_datasets_table(found["stats"], found["splits"], paths, registry=REGISTRY)
+    needs = {"stats": found["stats"], "split": found["splits"]}
+    make_table("datasets", given_for(needs, paths, {"registry": REGISTRY}))
     return paths
 
 
@@ -397,7 +401,7 @@ def test_rows_of_the_data_sets(tmp_path):
     assert first["dataset"] == "toy-sim"
     assert first["length_mean"] == "13.333333"
     assert float(first["length_median"]) == 13
-    assert list(first) == ARTIFACTS["datasets"].schema.names
+    assert list(first) == datasets_table.COLUMNS.schema.names
 
 
 def test_pages_of_the_data_sets(tmp_path):
@@ -424,7 +428,7 @@ def test_table_of_the_data_sets_has_the_same_bytes_again(tmp_path):
 def draw(table, folder, name="hit_rates"):
     """The svg of the figure; its numbers lie beside it."""
     outputs = {kind: str(folder / f"{name}.{kind}") for kind in ("svg", "parquet")}
-    plot_hit_rates(table, outputs)
+    plot_figure("hit_rates", given_for({"hr_ndcg": table}, outputs, {}))
     return Path(outputs["svg"])
 
 

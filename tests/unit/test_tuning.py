@@ -4,12 +4,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from examples import default_config, settings_of
+from examples import default_config, given_for, settings_of
+from scipy.stats import loguniform
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.config import check_config, run_settings
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS
+from skipwise.report.write import make_table
 from skipwise.training.tuning import collect_trials, trial_settings
+from sklearn.model_selection import ParameterSampler
 from snakemake.utils import update_config
 from test_config import SCHEMA
 
@@ -52,6 +55,16 @@ def test_draws_are_log_uniform_and_depend_on_the_seed():
     assert trials("orig", 8)[:5] == trials("orig", 5)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 7, 2**31])
+def test_draws_are_those_of_scikit_learn(seed):
+    """The sampler that drew them in the releases before 0.2."""
+    ranges = {name: loguniform(*limits) for name, limits in SPACE.items()}
+    drawn = list(ParameterSampler(ranges, 40, random_state=seed))
+    for trial, settings in enumerate(trials("contrastive-item", 41, seed)[1:]):
+        expected = {name: float(f"{value:.3g}") for name, value in drawn[trial].items()}
+        assert {name: settings[name] for name in SPACE} == expected
+
+
 def write_trial(folder, variant, trial, best, **settings):
     path = folder / f"dataset=toy/split=paper/model=sasrec/variant={variant}/trial={trial}"
     row = {"loss": 1.0, "valid_hr_10": 0.2, "seconds": 2.0}
@@ -77,7 +90,9 @@ def test_the_best_trial_on_validation_becomes_an_overlay(tmp_path):
     ]
     tables = {kind: str(tmp_path / f"tuning.{kind}") for kind in ("csv", "parquet", "html", "tex")}
     overlay = tmp_path / "dataset=toy/split=paper/best.yaml"
-    collect_trials(files, tables, [str(overlay)], simulated=["toy"], budget=2)
+    collect_trials(files, [str(overlay)])
+    settings = {"simulated": ["toy"], "tuning": {"trials": 2}}
+    make_table("tuning", given_for({"trial": files}, tables, settings))
     rows = pq.read_table(tables["parquet"], partitioning=None).to_pylist()
     assert [(row["variant"], row["trial"], row["chosen"]) for row in rows] == [
         ("orig", 0, True),  # the first of equals

@@ -215,9 +215,14 @@ def folder(finished, tmp_path) -> Path:
 def call(command: str, folder: Path) -> str:
     """Run a printed command as a shell does; gives what it printed."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False, env=os.environ | {"NO_COLOR": "1"},
-    )  # fmt: skip
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
 
@@ -312,7 +317,8 @@ def test_another_tool_stands_in_the_table(folder):
 
 def test_a_model_of_another_tool_needs_its_ranks_and_no_variants(project):
     """Without a rule that makes them Snakemake would keep the tables of the last run."""
-    absent = "models: [popularity, theirs]\nmodel_registry: {theirs: {family: external, variants: {orig: {}}}}\n"
+    absent = "models: [popularity, theirs]\nmodel_registry:\n"
+    absent += "  theirs: {family: external, variants: {orig: {}}}\n"
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("absent.yaml", absent)))
     assert done.returncode != 0
     (line,) = [line for line in done.stdout.splitlines() if "family external" in line]

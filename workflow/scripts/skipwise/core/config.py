@@ -62,6 +62,9 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
         if not derives_skips(rule["name"]):
             yield key, f"the rule {rule['name']} does not derive skips from time"
     yield from _limit_mistakes(config)
+    for name, entry in config["registry"].items():
+        yield from _unknown(f"registry.{name}.form", "raw form", entry["form"])
+        yield from _rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
     for name in config["datasets"]:
         entry = config["registry"][name]
         yield from _entry_mistakes(f"registry.{name}", entry)
@@ -113,10 +116,8 @@ def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
 
 
 def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
-    """Mistakes of an entry of the registry of data sets; its form's file says what it needs."""
+    """What the entry of a data set lacks; the file of its form says what it needs."""
     form = entry["form"]
-    yield from _unknown(key, "raw form", form)
-    yield from _rule_mistakes(f"{key}.skip_rule", entry["skip_rule"])
     declared = registry.declared("raw form", form)
     for needed in declared.get("NEEDS", ()):
         if needed not in entry:
