@@ -25,7 +25,6 @@ FULL = 426e9  # bytes of all 660 logs of MSSD
 # As in the registry: of all sessions 1 % are kept, and the papers sampled 450,000 of 160 million.
 KEEP_SHARE = 0.01
 SAMPLED = 450_000 / 160e6
-RULES = {"skip_rule": {"name": "given"}, "session_gap": None}
 
 
 def make_log(folder: Path, log: int) -> Path:
@@ -96,27 +95,17 @@ def run_events(archive: str, out: str, keep_share: float | None) -> None:
 def run_sessions(out: str, n_sessions: int, keep_share: float | None) -> None:
     """Events to sampled sessions, as the rules label_sessions and sample_sessions do it."""
     from skipwise.sessions.label import label_sessions
+    from skipwise.sessions.recipe import Machine, Recipe
     from skipwise.sessions.sample import sample_sessions
 
-    settings = {
-        "dataset": "bench",
-        "sessions": sessions_settings(n_sessions),
-        "keep_share": keep_share,
-        "threads": 2,
-        **RULES,
-    }
-    settings["memory"] = 2000
+    recipe = Recipe("bench", sessions=sessions_settings(n_sessions), keep_share=keep_share)
+    machine = Machine(threads=2, memory=2000)
     labelled, counts = f"{out}/labelled.parquet", f"{out}/counts.json"
-    label_sessions(
-        [f"{out}/events.parquet"],
-        None,
-        out_labelled=labelled,
-        out_counts=counts,
-        part=0,
-        **settings,
-    )
+    label = {"part": 0, "out_labelled": labelled, "out_counts": counts}
+    label_sessions([f"{out}/events.parquet"], None, recipe, machine, **label)
     outputs = {f"out_{name}": f"{out}/{name}" for name in ("sessions", "tracks", "keys", "stats")}
-    sample_sessions([labelled], [counts], [f"{out}/source.json"], **outputs, **settings)
+    sources = [f"{out}/source.json"]
+    sample_sessions([labelled], [counts], sources, recipe, machine, **outputs)
 
 
 def run_polars(logs: list[str]) -> None:

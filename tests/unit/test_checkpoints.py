@@ -40,12 +40,11 @@ def fitted(model="sasrec", checkpoint=None, seed=1, valid_seed=2, **changes):
         | changes
     )
     recommender = find_model(model)(N_TRACKS, settings)
-    recommender.checkpoint = checkpoint
     train, valid = (
         random_sessions(40, N_TRACKS, seed=1),
         random_sessions(20, N_TRACKS, seed=valid_seed),
     )
-    history = recommender.fit(train, valid, seed=seed, threads=1)
+    history = recommender.fit(train, valid, seed=seed, threads=1, checkpoint=checkpoint)
     return recommender.state(), [
         {
             name: value

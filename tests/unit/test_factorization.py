@@ -19,6 +19,7 @@ from skipwise.core.schemas import ARTIFACTS
 from skipwise.models import bpr
 from skipwise.models.bpr import PairSampler, fit_with_rejected
 from skipwise.ranking.metrics import ndcg
+from skipwise.sessions.recipe import Machine
 from skipwise.sessions.sequences import Sequences
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.training.train import train_model
@@ -59,9 +60,8 @@ def split(tmp_path_factory):
     write_artifact(pa.table(tracks | counts), "tracks", folder / "tracks.parquet")
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     sessions = str(folder / "sessions.parquet")
-    split_sessions(
-        sessions, outputs=parts, out_stats=str(folder / "split.json"), split="paper", shares={}
-    )
+    out = {"outputs": parts, "out_stats": str(folder / "split.json")}
+    split_sessions(sessions, Machine(), split="paper", parameters={}, **out)
     return folder, parts, seen
 
 

@@ -12,6 +12,7 @@ from skipwise.evaluation.bootstrap import mean_interval
 from skipwise.evaluation.rank_sessions import rank_sessions
 from skipwise.ranking.metrics import hit_rate, ndcg
 from skipwise.raw.extract import extract_events
+from skipwise.sessions.recipe import Machine
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.training.train import train_model
 
@@ -64,10 +65,11 @@ def ranks_of(
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     split_sessions(
         str(folder / "sessions.parquet"),
+        Machine(),
+        split="paper",
+        parameters={},
         outputs=parts,
         out_stats=str(folder / "split.json"),
-        split="paper",
-        shares={},
     )
     ranks = {}
     for model, variant in models:

@@ -119,7 +119,7 @@ def test_a_training_without_address_space_ends_in_one_line(tmp_path):
 import resource, sys
 sys.path.insert(0, {str(ROOT / "workflow/scripts")!r})
 import torch
-from skipwise.log import rule_log
+from skipwise.core.log import rule_log
 with rule_log({str(tmp_path / "job.log")!r}, "train_model"):
     used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + 2**28, used + 2**28))

@@ -3,36 +3,20 @@
 import numpy as np
 import pytest
 import torch
-from examples import cyclic_sessions, random_sessions, sequences, settings_of
+from examples import cyclic_sessions, default_config, random_sessions, sequences, settings_of
 from safetensors.torch import load_file, save_file
+from skipwise.core.config import variants
 from skipwise.core.errors import UserError
-from skipwise.core.registry import available, find_model
+from skipwise.core.registry import find_model, names
 from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.training.batches import Batches
 
-RUNS = [
-    ("popularity", "orig"),
-    ("session-popularity", "orig"),
-    ("markov", "orig"),
-    ("session-knn", "orig"),
-    ("wrmf", "orig"),
-    ("wrmf", "bl"),
-    ("wrmf", "nr"),
-    ("bpr", "orig"),
-    ("bpr", "bl"),
-    ("bpr", "nr"),
-    ("sasrec", "orig"),
-    ("sasrec", "contrastive-item"),
-    ("sasrec", "contrastive-hidden"),
-    ("bert4rec", "orig"),
-    ("bert4rec", "contrastive-item"),
-    ("bert4rec", "contrastive-hidden"),
-    ("gru4rec", "contrastive-hidden"),
-    ("caser", "contrastive-hidden"),
-]
-NEURAL = ["sasrec", "bert4rec", "gru4rec", "caser"]
-BASELINES = ["popularity", "session-popularity", "markov", "session-knn"]
+CONFIG = default_config()
+FAMILY = {model: CONFIG["model_registry"][model]["family"] for model in names("model")}
+RUNS = [(model, variant) for model in FAMILY for variant in variants(CONFIG, model)]
+NEURAL = [model for model, family in FAMILY.items() if family == "neural"]
+BASELINES = [model for model, family in FAMILY.items() if family == "baseline"]
 N_TRACKS = 50
 
 
@@ -54,8 +38,8 @@ def train_targets(sessions):
 
 
 def test_registry_holds_the_model_files():
-    assert {model for model, _ in RUNS} <= set(available())
-    assert "neural" not in available()
+    assert {model for model, _ in RUNS} == set(names("model"))
+    assert "neural" not in names("model")
     with pytest.raises(UserError, match=r"unknown model 'sasrek'; the models are .*sasrec"):
         find_model("sasrek")
 
@@ -171,9 +155,9 @@ class TestNeural:
         best = max(history, key=lambda row: row["valid_ndcg_10"])
         assert [row["epoch"] for row in history if row["best"]] == [best["epoch"]]
         for row in history:
-            expected = row["loss_nll"] + (row["loss_nce"] or 0)
+            expected = row["loss_base"] + (row["loss_skip"] or 0)
             assert row["loss"] == pytest.approx(expected, rel=1e-5)
-            assert (row["loss_nce"] is None) == (variant == "orig")
+            assert (row["loss_skip"] is None) == (variant == "orig")
 
     def test_the_model_is_left_at_its_best_epoch(self, model):
         train = random_sessions(60, N_TRACKS, seed=1)

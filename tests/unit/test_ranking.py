@@ -12,6 +12,7 @@ from examples import FixedScores, random_sessions, sequences
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skipwise.core.errors import UserError
+from skipwise.ranking import base, screen
 from skipwise.ranking import vectors as ranking
 from skipwise.ranking.ranker import ranker
 from skipwise.ranking.vectors import VectorRanker
@@ -258,12 +259,12 @@ def test_a_lower_precision_of_torch_changes_no_rank(monkeypatch, device):
     the screen allows for.
     """
     during = []
-    screen = ranking._screen
+    screened = ranking.screened
     backends = torch.backends.mkldnn.matmul, torch.backends.cuda.matmul
     monkeypatch.setattr(
         ranking,
-        "_screen",
-        lambda *a: during.extend(b.fp32_precision for b in backends) or screen(*a),
+        "screened",
+        lambda *a: during.extend(b.fp32_precision for b in backends) or screened(*a),
     )
     model = hard_case(60, 3000, 128, seed=3, device=device)
     items = [[i * 40 + 1, 3] for i in range(60)]
@@ -284,11 +285,11 @@ def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch, device):
     monkeypatch.setattr(ranking, "BLOCK", 100)
     monkeypatch.setattr(ranking, "BLOCK_OF_GPU", 100)
     blocks = []
-    screen = ranking._screen
+    screened = ranking.screened
     monkeypatch.setattr(
         ranking,
-        "_screen",
-        lambda scores, *rest: blocks.append(scores.shape) or screen(scores, *rest),
+        "screened",
+        lambda scores, *rest: blocks.append(scores.shape) or screened(scores, *rest),
     )
     rng = np.random.default_rng(0)
     model = Vectors(rng.random((41, 8), np.float32), rng.random((5001, 8), np.float32), device)
@@ -300,9 +301,9 @@ def test_a_session_past_the_cutoff_leaves_the_count(monkeypatch, device):
 
 @pytest.mark.parametrize("share", [0, 0.01, 0.7, 1])
 def test_true_values_are_counted(share):
-    mask = np.random.default_rng(1).random((40, ranking.GROUP)) < share
-    assert ranking._true(mask).tolist() == mask.sum(1).tolist()
-    assert ranking._true(mask[::3]).tolist() == mask[::3].sum(1).tolist()
+    mask = np.random.default_rng(1).random((40, screen.GROUP)) < share
+    assert screen._true(mask).tolist() == mask.sum(1).tolist()
+    assert screen._true(mask[::3]).tolist() == mask[::3].sum(1).tolist()
 
 
 @MODELS
@@ -313,14 +314,15 @@ def test_ranks_do_not_depend_on_the_batch_size(monkeypatch, model_of, at_once):
         [track, 91 - track] for track in np.random.default_rng(9).integers(1, 91, 150).tolist()
     ]
     expected = rank_all(model_of(table), items)
-    monkeypatch.setattr(ranking, "SESSIONS", at_once)
+    for module in (base, ranking):
+        monkeypatch.setattr(module, "SESSIONS", at_once)
     model = model_of(table)
     assert rank_all(model, items) == expected
     assert max(map(len, model.seen)) == min(at_once, 150)
 
 
 def test_a_catalogue_larger_than_the_memory_is_scored_one_by_one(monkeypatch):
-    monkeypatch.setattr(ranking, "SCORE_BYTES", 10)
+    monkeypatch.setattr(base, "SCORE_BYTES", 10)
     model = FixedScores(np.zeros((4, 1001), np.float32))
     rank_all(model, [[1], [2], [3]])
     assert model.seen == [[1], [2], [3]]

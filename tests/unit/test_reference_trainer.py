@@ -16,6 +16,7 @@ from skipwise.ranking import metrics
 from skipwise.ranking.candidates import draw_distinct
 from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.raw.extract import extract_events
+from skipwise.sessions.recipe import Machine
 from skipwise.sessions.sequences import Sequences
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.simulation.writers import simulate_raw
@@ -95,7 +96,7 @@ class PlainStep:
         )
         loss = nll = functional.cross_entropy(scores, torch.from_numpy(target))
         nce = torch.zeros(())
-        if settings["query"]:
+        if settings["skip_loss"]:
             nce = skip_contrastive(
                 predictions if settings["query"] == "hidden" else embedded,
                 embedded,
@@ -171,10 +172,11 @@ def data(request, tmp_path_factory):
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     split_sessions(
         str(folder / "sessions"),
+        Machine(),
+        split="paper",
+        parameters={},
         outputs=parts,
         out_stats=str(folder / "split.json"),
-        split="paper",
-        shares={},
     )
     sequences = [Sequences.read(part, parts[part]) for part in ("train", "valid", "test")]
     return request.param, max(int(part.tracks.values.max()) for part in sequences) + 5, *sequences

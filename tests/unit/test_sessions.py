@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
 from skipwise.core.errors import UserError
+from skipwise.core.registry import names, parameters
 from skipwise.core.schemas import ARTIFACTS, CONTEXT
 from skipwise.sessions.label import label_plays
+from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import draw_sample
-from skipwise.sessions.split import PARTS, SPLITS, split_sessions
+from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.sessions.steps import Steps
 
 START = datetime(2020, 1, 1)
@@ -70,9 +72,10 @@ def rows(steps: Steps, table: str, columns: str) -> list[tuple]:
 
 def sample_plays(steps: Steps, *, sessions: dict, **rules) -> dict:
     """Take ``plays`` to ``sampled`` and ``tracks``; returns the counts."""
-    counts = label_plays(steps, sessions=sessions, **rules)
+    recipe = Recipe("mine", sessions=sessions, **rules)
+    counts = label_plays(steps, recipe)
     steps.table("drawn", "draw", seed=str(sessions["sampling_seed"]))
-    draw_sample(steps, sessions=sessions)
+    draw_sample(steps, recipe)
     steps.table("tracks", "count_tracks")
     return counts | steps.row("count_sampled")
 
@@ -215,7 +218,7 @@ def test_label_given(steps, raw, expected):
         (*PLAY, "gap"),
         [("s", 1, "a", raw, None, 1.0), ("s", 2, "b", not raw, None, None)],
     )
-    steps.table("labelled", "label_given")
+    steps.table("labelled", "skip_rules/given")
     assert rows(steps, "labelled", "position skipped")[0] == (1, expected)
     assert "gap" not in steps.connection.table("labelled").columns
 
@@ -236,7 +239,7 @@ def test_label_given(steps, raw, expected):
 def test_label_gap_below(steps, gap, raw, expected):
     """The raw label has no say; the last play of a session, which has no gap, is listened."""
     make(steps, "sessionised", (*PLAY, "gap"), [("s", 1, "a", raw, None, gap)])
-    steps.table("labelled", "label_gap_below", seconds=30)
+    steps.table("labelled", "skip_rules/gap_below", seconds=30)
     assert rows(steps, "labelled", "position skipped") == [(1, expected)]
     assert "gap" not in steps.connection.table("labelled").columns
 
@@ -278,7 +281,7 @@ def test_label_length_margin(steps, track):
     ]
     make(steps, "sessionised", (*PLAY, "gap"), plays)
     measure(steps, 3)
-    steps.table("labelled", "label_length_margin", margin=30, default_length=180)
+    steps.table("labelled", "skip_rules/length_margin", margin=30, default_length=180)
     assert steps.rows("labelled") == len(plays)
     found = [
         row[2:]
@@ -437,7 +440,7 @@ def test_label_length_margin_parameters(steps):
         (-30, 2, 0),
     ):
         measure(steps, support)
-        steps.table("labelled", "label_length_margin", margin=margin, default_length=default)
+        steps.table("labelled", "skip_rules/length_margin", margin=margin, default_length=default)
         labels[margin, support, default] = [
             row[1] for row in rows(steps, "labelled", "session_key skipped")
         ]
@@ -606,7 +609,7 @@ def test_count_steps(steps):
     sessionised += [("b", i, "t", False, None, None) for i in range(1, 6)]
     sessionised += [("c", 1, "t", None, None, None)]
     make(steps, "sessionised", (*PLAY, "gap"), sessionised)
-    steps.table("labelled", "label_given")
+    steps.table("labelled", "skip_rules/given")
     steps.table("pieces", "cut", max_length=3)
     eligible = [("a", 0, 3, 1), ("a", 1, 3, 2), ("b", 0, 3, 1), ("z", 0, 9, 5)]
     make(steps, "eligible", "session_key piece n_plays n_skips", eligible)
@@ -921,7 +924,7 @@ def put_sessions(
 
 def split(steps: Steps, name: str, **shares) -> dict[str, dict[int, tuple]]:
     """(context tracks, context skips, target, unseen skips) by part and session."""
-    steps.table("parts", f"split_{name}", **shares)
+    steps.table("parts", f"splits/{name}", **shares)
     parts: dict[str, dict[int, tuple]] = {part: {} for part in PARTS}
     for part, session, *row in steps.connection.sql(
         "select part, session_id, tracks, skipped, target, unseen_skips from parts"
@@ -1160,11 +1163,11 @@ def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
     shares = {"valid_share": 0.2, "test_share": 0.2}
     split_sessions(
         source,
+        Machine(threads),
+        split=name,
+        parameters=shares if parameters("split", name) else {},
         outputs=outputs,
         out_stats=str(folder / "split.json"),
-        split=name,
-        shares=shares,
-        threads=threads,
     )
     return {part: read_artifact(part, path).to_pylist() for part, path in outputs.items()}
 
@@ -1216,7 +1219,7 @@ def test_unseen_target_share_counts_targets_out_of_every_train_sequence(tmp_path
     assert read_json(tmp_path / "split.json")["unseen_target_share"] == pytest.approx(1 / 4)
 
 
-@pytest.mark.parametrize("name", SPLITS)
+@pytest.mark.parametrize("name", names("split"))
 def test_split_does_not_depend_on_cores(tmp_path, name):
     chance = random.Random(3)
     sessions = {

@@ -21,7 +21,7 @@ from skipwise.raw import archives, writer
 from skipwise.raw.archives import Block, prefetched, tar_members, text_blocks
 from skipwise.raw.extract import extract_events, read_plays
 from skipwise.raw.forms import mssd
-from skipwise.raw.forms.lfm1k import LFM1K_MEMBER
+from skipwise.raw.forms.lfm1k import MEMBER as LFM1K_MEMBER
 from skipwise.raw.forms.mssd import COLUMNS, whole_sessions
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import listening_times
@@ -29,6 +29,7 @@ from skipwise.raw.tabular import Layout, parse_block
 from skipwise.raw.writer import part_of
 from skipwise.sessions.draw import bound, draws
 from skipwise.sessions.label import label_sessions
+from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import sample_sessions
 from skipwise.sessions.steps import Steps
 
@@ -732,13 +733,7 @@ def sampled(
     entry = MSSD | {"parts": parts}
     if keep_share:
         entry["keep"] = {"share": keep_share, "sampling_seed": 1, "max_length": cut}
-    rules = {
-        "dataset": "mine",
-        "skip_rule": {"name": "given"},
-        "session_gap": None,
-        "sessions": sessions,
-    }
-    rules |= {"keep_share": keep_share, "threads": threads}
+    recipe, machine = Recipe("mine", sessions=sessions, keep_share=keep_share), Machine(threads)
     for shard, path in raw.items():
         extract_events(
             path,
@@ -752,18 +747,20 @@ def sampled(
         label_sessions(
             [str(out / f"{shard}.events") for shard in raw],
             None,
+            recipe,
+            machine,
+            part=part,
             out_labelled=str(out / f"{part}.labelled"),
             out_counts=str(out / f"{part}.counts"),
-            part=part,
-            **rules,
         )
     outputs = {name: str(out / name) for name in ("sessions", "tracks", "keys", "stats")}
     sample_sessions(
         [str(out / f"{part}.labelled") for part in range(parts)],
         [str(out / f"{part}.counts") for part in range(parts)],
         [str(out / f"{shard}.source") for shard in raw],
+        recipe,
+        machine,
         **{f"out_{name}": path for name, path in outputs.items()},
-        **rules,
     )
     found = {name: (out / name).read_bytes() for name in ("sessions", "tracks", "keys")}
     return found | {"stats": read_json(out / "stats")}

@@ -131,12 +131,12 @@ def test_the_log_has_a_line_an_epoch_with_the_time_left(caplog, monkeypatch):
     as many each.
     """
     ticks = itertools.count()
-    monkeypatch.setattr("skipwise.training.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("skipwise.training.loop.time.perf_counter", lambda: float(next(ticks)))
     caplog.set_level("INFO", "skipwise")
     train = random_sessions(30, 20, seed=1)
     settings = settings_of("gru4rec", "contrastive-item") | {"min_epochs": 4, "max_epochs": 4}
     find_model("gru4rec")(20, settings).fit(train, train, seed=1, threads=1)
-    line = r"epoch (\d) of at most 4: loss [\d.]+ \(nll [\d.]+ \+ nce [\d.]+\), "
+    line = r"epoch (\d) of at most 4: loss [\d.]+ \(cross-entropy [\d.]+ \+ skip loss [\d.]+\), "
     line += r"validation NDCG@10 [\d.]+ .* sessions/s, at most (.*) left"
     epochs, left = zip(
         *(re.fullmatch(line, message).groups() for message in caplog.messages), strict=True
