@@ -2,9 +2,9 @@
 printed.
 
 ``DECISIONS`` says of each block that it runs, is planned, is a file that others read, runs in
-another test, or why it does not run.  A new block without a decision fails.  The blocks of a page
-run in their order in one folder, a copy of the finished tiny run, in which ``config/quick.yaml`` is
-the tiny configuration.
+another test, or why it does not run.  A new block without a decision fails.  SQL runs as the README
+says, from ``query.sql``.  The blocks of a page run in their order in one folder, a copy of the
+finished tiny run, in which ``config/quick.yaml`` is the tiny configuration.
 """
 
 import os
@@ -72,7 +72,7 @@ class Shown(NamedTuple):
     why: str
 
 
-DUCKDB = '.venv/bin/python -c "import duckdb; duckdb.sql(\\"'
+RUN_QUERY = '''.venv/bin/python -c "import duckdb; duckdb.sql(open('query.sql').read()).show()"'''
 SNAKEMAKE = ".venv/bin/snakemake "
 # By page, the beginning of a block; the longest that fits counts.
 DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
@@ -82,13 +82,12 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             ("config/quick.yaml", "results/tables/hr_ndcg.csv", "pytest"),
         ),
         "flowchart LR": Shown("a picture that the host of the repository draws"),
-        DUCKDB + "select dataset, count(distinct session_id)": Run(
+        "select\n    dataset,\n    count(distinct session_id)": Run(
             ("mssd-sim", "lfm2b-sim", "skip_share")
         ),
-        DUCKDB + "select dataset, variant, avg(coalesce": Run(("mssd-sim", "lfm2b-sim", "hr_10")),
-        DUCKDB + "select dataset, variant, seed, epoch": Run(
-            ("mssd-sim", "lfm2b-sim", "valid_ndcg_10")
-        ),
+        "select\n    dataset,\n    variant,": Run(("mssd-sim", "lfm2b-sim", "hr_10")),
+        "select dataset, variant, seed, epoch": Run(("mssd-sim", "lfm2b-sim", "valid_ndcg_10")),
+        RUN_QUERY: Run(("mssd-sim", "lfm2b-sim", "valid_ndcg_10")),
         "./skipwise inspect": Run(
             ("sessions in the sample", "popularity orig 1", "pairwise_accuracy")
         ),
@@ -138,11 +137,9 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
         SNAKEMAKE: Run(),
     },
     "docs/tutorials/parquet.md": {
-        "import duckdb": Run(),
-        'import duckdb\n\nduckdb.sql("""\n    select dataset, track_key': Run(
-            ("mssd-sim", "skip_share")
-        ),
-        'import duckdb\n\nduckdb.sql("""\n    with ranks': Run(("gain_in_hr_10",)),
+        "import duckdb": Run(("mssd-sim", "skip_share")),
+        "with ranks as": Run(("gain_in_hr_10",)),
+        "select dataset, reason": Run(("reason",)),
     },
     "docs/tutorials/mssd.md": {
         "resources/raw/mssd": Shown("names of files"),
@@ -215,9 +212,14 @@ def folder(finished, tmp_path) -> Path:
 def call(command: str, folder: Path) -> str:
     """Run a printed command as a shell does; gives what it printed."""
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", command], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        check=False, env=os.environ | {"NO_COLOR": "1"},
-    )  # fmt: skip
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}"
     return done.stdout
 
@@ -230,7 +232,10 @@ def work_through(page: str, folder: Path) -> None:
             (folder / made.name).write_text(block.text, encoding="utf-8")
         elif isinstance(made, Run | Plan):
             command = block.text
-            if block.language == "python":
+            if block.language == "sql":
+                (folder / "query.sql").write_text(block.text, encoding="utf-8")
+                command = RUN_QUERY
+            elif block.language == "python":
                 command = f".venv/bin/python -c {shlex.quote(block.text)}"
             elif isinstance(made, Plan):
                 dry = {
@@ -312,7 +317,10 @@ def test_another_tool_stands_in_the_table(folder):
 
 def test_a_model_of_another_tool_needs_its_ranks_and_no_variants(project):
     """Without a rule that makes them Snakemake would keep the tables of the last run."""
-    absent = "models: [popularity, theirs]\nmodel_registry: {theirs: {family: external, variants: {orig: {}}}}\n"
+    absent = (
+        "models: [popularity, theirs]\n"
+        "model_registry: {theirs: {family: external, variants: {orig: {}}}}\n"
+    )
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("absent.yaml", absent)))
     assert done.returncode != 0
     (line,) = [line for line in done.stdout.splitlines() if "family external" in line]
