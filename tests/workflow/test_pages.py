@@ -96,7 +96,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             "minutes; the tutorial runs it with the quick settings",
             ("Training sasrec contrastive-item on mine",),
         ),
-        "model_registry: {sasrec": Elsewhere("test_a_variant_takes_the_printed_line"),
+        "model_registry:\n  sasrec": Elsewhere("test_a_variant_takes_the_printed_line"),
         '"""Running mean': Elsewhere("test_a_model_is_the_printed_file_and_the_printed_entry"),
         "models: [popularity, running-mean]": Elsewhere(
             "test_a_model_is_the_printed_file_and_the_printed_entry"
