@@ -97,10 +97,6 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             ("Training sasrec contrastive-item on mine",),
         ),
         "model_registry:\n  sasrec": Elsewhere("test_a_variant_takes_the_printed_line"),
-        '"""Running mean': Elsewhere("test_a_model_is_the_printed_file_and_the_printed_entry"),
-        "models: [popularity, running-mean]": Elsewhere(
-            "test_a_model_is_the_printed_file_and_the_printed_entry"
-        ),
     },
     "CONTRIBUTING.md": {
         "make test": Plan("it is what runs this test", ("pytest", "snakemake --lint")),
@@ -108,6 +104,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             "tests and checks of the default suite"
         ),
     },
+    "docs/extending.md": {"": Elsewhere("test_all_run_together")},
     "docs/index.md": {"make tables": Plan("minutes", ("config/quick.yaml",))},
     "docs/cluster.md": {
         SNAKEMAKE + "--profile profiles/slurm": Plan(
