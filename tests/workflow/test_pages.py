@@ -104,6 +104,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             "tests and checks of the default suite"
         ),
     },
+    "docs/architecture.md": {"Snakefile": Shown("a tree of folders")},
     "docs/extending.md": {"": Elsewhere("test_all_run_together")},
     "docs/index.md": {"make tables": Plan("minutes", ("config/quick.yaml",))},
     "docs/cluster.md": {
