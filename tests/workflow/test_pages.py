@@ -315,10 +315,8 @@ def test_another_tool_stands_in_the_table(folder):
 
 def test_a_model_of_another_tool_needs_its_ranks_and_no_variants(project):
     """Without a rule that makes them Snakemake would keep the tables of the last run."""
-    absent = (
-        "models: [popularity, theirs]\n"
-        "model_registry: {theirs: {family: external, variants: {orig: {}}}}\n"
-    )
+    absent = "models: [popularity, theirs]\nmodel_registry:\n"
+    absent += "  theirs: {family: external, variants: {orig: {}}}\n"
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("absent.yaml", absent)))
     assert done.returncode != 0
     (line,) = [line for line in done.stdout.splitlines() if "family external" in line]
