@@ -1,5 +1,6 @@
-# Two commands: `make tables` does all the set-up and the main job on simulated data, `make test` all the set-up and the tests.
-# Both need Python 3.11 or newer and nothing else; the second time they do nothing slow.
+# `make tables` sets everything up and does the main job on simulated data; `make test` sets
+# everything up and runs the tests.  Both only need Python 3.11 or newer; the second call does
+# nothing slow.
 
 PYTHON ?= python3
 CORES ?= all
@@ -14,7 +15,8 @@ tables: .venv/.installed
 all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES)
 
-# The report of what was made last, with the same configuration; of the quick run where nothing was made yet.
+# Completes the last run with the same configuration and packs its report; without a last run, that
+# of the quick run.
 report: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile $(MADE_WITH)
 	$(BIN)/snakemake --configfile $(MADE_WITH) --report results/report.zip --report-stylesheet workflow/report/report.css
@@ -24,17 +26,18 @@ report: .venv/.installed
 test: lint
 	$(BIN)/python -m pytest
 
-# The report in a real browser, which has to be there.
+# The report in a real browser, which must be installed.
 test-browser: .venv/.installed-test
 	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || \
 		{ echo "The browser tests need a browser and its driver: apt-get install chromium chromium-driver"; exit 1; }
 	$(BIN)/python -m pytest -m browser
 
-# Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes minutes.
+# Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes
+# minutes.
 test-cluster: .venv/.installed-test
 	$(BIN)/python -m pytest -m cluster
 
-# Asks a service for known vulnerabilities of the locked versions, so it needs the network.
+# Asks a service for known vulnerabilities of the locked versions; needs the network.
 audit: .venv/audit/.installed
 	.venv/audit/bin/python tools/audit.py
 
@@ -67,7 +70,7 @@ format: .venv/.installed-test
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements-test.txt
 	touch $@
 
-# The reference of the configuration, and all pages in site/; a link that leads nowhere is an error.
+# The reference of the configuration, and all pages in site/; a broken link is an error.
 docs: .venv/.installed-test
 	$(BIN)/python tools/document_config.py
 	$(BIN)/zensical build --strict --clean
@@ -79,7 +82,7 @@ bench: .venv/.installed
 bench-data: .venv/.installed
 	$(BIN)/python tools/bench_data.py
 
-# Peers are measured in environments of their own, about 1.5 GB each; the whole takes about twenty minutes.
+# Each peer has its own environment of about 1.5 GB; the run takes about twenty minutes.
 PEERS := replay rectools recbole cornac
 
 bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
@@ -90,7 +93,8 @@ bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
 	.venv-peers/$*/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
-# Locks what envs/*.in ask for. The local build tag of torch is cut off: an index serves the version without it.
+# Locks the requirements of envs/*.in.  The local build tag of torch is removed, because an index
+# serves the version without it.
 lock:
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/python -m pip install --quiet --requirement envs/requirements.in

@@ -1,24 +1,26 @@
-# skipwise: from raw listening logs to the tables and figures of two papers on skip-aware music recommendation.
+# skipwise: from raw listening logs to the tables and figures of two papers on skip-aware music
+# recommendation.
 #
-# The way of the data, a folder a stage; there is no way back:
+# Data only moves forward: each stage reads earlier stages and writes one folder.  A row is:
 #
-#   resources/raw/<dataset>/<file>                                     raw files as retrieved or simulated
-#   results/events/dataset=…/shard=…/events.parquet                    a play, as the raw data has it
-#   results/events/dataset=…/shard=…/rejected.parquet                  a row that is wrong: file, line, reason
-#   results/gaps, results/lengths                                      for skips derived from time: lengths of tracks
-#   results/labelled/dataset=…/part=…/labelled.parquet                 a play of a session that may be sampled, labelled
-#   results/sessions/dataset=…/{sessions,tracks,keys}.parquet          a play of a sampled session, labelled, dense ids
-#   results/splits/dataset=…/split=…/{train,valid,test}.parquet        a session: context, target, unseen skips
-#   results/models/dataset=…/split=…/model=…/variant=…/seed=…/         weights, history.parquet, run.json
-#   results/ranks/dataset=…/split=…/model=…/variant=…/seed=…/          a test session: ranks of target and skips
-#   results/cosines/dataset=…/split=…/model=…/variant=…/seed=…/        a test session: cosines of its query, neural models only
-#   results/metrics/dataset=…/split=…/model=…/variant=…/seed=…/        a metric
-#   results/tables, results/figures                                    what the papers print
-#   results/provenance.json                                            revision, versions, seeds, raw checksums, configuration
-#   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/        what `snakemake tune` tried, on validation data
+#   resources/raw/<dataset>/<file>                              (files as retrieved or simulated)
+#   results/events/dataset=…/shard=…/events.parquet             a play, as in the raw data
+#   results/events/dataset=…/shard=…/rejected.parquet           an invalid row: file, line, reason
+#   results/gaps, results/lengths                               for derived skips: lengths of tracks
+#   results/labelled/dataset=…/part=…/labelled.parquet          a labelled play that may be sampled
+#   results/sessions/dataset=…/{sessions,tracks,keys}.parquet   a play of a sampled session
+#   results/splits/dataset=…/split=…/{train,valid,test}.parquet a session: context, target, skips
+#   results/models/<run>/                                       (weights, history.parquet, run.json)
+#   results/ranks/<run>/                                        a test session: ranks of its tracks
+#   results/cosines/<run>/                                      a test session, neural models only
+#   results/metrics/<run>/                                      a metric
+#   results/tables, results/figures                             (the papers' tables and more)
+#   results/provenance.json                                     (sources of all numbers)
+#   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/ (trials of `snakemake tune`)
 #
-# Keys stand in the path as key=value, so one DuckDB glob over a stage has them as columns.  Every column of every file is
-# in workflow/scripts/skipwise/columns.py, every key of the configuration in config/README.md.
+# <run> is dataset=…/split=…/model=…/variant=…/seed=….  One DuckDB glob over a stage has these keys
+# as columns.  The grammar of the paths is in workflow/scripts/skipwise/core/paths.py, every
+# column of every file in core/schemas.py, every key of the configuration in config/README.md.
 
 from snakemake.utils import min_version
 
@@ -64,6 +66,6 @@ rule all:
 report: "workflow/report/workflow.rst"
 
 
-# What was made last, and with which overlays, for `make report`.
+# The configuration of the last run, for `make report`.
 onsuccess:
     keep_config()

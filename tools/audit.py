@@ -1,5 +1,6 @@
-"""Known vulnerabilities of the locked versions: `make audit`.  Status 1 where there are some, or
-nobody could be asked.
+"""Known vulnerabilities of the locked versions: `make audit`.
+
+Status 1 if there are some, or if the service did not answer.
 """
 
 import json
@@ -11,7 +12,7 @@ ENVIRONMENTS = Path(__file__).parents[1] / "envs"
 
 
 def main() -> None:
-    """Ask pip-audit about every locked version and print what it knows."""
+    """Ask pip-audit about every locked version and print the vulnerabilities that it knows."""
     locked = [
         word
         for name in ("requirements.txt", "requirements-test.txt")
@@ -49,7 +50,7 @@ def main() -> None:
     known = [(package, found) for package in packages for found in package.get("vulns", [])]
     for package, found in known:
         fixed = ", ".join(found["fix_versions"]) or "nothing yet"
-        print(f"{package['name']} {package['version']}: {found['id']}, mended by {fixed}")
+        print(f"{package['name']} {package['version']}: {found['id']}, fixed by {fixed}")
     sys.exit(f"audit: {len(known)} known vulnerabilities" if known else 0)
 
 

@@ -1,19 +1,18 @@
 """Times training and ranking of skipwise and its peers on the same data: `make bench-peers`.  Run
 it on an idle machine.
 
-Each peer runs in an environment of its own, `.venv-peers/<peer>`, by a script of its own in
-tools/peers, which says what of the peer it drives.  All on two threads.  Columns: `as shipped`, and
-`same settings`, which are torch's float32 matrix products by oneDNN
+Each peer runs in its own environment, `.venv-peers/<peer>`, by its own script in tools/peers, which
+says which part of the peer it drives.  All use two threads.  Columns: `as shipped`, and `same
+settings`, which are torch's float32 matrix products by oneDNN
 (`torch.set_float32_matmul_precision("medium")`) and glibc's large allocations kept.  Ratios are
-ours / peer at the same settings; for SASRec, ours is `SASRec orig`.  Where the processor multiplies
-bfloat16, "medium" rounds to it: the scores by which a peer ranks are then rounded too, our ranks
-are exact all the same.
+ours / peer at the same settings; for SASRec, ours is `SASRec orig`.  If the processor multiplies
+bfloat16, "medium" rounds to it, and a peer then ranks by rounded scores; our ranks stay exact.
 
 torch's fused attention can be slower with "medium" from 17 tokens on.  It takes no dropout, so
 training does not use it; RePlay without it (`--settings math` of its script) was no faster in
 training and slower in ranking, so it is left on.
 
-Where a machine is slow or fast for minutes, `--in-turn 3` tells more than one run: ratios of
+If a machine is slow or fast for minutes, `--in-turn 3` is more reliable than one run: ratios of
 training only, each peer's run between two of ours.
 """
 
@@ -40,7 +39,7 @@ CONTEXTS = 4_096
 LENGTH = 20
 SETTINGS = ("shipped", "same")
 FIGURES = ("step_ms", "sessions_per_s", "targets_per_s", "ranked_per_s")
-# Ours ranks to a cut-off too: to 10 it gives what a list of the best 10 tells.
+# Ours also ranks to a cut-off: ranks to 10 say as much as a list of the best 10.
 CUTOFFS = {
     "ranked_per_s": "all ranks",
     "ranked_to_1000_per_s": "ranks to 1,000",
@@ -48,7 +47,7 @@ CUTOFFS = {
 }
 OURS = {"SASRec": "SASRec orig", "GRU4Rec": "GRU4Rec orig"}
 
-# Peer: its script, its models and of which kind each is.
+# Peer: its script, its models and their kinds.
 PEERS = {
     "skipwise": (
         "skipwise_models.py",
@@ -68,11 +67,11 @@ PEERS = {
 
 
 class MissingError(Exception):
-    """A peer cannot run here; the message says what to do."""
+    """A peer cannot run here; the message names the remedy."""
 
 
 def python_of(peer: str, root: Path = ROOT) -> Path:
-    """The interpreter of a peer's environment.  Raises MissingError where there is none."""
+    """The interpreter of a peer's environment.  Raises MissingError if there is none."""
     if peer == "skipwise":
         return Path(sys.executable)
     python = root / ".venv-peers" / peer / "bin" / "python"
@@ -101,7 +100,7 @@ def write_data(
 
 def _write(path: Path, offsets: np.ndarray, tracks: np.ndarray, skipped: np.ndarray) -> None:
     ids = np.arange(len(offsets) - 1, dtype=np.int32)
-    # Tracks as int64: RePlay hands the column to torch as it is.
+    # Tracks as int64: RePlay passes the column to torch unchanged.
     lists = (
         pa.ListArray.from_arrays(offsets.astype(np.int32), values)
         for values in (tracks.astype(np.int64), skipped)
@@ -114,7 +113,7 @@ def _write(path: Path, offsets: np.ndarray, tracks: np.ndarray, skipped: np.ndar
 def measure(
     peer: str, model: str, settings: str, folder: Path, n_tracks: int, seconds: float
 ) -> dict:
-    """The answer of a peer's script.  Raises MissingError where it gives none."""
+    """The answer of a peer's script.  Raises MissingError if it gives none."""
     script = ROOT / "tools" / "peers" / PEERS[peer][0]
     arguments = [
         "--data",
@@ -143,10 +142,10 @@ def measure(
 
 
 def joined(answers: list[dict]) -> list[dict]:
-    """One row for each catalogue, peer and model, with figures as shipped and at the same settings;
-    of two answers the later.
+    """One row for each catalogue, peer and model, with numbers as shipped and at the same settings.
 
-    ``answers`` may come in any order; one without its other settings is left out.
+    ``answers`` may come in any order.  Of two answers the later counts; one without its counterpart
+    at the other settings is left out.
     """
     latest = {(one["tracks"], one["peer"], one["model"], one["settings"]): one for one in answers}
     rows = []
@@ -180,9 +179,7 @@ def joined(answers: list[dict]) -> list[dict]:
 
 
 def ratio(rows: list[dict], row: dict, figure: str, of_peer: str | None = None) -> float | None:
-    """Ours over a peer's at the same settings; None for our own rows and where ours was not
-    measured.
-    """
+    """Ours / peer at the same settings; None for our own rows and if ours was not measured."""
     ours = [
         one
         for one in rows
@@ -197,10 +194,10 @@ def ratio(rows: list[dict], row: dict, figure: str, of_peer: str | None = None) 
 def in_turn(
     n_tracks: int, peer: str, model: str, settings: str, *, rounds: int, seconds: float
 ) -> list[float]:
-    """Ours over a peer's sessions a second of training, once a round: the peer between two runs of
-    ours, which are averaged.
+    """The ratio of training speeds, ours / peer in sessions per second, for each round.
 
-    A machine that is shared is slow or fast for minutes; so it is for both.
+    Each run of the peer is between two of ours, which are averaged, because a shared machine is
+    slow or fast for minutes.
     """
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder), n_tracks, n_contexts=64)
@@ -218,7 +215,7 @@ def in_turn(
 
 
 def compare_in_turn(tracks: list[int], peers: list[str], rounds: int, seconds: float) -> None:
-    """Print a table of the ratios, a row for each catalogue and model of a peer."""
+    """Print a table of the ratios, one row for each catalogue and model of a peer."""
     print("Training, sessions a second, ours / peer, in turn: the median (each round).\n")
     print("| tracks | peer | model | as shipped | same settings |\n|---|---|---|---|---|")
     for n_tracks in tracks:
@@ -241,7 +238,7 @@ def compare_in_turn(tracks: list[int], peers: list[str], rounds: int, seconds: f
 
 
 def number(value: float | None) -> str:
-    """A figure for the table, with a decimal where it is small."""
+    """A number for the table, with a decimal if it is small."""
     return "–" if value is None else f"{value:,.{int(value < 10)}f}"
 
 

@@ -1,4 +1,4 @@
-"""Writes config/README.md, the reference of all configuration keys, from the schema: `make docs`."""
+"""Writes config/README.md, the reference of all configuration keys, from the schema (make docs)."""
 
 from pathlib import Path
 
@@ -7,18 +7,19 @@ import yaml
 ROOT = Path(__file__).parents[1]
 HEAD = """# Configuration
 
-Made from `workflow/schemas/config.schema.yaml` by `make docs`; a test keeps both in step.
+`make docs` makes this page from `workflow/schemas/config.schema.yaml`; a test checks both.
 
-`config/config.yaml` is the default run and `config/datasets.yaml` the registry of data sets. An overlay changes what it names
-and keeps the rest: `snakemake --cores 2 --configfile config/real.yaml`. Several overlays are merged from left to right. A key
-that is not listed here is an error.
+`config/config.yaml` is the default run and `config/datasets.yaml` the registry of data sets. An
+overlay changes the keys that it names and no others:
+`snakemake --cores 2 --configfile config/real.yaml`. Several overlays are merged from left to right.
+A key that is not listed here is an error.
 
-| overlay | what it is |
+| overlay | run |
 |---|---|
-| `config/quick.yaml` | what `make tables` runs: one seed and one neural model, minutes |
-| `config/control.yaml` | simulated listeners whose skips mean something beside some who flip a coin |
+| `config/quick.yaml` | the run of `make tables`: one seed and one neural model, minutes |
+| `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
-| `config/paper.yaml` | the papers' data sets and sizes, for those who hold the data |
+| `config/paper.yaml` | the papers' data sets and sizes, for those who have the data |
 
 | key | default | meaning |
 |---|---|---|

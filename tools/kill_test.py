@@ -4,8 +4,8 @@ if nothing had happened.
     python tools/kill_test.py --moments 20
 
 For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data
-is killed that many times. After each kill `snakemake --rerun-incomplete` must finish, every file
-must be there, with the bytes of an undisturbed run where it holds no times, and nothing else may be
+is killed that many times.  After each kill `snakemake --rerun-incomplete` must finish.  Every file
+must exist, with the bytes of an undisturbed run unless it contains times, and nothing else may be
 left under results/.  The last lines are the counts.
 """
 
@@ -30,22 +30,22 @@ neural: {min_epochs: 30, max_epochs: 30}
 model_registry: {sasrec: {variants: {orig: null, contrastive-item: null}}}
 """
 RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
-# What is deleted before the run that is killed, and the scripts of which one is killed; none means
-# Snakemake itself.
+# The folders that are deleted before the run that is killed, and the scripts of which one is
+# killed; none means Snakemake itself.
 KINDS = {
     "snakemake": ([""], ()),
     "training": (
         [f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"],
         ("train_model",),
     ),
-    # All that follows too: what is missing in the middle is not made again for a table that is
-    # there.
+    # With all that follows: Snakemake does not make a missing intermediate file for an existing
+    # table.
     "duckdb": (
         ["labelled", "sessions", "splits", "models", "ranks", "metrics", "tables"],
         ("label_sessions", "sample_sessions", "split_sessions"),
     ),
 }
-# These hold times of day or seconds.
+# These contain times of day or seconds.
 TIMED = ("history.parquet", "run.json")
 
 
@@ -96,7 +96,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
 
 
 def prepare(folder: Path) -> dict[str, bytes | None]:
-    """Make the undisturbed run in ``folder``, if it is not there."""
+    """Make the undisturbed run in ``folder``, if it does not exist."""
     if not (folder / TARGET).exists():
         listed = subprocess.run(
             ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -115,7 +115,7 @@ def delete(folder: Path, kind: str) -> None:
 
 
 def watch(running: subprocess.Popen, folder: Path, script: str) -> int | None:
-    """Wait for the job that runs ``script``; None where Snakemake ended before it was seen."""
+    """Wait for the job that runs ``script``; None if Snakemake ended before it was seen."""
     while running.poll() is None:
         if found := processes(folder, script):
             return found[0]
@@ -124,7 +124,7 @@ def watch(running: subprocess.Popen, folder: Path, script: str) -> int | None:
 
 
 def duration(undisturbed: Path, folder: Path, kind: str, script: str | None) -> float:
-    """Seconds that the process to be killed lives when nobody kills it."""
+    """Seconds that the process runs if nobody kills it."""
     shutil.copytree(undisturbed, folder, symlinks=True)
     delete(folder, kind)
     started, running = time.monotonic(), start(folder)
@@ -144,7 +144,7 @@ def duration(undisturbed: Path, folder: Path, kind: str, script: str | None) -> 
 def trial(
     undisturbed: Path, expected: dict, folder: Path, kind: str, script: str | None, delay: float
 ) -> str:
-    """Kill once, go on, compare; returns what happened."""
+    """Kill once, continue, compare; returns the outcome."""
     shutil.copytree(undisturbed, folder, symlinks=True)
     delete(folder, kind)
     running = start(folder)
@@ -158,7 +158,7 @@ def trial(
         shutil.rmtree(folder)
         return "too late"
     happened = "killed" if status else "killed when its work was done"
-    # Jobs of a killed Snakemake run on, and the next call comes while they do.
+    # Jobs of a killed Snakemake keep running, and the next call starts while they do.
     if kind == "snakemake" and any((folder / ".snakemake").glob("locks/*")):
         finish(folder, "--unlock")
     finish(folder, "--rerun-incomplete")
@@ -180,7 +180,7 @@ def trial(
 
 
 def main() -> None:
-    """Kill, and print the counts; status 1 where a run did not end as the undisturbed one."""
+    """Kill, and print the counts; status 1 if a run did not end as the undisturbed one."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -188,7 +188,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     parser.add_argument(
-        "--folder", type=Path, help="where to work; an undisturbed run that is there is used again"
+        "--folder", type=Path, help="working folder; an undisturbed run in it is used again"
     )
     options = parser.parse_args()
     work = (options.folder or Path(tempfile.mkdtemp())).resolve()
@@ -213,7 +213,7 @@ def main() -> None:
                 happened = "FAILED"
                 print(error, flush=True)
             if happened == "too late":
-                # The machine has become faster, for instance since other work on it has ended.
+                # The machine has become faster, for example because other work on it has ended.
                 lives[script] = delay
             counts[happened] += 1
             if counts["too late"] > 2 * options.moments + 5:

@@ -1,11 +1,7 @@
-"""The first screen of the README, and its examples of a variant and of a model; test_pages.py runs
-the rest.
-"""
+"""The first screen of the README, and its example of a variant; test_pages.py runs the rest."""
 
 import re
-from pathlib import Path
 
-import polars as pl
 import yaml
 from examples import ROOT, default_config
 from skipwise.core.config import variants
@@ -14,7 +10,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
 BASH = [text for kind, text in BLOCKS if kind == "bash"]
 YAML = [text for kind, text in BLOCKS if kind == "yaml"]
-PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 
 def test_the_first_screen_has_the_two_commands_and_says_simulated():
@@ -32,29 +27,6 @@ def test_a_variant_takes_the_printed_line(project):
         "--dry-run", configs=("tests/workflow/tiny.yaml", project.overlay("cold.yaml", line))
     )
     assert printed.count("Training sasrec contrastive-cold") == 3
-
-
-def test_a_model_is_the_printed_file_and_the_printed_entry(project):
-    (file,) = PYTHON
-    path = re.search(r"`(workflow/scripts/skipwise/models/\w+\.py)`", README).group(1)
-    (project / path).write_text(file, encoding="utf-8")
-    model = Path(path).stem.replace("_", "-")
-    entry = next(block for block in YAML if f"{model}:" in block)
-    configs = (
-        "tests/workflow/tiny.yaml",
-        project.overlay("model.yaml", entry),
-        project.overlay("one.yaml", "datasets: [mssd-sim]\n"),
-    )
-    project.made("results/tables/hr_ndcg.csv", configs=configs, cores=2)
-    table = pl.read_csv(project / "results/tables/hr_ndcg.csv").filter(candidates="full")
-    variants = ("orig", "contrastive-item", "contrastive-hidden")
-    assert table.select("model", "variant").rows() == [
-        ("popularity", "orig"),
-        *((model, variant) for variant in variants),
-    ]
-    assert (
-        table.filter(model=model)["ndcg_10"].n_unique() == 3
-    )  # the encoder learns, and the term reaches it
 
 
 def test_the_table_is_the_one_that_make_tables_makes():

@@ -2,9 +2,9 @@
 gradients, Adagrad.
 
 ``fit`` is Cornac's own; the iterator that it takes its batches from is wrapped so that the clock
-ticks between them. ``shipped``: batch 512 and 2,048 negatives beside the batch's own targets,
+ticks between them.  ``shipped``: batch 512 and 2,048 negatives next to the batch's own targets,
 Cornac's defaults; ``sampled-1000``: 1,000 negatives. A step has as many targets as sessions in
-parallel.  Ranking is ``score``, one session at a time, which is all it offers.
+parallel.  Ranking is ``score``, one session at a time, because Cornac offers nothing else.
 """
 
 import contextlib

@@ -1,12 +1,12 @@
-"""What the scripts of all peers share: the case to measure, the settings of the process, the clock,
+"""Shared by the scripts of all peers: the case to measure, the settings of the process, the clock,
 the answer.
 
 A script is run by tools/bench_peers.py with the Python of its peer's environment.  It gets a folder
 with
 
-- ``sessions.parquet``: session_id, tracks (list of 1..N, 10 to 20 of them), skipped; what is
-  trained on,
-- ``contexts.parquet``: the same columns; sessions after which the whole catalogue is ranked,
+- ``sessions.parquet``: session_id, tracks (list of 1..N, 10 to 20 of them), skipped; the training
+  data,
+- ``contexts.parquet``: the same columns; sessions after which the complete catalogue is ranked,
 - ``catalogue.parquet``: sessions of 20 that play every track once, for peers that take their
   catalogue from the training data,
 
@@ -78,9 +78,7 @@ def lists(path: Path, column: str = "tracks") -> list[list[int]]:
 
 @dataclass
 class Clock:
-    """Steps in windows of some seconds, after some that warm up; a slow step is a window of its
-    own.
-    """
+    """Steps in windows of some seconds, after a warm-up; a slow step is its own window."""
 
     seconds: float
     windows: int = 3
@@ -95,9 +93,7 @@ class Clock:
         return len(self._done) >= self.windows
 
     def tick(self, *counts: int) -> bool:
-        """A step has ended that went over so many of each thing; returns whether enough has been
-        seen.
-        """
+        """Count a step with so many of each thing; returns whether the windows are full."""
         now = time.perf_counter()
         if self.warm_up:
             self.warm_up -= 1
@@ -115,7 +111,7 @@ class Clock:
         return 1e3 * statistics.median(seconds / steps for seconds, steps, _ in self._done)
 
     def rates(self) -> list[float]:
-        """Median over the windows of each count a second."""
+        """Median over the windows of each count per second."""
         each = [[count / seconds for count in counts] for seconds, _, counts in self._done]
         return [statistics.median(rates) for rates in zip(*each, strict=True)]
 
@@ -123,8 +119,9 @@ class Clock:
 def counted(
     epoch: Callable[[], Iterable], clock: Clock, counts: Callable[..., tuple[int, ...]]
 ) -> Iterator:
-    """The batches of epoch after epoch; the clock ticks when the next is asked for.  ``counts``
-    gives the counts of a batch.
+    """The batches of epoch after epoch; the clock ticks when the next is requested.
+
+    ``counts`` gives the counts of a batch.
     """
     while True:
         for batch in epoch():
@@ -134,7 +131,7 @@ def counted(
 
 
 def peak_gib() -> float:
-    """The most memory that this process has held so far."""
+    """The peak memory of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 

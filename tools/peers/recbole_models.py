@@ -2,9 +2,9 @@
 
 ``Trainer._train_epoch`` gets RecBole's own loader, wrapped so that the clock ticks between batches;
 in ``Trainer.evaluate`` it ticks when the best tracks of a batch have been collected.  RecBole makes
-one training case of every position (its data augmentation), so a case is a target and a session
-counts for as many cases as it has targets.  Batch 2,048, its default, or fewer where the scores of
-a batch with the catalogue would take more than 2 GiB.
+one training case of every position (its data augmentation), so a case is a target, and a session
+counts as many cases as it has targets.  Batch 2,048, its default, or fewer if the scores of a batch
+with the catalogue would take more than 2 GiB.
 """
 
 import contextlib
@@ -53,7 +53,7 @@ OF_MODEL = {
 
 
 class Counted:
-    """A loader of RecBole that tells the clock."""
+    """A loader of RecBole that makes the clock tick."""
 
     def __init__(self, loader, clock: Clock, counts):
         self.loader, self.clock, self.counts = loader, clock, counts

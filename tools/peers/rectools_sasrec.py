@@ -3,10 +3,9 @@ them.
 
 The Trainer is the one that RecTools builds, with a callback that reads the clock after each batch,
 so collating and the Trainer's own work count.  Batch 128, its default.  ``sampled-1000``: its
-sampled softmax with 1,000 negatives, of each position its own; ``sampled-1``: the same with its
-default of one negative; ``softmax``: its default loss, the whole catalogue. Ranking is
-``recommend`` for many sessions less ``recommend`` for one, which leaves out the preparation of the
-catalogue.
+sampled softmax with 1,000 negatives for each position; ``sampled-1``: the same with its default of
+one negative; ``softmax``: its default loss, the complete catalogue.  Ranking is ``recommend`` for
+many sessions minus ``recommend`` for one, which removes the preparation of the catalogue.
 """
 
 import statistics
@@ -40,7 +39,7 @@ MODELS = {
 
 
 class Timer(Callback):
-    """Ticks after every batch and stops the Trainer when enough has been seen."""
+    """Ticks after every batch and stops the Trainer when the windows are full."""
 
     def __init__(self, clock: Clock):
         self.clock = clock
@@ -54,7 +53,7 @@ class Timer(Callback):
 
 
 def plays(sessions: list[list[int]]) -> pd.DataFrame:
-    """RecTools' interactions: one row a play."""
+    """RecTools' interactions: one row per play."""
     rows = pd.DataFrame({Columns.User: range(len(sessions)), Columns.Item: sessions}).explode(
         Columns.Item, ignore_index=True
     )
@@ -104,7 +103,7 @@ def main() -> None:
         model.recommend(range(users), tested, k=TOP, filter_viewed=False)
         return time.perf_counter() - started
 
-    # So many that their ranking takes longer than the preparation, of which two times differ.
+    # So many that their ranking takes longer than the preparation, whose time varies.
     users = min(len(contexts), 1 + int(2048e6 // given.tracks))
     short, long = (statistics.median(seconds(n) for _ in range(3)) for n in (1, users))
     ranked = (users - 1) / (long - short)

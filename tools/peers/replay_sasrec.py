@@ -34,7 +34,7 @@ BATCH = 128
 
 
 class Timer(lightning.Callback):
-    """Ticks after every batch and stops the Trainer when enough has been seen."""
+    """Ticks after every batch and stops the Trainer when the windows are full."""
 
     def __init__(self, clock: Clock):
         self.clock = clock
@@ -51,8 +51,8 @@ class Timer(lightning.Callback):
 
 def main() -> None:
     given = case(__doc__)
-    # Its tracks are 0..N − 1 and padding is N; ours are 1..N, so N stands for 0 too.  Only the time
-    # matters here.
+    # Its tracks are 0..N − 1 and padding is N; ours are 1..N, so our track N is also
+    # its padding.  Only the time matters here.
     name, padding = "tracks", given.tracks
     info = TensorFeatureInfo(
         name,

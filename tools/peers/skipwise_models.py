@@ -2,9 +2,9 @@
 the contexts' targets.
 
 The same 1,000 drawn candidates, and the batch's targets, for all positions of a batch.  Ranking
-includes the way from the context to the query.  Of every second session the target is among its
-best 1,000 tracks, as after training, of the others it is drawn by popularity; with a cut-off, a
-session leaves the count once its rank is past it.
+includes the query from the context.  Every second session has its target among its best 1,000
+tracks, as after training; the others have one drawn by popularity.  With a cut-off, a session is no
+longer counted once its rank is past it.
 """
 
 import statistics
