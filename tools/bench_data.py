@@ -229,7 +229,8 @@ def table(folder: Path, shards: list[int], repeat: int) -> list[str]:
             )
             rows = rows or json.loads((out / "source.json").read_text())["rows"]
             hours = FULL / (size / seconds) / 3600
-            figures = f"{seconds:.2f} | {cores:.2f} | {rows / seconds:,.0f} | {size / seconds / 1e6:,.0f} | {peak:.2f} | {hours:.2f}"
+            rates = f"{rows / seconds:,.0f} | {size / seconds / 1e6:,.0f}"
+            figures = f"{seconds:.2f} | {cores:.2f} | {rates} | {peak:.2f} | {hours:.2f}"
             lines.append(f"| {n} | {name} | {figures} |")
             print(lines[-1], flush=True)
     return lines

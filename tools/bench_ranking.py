@@ -1,4 +1,4 @@
-"""Times the ranking of sessions against whole catalogues: part of `make bench`.  Run it on an idle
+"""Times the ranking of sessions in complete catalogues: part of `make bench`.  Run it on an idle
 machine.
 
 Queries and tracks are random vectors; of every second session the target is among its best 1,000
@@ -66,7 +66,7 @@ def case(n_tracks: int, n_sessions: int, device: str) -> tuple[Vectors, Sequence
 
 
 def top_1000(model: Vectors, contexts: Sequences) -> None:
-    """What most libraries do: all scores of a batch, and the best tracks of each session."""
+    """The way of most libraries: all scores of a batch, and the best tracks of each session."""
     for part in model.queries(contexts).split(AT_ONCE):
         (part @ model.vectors.T).topk(1000)
 
@@ -122,14 +122,14 @@ def main() -> None:
         finish, where = torch.cuda.synchronize, torch.cuda.get_device_name()
     print(f"torch {torch.__version__}, {where}, {given.sessions} sessions\n")
     print(
-        "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 | ranks to 10 |\n"
-        "|---|---|---|---|---|---|"
+        "| tracks | all scores, top 1,000 | all scores, compared | all ranks | ranks to 1,000 "
+        "| ranks to 10 |\n|---|---|---|---|---|---|"
     )
     for n_tracks in given.tracks:
         model, contexts, popularity = case(n_tracks, given.sessions, given.device)
         ranking = ranker(model, popularity)
         targets = Ragged(contexts.target, np.arange(len(contexts) + 1))
-        ways = [lambda: top_1000(model, contexts), lambda: all_at_once(model, contexts)]  # noqa: B023, called at once
+        ways = [partial(top_1000, model, contexts), partial(all_at_once, model, contexts)]
         cutoffs = (None, 1000, 10)
         ways += [partial(ranking.rank, contexts, targets, cutoff=cutoff) for cutoff in cutoffs]
         times: list[list[float]] = [[] for _ in ways]
@@ -154,7 +154,10 @@ def main() -> None:
                 expected = exact if cutoff is None else np.where(exact <= cutoff, exact, 0)
                 equal = ranking.rank(some, targets, cutoff=cutoff)[0] == expected
                 named = "all ranks" if cutoff is None else f"ranks to {cutoff:,}"
-                of_all = f"{equal.sum()} of {len(some)} equal to float64, {(tied & ~equal).sum()} others by ties"
+                of_all = (
+                    f"{equal.sum()} of {len(some)} equal to float64, "
+                    f"{(tied & ~equal).sum()} others by ties"
+                )
                 print(f"{n_tracks:,} tracks, {named}: {of_all}", file=sys.stderr)
 
 

@@ -1,13 +1,13 @@
-"""By how much a change made a training step faster: the steps of two checkouts in turn, on the same
+"""The speed-up of a training step by a change: the steps of two checkouts in turn, on the same
 batches.
 
     git worktree add ../before main~1
     python tools/compare_steps.py ../before . --tracks 1000000 --threads 2
 
-Two runs of the same thing differ by more than most changes bring.  Here both steps take the same
-batch, one right after the other and first by turns, so what the machine does besides meets both;
-the median of the ratios is what the change brought. Memory lies differently in every process: call
-it a few times.
+Two runs of the same step differ by more than most changes bring.  Here both steps take the same
+batch, one right after the other and first by turns, so that other work of the machine slows both
+down; the median of the ratios is the effect of the change.  The layout of memory differs between
+processes: call it a few times.
 """
 
 import argparse
@@ -26,8 +26,8 @@ WARM_UP = 10
 
 
 def load(checkout: Path, models: list[str]) -> tuple[ModuleType, dict[str, type]]:
-    """The module `bench_training` of a checkout, and its classes of models; what was loaded from
-    another is put aside.
+    """The module `bench_training` of a checkout, and its classes of models; the modules of another
+    checkout are unloaded.
     """
     for name in [
         name for name in sys.modules if name.partition(".")[0] in ("skipwise", "bench_training")
@@ -43,11 +43,11 @@ def load(checkout: Path, models: list[str]) -> tuple[ModuleType, dict[str, type]
         sys.path[:] = [folder for folder in sys.path if folder not in folders]
 
 
-def step_of(bench: ModuleType, model: type, n_tracks: int, query: str | None):
+def step_of(bench: ModuleType, model: type, n_tracks: int, variant: str):
     """A training step of a model on the settings of `make bench`."""
     known = model.SETTINGS | model.OPTIONAL
     settings = {name: value for name, value in bench.SETTINGS.items() if name in known}
-    recommender = model(n_tracks, settings | {"query": query})
+    recommender = model(n_tracks, settings | bench.VARIANTS[variant])
     recommender.initialise(1)
     recommender.network.train()
     return bench.TrainStep(recommender, steps=100_000, rng=np.random.default_rng(1))
@@ -65,7 +65,7 @@ def compare(steps: list, batches: list) -> tuple[list[float], list[float]]:
 
 
 def main() -> None:
-    """Print a table with a row for each model."""
+    """Print a table with one row per model."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,9 +73,9 @@ def main() -> None:
     parser.add_argument("after", type=Path, help="folder of another")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
     parser.add_argument(
-        "--query",
-        choices=["item", "hidden"],
-        help="of the contrastive term; without, the variant orig",
+        "--variant",
+        choices=["orig", "contrastive-item", "contrastive-hidden"],
+        default="orig",
     )
     parser.add_argument("--tracks", type=int, default=1_000_000)
     parser.add_argument("--batches", type=int, default=256)
@@ -92,7 +92,7 @@ def main() -> None:
             itertools.islice(bench.Batches(train, 64).epoch(rng), given.batches + WARM_UP)
         )
         steps = [
-            step_of(of, classes[model], given.tracks, given.query) for of, classes in checkouts
+            step_of(of, classes[model], given.tracks, given.variant) for of, classes in checkouts
         ]
         before, after = compare(steps, batches)
         low, middle, high = statistics.quantiles(b / a for b, a in zip(before, after, strict=True))

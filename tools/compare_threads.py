@@ -1,10 +1,10 @@
-"""How far numbers differ between trainings on one and on two threads.
+"""The differences between trainings on one and on two threads.
 
     python tools/compare_threads.py results/splits/dataset=mssd-sim/split=paper
     results/sessions/dataset=mssd-sim/tracks.parquet
 
-Everything else of a run is the same at any number of cores; a matrix product of two threads adds in
-another order.
+All other numbers of a run are the same at any number of cores; a matrix product of two threads adds
+in another order.
 """
 
 import argparse
@@ -58,7 +58,7 @@ def measured(
 
 
 def main() -> None:
-    """Print a row a model and variant."""
+    """Print one row per model and variant."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,9 +71,9 @@ def main() -> None:
     for name in ("config.yaml", "datasets.yaml"):
         update_config(config, yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
     print(
-        "| model | variant | epochs | validation NDCG@10, largest difference | HR@10 | NDCG@10 | ranks that differ |"
+        "| model | variant | epochs | validation NDCG@10, largest difference | HR@10 | NDCG@10 "
+        "| ranks that differ |\n|---|---|---|---|---|---|---|"
     )
-    print("|---|---|---|---|---|---|---|")
     for model in options.models:
         for variant in ("orig", "contrastive-hidden"):
             settings = run_settings(config, model, variant) | {"max_epochs": options.epochs}
@@ -85,8 +85,9 @@ def main() -> None:
             hits = [(rank <= 10).mean() for rank in (a, b)]
             gains = [np.where(rank <= 10, 1 / np.log2(rank + 1), 0).mean() for rank in (a, b)]
             print(
-                f"| {model} | {variant} | {len(one)}, {len(two)} | {curve:.4f} | {hits[0]:.4f}, {hits[1]:.4f} | "
-                f"{gains[0]:.4f}, {gains[1]:.4f} | {np.mean(a != b):.3f} |",
+                f"| {model} | {variant} | {len(one)}, {len(two)} | {curve:.4f} "
+                f"| {hits[0]:.4f}, {hits[1]:.4f} | {gains[0]:.4f}, {gains[1]:.4f} "
+                f"| {np.mean(a != b):.3f} |",
                 flush=True,
             )
 

@@ -14,9 +14,9 @@ def test_the_step_of_each_checkout_is_timed(tmp_path):
         shutil.copytree(
             ROOT / folder, slow / folder, ignore=shutil.ignore_patterns("__pycache__", "peers")
         )
-    training = slow / "workflow/scripts/skipwise/training.py"
+    training = slow / "workflow/scripts/skipwise/training/loop.py"
     source = training.read_text(encoding="utf-8")
-    begins = "        settings = self.model.settings\n        masked ="
+    begins = "        settings = self.model.settings\n\n        # Positions"
     assert source.count(begins) == 1
     training.write_text(
         source.replace(begins, "        time.sleep(0.3)\n" + begins), encoding="utf-8"

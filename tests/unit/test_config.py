@@ -652,7 +652,8 @@ def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():
     assert orig["skip_loss"] is None
     for variant, query in {"contrastive-item": "item", "contrastive-hidden": "hidden"}.items():
         found = run_settings(config, "sasrec", variant)
-        assert found == orig | {"query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
+        given = {"skip_loss": "contrastive", "query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
+        assert found == orig | given
 
 
 def test_settings_of_a_neural_model_are_shared_and_its_own():

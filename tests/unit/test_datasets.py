@@ -17,6 +17,7 @@ import pytest
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find, names
+from skipwise.core.schemas import ARTIFACTS
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import extract_events, read_plays
 from skipwise.raw.forms import yambda
@@ -30,7 +31,8 @@ def write(path, content):
 
 
 def read(path, entry: dict, tolerance: float = 0.001) -> pl.DataFrame:
-    return pl.concat(read_plays(path, entry, Ledger(str(path), tolerance)))
+    frame = pl.concat(read_plays(path, entry, Ledger(str(path), tolerance)))
+    return frame.select([name for name in ARTIFACTS["events"].schema.names if name in frame])
 
 
 def mistake(path, entry: dict) -> str:

@@ -381,6 +381,6 @@ def test_comparable_values_order_as_the_scores(precision, positive):
     special = [0.0, -0.0, 1e-40, -1e-40, np.inf, -np.inf, 1.0, -1.0, 3e38, -3e38]
     scores = torch.tensor(np.concatenate([rng.normal(size=500), special]), dtype=precision)[None]
     thresholds = scores[0, scores[0] > 0] if positive else scores[0]
-    values, high, low = ranking._comparable(scores, thresholds, thresholds)
+    values, high, low = screen._comparable(scores, thresholds, thresholds)
     np.testing.assert_array_equal(values > high, (scores > thresholds[:, None]).numpy())
     np.testing.assert_array_equal(values >= low, (scores >= thresholds[:, None]).numpy())

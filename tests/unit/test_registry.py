@@ -57,9 +57,10 @@ class TestPaths:
         assert path == Path("results/ranks", run, "ranks.parquet")
         assert paths.hive_keys(path) == {name: str(value) for name, value in KEYS.items()}
 
-    def test_the_results_folder_is_found_from_a_path_with_keys(self, tmp_path):
-        assert paths.results_of(paths.result("ranks", tmp_path, **KEYS)) == tmp_path
-        assert paths.results_of(tmp_path / "x.parquet") is None
+    def test_another_artifact_is_found_from_a_path_with_keys(self, tmp_path):
+        ranks = paths.result("ranks", tmp_path, **KEYS)
+        assert paths.beside(ranks, "metrics") == paths.result("metrics", tmp_path, **KEYS)
+        assert paths.beside(tmp_path / "x.parquet", "metrics") is None
 
     def test_found_lists_what_is_there(self, tmp_path):
         for dataset in ("b", "a"):

@@ -376,20 +376,23 @@ def test_compare_skip_rules_by_hand(steps):
         [("a", 20.0, 3), ("a", 160.0, 2), ("b", 140.0, 1), ("b", 1300.0, 9)],
     )
     make(steps, "lengths", ("track_key", "length"), [("a", 200.0)])
-    given = {"session_gap": 1200, "seconds": None, "margin": 30, "default_length": 180}
+    margin = {"name": "length_margin", "margin": 30, "default_length": 180, "min_support": 1}
+    below = {"name": "gap_below", "seconds": 30}
     cases = [
-        ({}, 3 + 2 + 1),  # a below 170, b below 150
-        ({"margin": 40}, 3),  # a below 160, b below 140
-        ({"default_length": 0}, 3 + 2),
-        ({"seconds": 30}, 3),
-        ({"seconds": 150}, 3 + 1),
-        ({"seconds": 2000}, 3 + 2 + 1),  # 1300 is no gap of a session
-        ({"seconds": 2000, "session_gap": 3600}, 3 + 2 + 1 + 9),
+        (margin, 1200, 3 + 2 + 1),  # a below 170, b below 150
+        (margin | {"margin": 40}, 1200, 3),  # a below 160, b below 140
+        (margin | {"default_length": 0}, 1200, 3 + 2),
+        (below, 1200, 3),
+        (below | {"seconds": 150}, 1200, 3 + 1),
+        (below | {"seconds": 2000}, 1200, 3 + 2 + 1),  # 1300 is no gap of a session
+        (below | {"seconds": 2000}, 3600, 3 + 2 + 1 + 9),
     ]
-    for changed, expected in cases:
-        assert steps.query("compare_skip_rules", **(given | changed)).fetchall() == [(expected,)], (
-            changed
-        )
+    for rule, session_gap, expected in cases:
+        steps.table("sessionised", "gaps_as_plays", session_gap=session_gap)
+        recipe = Recipe("", rule)
+        steps.table("labelled", f"skip_rules/{recipe.rule}", **recipe.parameters)
+        found = steps.value("select coalesce(sum(n) filter (skipped), 0)::bigint from labelled")
+        assert found == expected, rule
 
 
 def test_invert_exchanges_skipped_and_listened(steps):

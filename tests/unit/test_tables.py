@@ -378,7 +378,7 @@ def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, st
 
 def test_rows_of_the_data_sets(tmp_path):
     paths = make_datasets(tmp_path, tmp_path / "tables")
-    table = read_artifact("datasets", paths["parquet"])
+    table = pq.read_table(paths["parquet"])
     common = (90, 70, 60, 800, 55, 0.25)
     toy = (
         "toy-sim",
@@ -489,7 +489,7 @@ def test_figure_has_the_same_bytes_again(runs, tmp_path):
 
 def test_numbers_beside_the_figure(runs, tmp_path):
     table = make(runs, tmp_path / "tables")["parquet"]
-    rows = read_artifact("hit_rates", draw(table, tmp_path).with_suffix(".parquet")).to_pylist()
+    rows = pq.read_table(draw(table, tmp_path).with_suffix(".parquet")).to_pylist()
     assert [(row["model"], row["variant"], row["k"]) for row in rows] == [
         (model, "orig", k) for model in ("popularity", "sasrec") for k in (1, 5, 10, 20)
     ]

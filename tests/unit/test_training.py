@@ -158,7 +158,7 @@ def test_training_and_ranking_import_no_compiler(model):
 import sys
 sys.path[:0] = {[str(ROOT / "workflow/scripts"), str(ROOT / "tests")]!r}
 from examples import ROOT, random_sessions, settings_of
-from skipwise.models import find_model
+from skipwise.core.registry import find_model
 train = random_sessions(50, 30, seed=1)
 settings = settings_of({model!r}, "contrastive-hidden") | {{"min_epochs": 1, "max_epochs": 1}}
 fitted = find_model({model!r})(30, settings)

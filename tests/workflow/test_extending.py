@@ -47,7 +47,7 @@ def test_each_change_is_one_new_file():
         assert (kind, path.rpartition("/")[0]) == ("file", f"workflow/scripts/skipwise/{room}")
         assert not (ROOT / path).exists()
     assert [*APPENDED] == ["workflow/scripts/skipwise/ranking/metrics.py"]
-    assert len(re.findall("^def ", APPENDED[[*APPENDED][0]], re.MULTILINE)) == 1
+    assert len(re.findall("^def ", APPENDED[next(iter(APPENDED))], re.MULTILINE)) == 1
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ CASES = {
     "text for a number": (
         "log_mini.csv",
         lambda path: path.write_text(mssd_log((7, 1, "six"))),
-        ["line 7", "column 'session_position' holds 'six'", "mend or remove this row"],
+        ["line 7", "column 'session_position' holds 'six'", "correct or remove this row"],
     ),
     "broken nesting": (
         "log_mini.csv",

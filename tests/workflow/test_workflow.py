@@ -15,9 +15,11 @@ from conftest import TINY
 from examples import ROOT, default_config
 from skipwise.core.artifacts import read_artifact, read_json, write_json
 from skipwise.core.config import variants
-from skipwise.core.schemas import ARTIFACTS, hr_ndcg_table
+from skipwise.core.registry import find, names
+from skipwise.core.schemas import ARTIFACTS, Artifact
 from skipwise.evaluation.rank_sessions import rank_sessions
 from skipwise.ranking import metrics
+from skipwise.report.write import Given
 from skipwise.training.saved import load_model
 
 OVERLAYS = sorted(
@@ -159,7 +161,7 @@ class TestRun:
         seen = set()
         for path in (finished / "results").rglob("*.parquet"):
             name = path.stem
-            artifact = hr_ndcg_table(_metric_names()) if name == "hr_ndcg" else ARTIFACTS[name]
+            artifact = _artifact(path)
             table = pq.read_table(path, partitioning=None)
             assert table.schema.equals(artifact.schema), path
             assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
@@ -171,7 +173,8 @@ class TestRun:
                     table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows
                 ), path
             seen.add(name)
-        assert seen == ARTIFACTS.keys() - {"tuning"} | {"hr_ndcg"}
+        shown = {*names("table"), *names("figure")} - {"tuning"}
+        assert seen == ARTIFACTS.keys() - {"tuning"} | shown
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
         table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
@@ -327,7 +330,7 @@ class TestRerun:
 
     def test_another_configuration_is_recorded_anew(self, copy):
         planned = copy.planned(copy.overlay("tuning.yaml", "tuning: {trials: 3}\n"))
-        assert planned == ["Recording where the numbers come from"]
+        assert planned == ["Recording the sources of the numbers"]
 
     def test_a_changed_file_runs_the_rules_that_reach_it(self, copy):
         """A file of each room is changed; the reason of a planned job names those it reaches."""
@@ -380,8 +383,8 @@ class TestRerun:
     def test_a_new_variant_is_a_line_and_trains_nothing_else(self, copy):
         overlay = copy.overlay(
             "variant.yaml",
-            "model_registry: {sasrec: {variants: {contrastive-cold: {query: hidden, tau: "
-            "0.05}}}}\n",
+            "model_registry: {sasrec: {variants: {contrastive-cold: "
+            "{skip_loss: contrastive, query: hidden, tau: 0.05}}}}\n",
         )
         assert self.trained(copy.planned(overlay)) == {("sasrec", "contrastive-cold")}
 
@@ -390,6 +393,15 @@ class TestRerun:
         planned = copy.planned(overlay)
         assert len([message for message in planned if message.startswith("Labelling")]) == 3
         assert not [message for message in planned if message.startswith(("Simulating", "Reading"))]
+
+
+def _artifact(path: Path) -> Artifact:
+    """What the file should be; tables and figures declare their own columns."""
+    if path.stem == "hr_ndcg":
+        given = Given({}, {"metrics": default_config()["metrics"]})
+        return find("table", "hr_ndcg").columns(given)
+    kind = {"tables": "table", "figures": "figure"}.get(path.parent.name)
+    return find(kind, path.stem).COLUMNS if kind else ARTIFACTS[path.stem]
 
 
 def _metric_names() -> list[str]:

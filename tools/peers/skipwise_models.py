@@ -2,9 +2,9 @@
 the contexts' targets.
 
 The same 1,000 drawn candidates, and the batch's targets, for all positions of a batch.  Ranking
-includes the query from the context.  Every second session has its target among its best 1,000
-tracks, as after training; the others have one drawn by popularity.  With a cut-off, a session is no
-longer counted once its rank is past it.
+includes the way from the context to the query.  Of every second session the target is among its
+best 1,000 tracks, as after training, of the others it is drawn by popularity; with a cut-off, a
+session leaves the count once its rank is past it.
 """
 
 import statistics
@@ -19,7 +19,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "workflow" / "scripts"))
 
-from bench_training import SETTINGS
+from bench_training import SETTINGS, VARIANTS
 from measure import THREADS, Clock, answer, case, counted, peak_gib
 from skipwise.core.torch_setup import use_threads
 from skipwise.models.gru4rec import GRU4Rec
@@ -30,11 +30,11 @@ from skipwise.training.batches import Batches
 from skipwise.training.loop import TrainStep
 
 MODELS = {
-    "SASRec orig": (SASRec, None, "float32"),
-    "SASRec contrastive-hidden": (SASRec, "hidden", "float32"),
-    "SASRec orig, bfloat16": (SASRec, None, "bfloat16"),
-    "GRU4Rec orig": (GRU4Rec, None, "float32"),
-    "GRU4Rec orig, bfloat16": (GRU4Rec, None, "bfloat16"),
+    "SASRec orig": (SASRec, "orig", "float32"),
+    "SASRec contrastive-hidden": (SASRec, "contrastive-hidden", "float32"),
+    "SASRec orig, bfloat16": (SASRec, "orig", "bfloat16"),
+    "GRU4Rec orig": (GRU4Rec, "orig", "float32"),
+    "GRU4Rec orig, bfloat16": (GRU4Rec, "orig", "bfloat16"),
 }
 
 
@@ -63,12 +63,10 @@ def targets(model, contexts: Sequences, rng: np.random.Generator) -> Ragged:
 def main() -> None:
     given = case(__doc__)
     use_threads(THREADS)
-    kind, query, precision = MODELS[given.model]
-    known, settings = (
-        kind.SETTINGS | kind.OPTIONAL,
-        SETTINGS | {"query": query, "precision": precision},
-    )
-    model = kind(given.tracks, {name: value for name, value in settings.items() if name in known})
+    kind, variant, precision = MODELS[given.model]
+    known = kind.SETTINGS | kind.OPTIONAL
+    settings = {name: value for name, value in SETTINGS.items() if name in known}
+    model = kind(given.tracks, settings | VARIANTS[variant] | {"precision": precision})
     model.initialise(1)
     model.network.train()
     train, rng = read(given.data / "sessions.parquet"), np.random.default_rng(1)

@@ -108,7 +108,11 @@ def downloadable():
 
 def derived():
     """Names of the data sets of this run whose skips are derived from time."""
-    return [name for name in config["datasets"] if checked.derives_skips(config["registry"][name]["skip_rule"]["name"])]
+    return [
+        name
+        for name in config["datasets"]
+        if checked.derives_skips(config["registry"][name]["skip_rule"]["name"])
+    ]
 
 
 def own_models():

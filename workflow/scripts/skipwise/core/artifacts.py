@@ -83,7 +83,7 @@ def write_batches(batches: Iterable[pa.RecordBatch], artifact: str, path: str | 
 
 
 def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = None) -> pa.Table:
-    """Read an artifact and check that its columns are what ``columns.py`` says.
+    """Read an artifact and check that its columns are what core/schemas.py says.
 
     Raises UserError when the file is not such an artifact, for example because another version of
     skipwise wrote it.
@@ -93,7 +93,7 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
     except (pa.ArrowInvalid, OSError) as error:
         what = str(error).splitlines()[0]
         raise UserError(
-            f"{path} cannot be read ({what}); delete it and run snakemake again to make it anew"
+            f"{path} cannot be read ({what}); delete it and run snakemake again"
         ) from error
     schema = ARTIFACTS[artifact].schema
     expected = schema if columns is None else pa.schema([schema.field(name) for name in columns])

@@ -284,8 +284,9 @@ def decompressed(path: Path) -> bytes:
 
 
 def damaged(path: Path | str, error: Exception) -> UserError:
-    """The error for a file that does not decompress."""
+    """The error for a file that does not decompress, in one line."""
+    what = " ".join(str(error).split())
     return UserError(
-        f"{path} is damaged or cut short ({error}); get it again and compare its size or checksum "
+        f"{path} is damaged or cut short ({what}); get it again and compare its size or checksum "
         "with the source"
     )
