@@ -51,7 +51,8 @@ def recommend(
         Path, typer.Option(help="Folder of a trained model, results/models/dataset=…/…/seed=….")
     ],
     session: Annotated[
-        Path, typer.Option(help="csv, tsv or parquet with a row a play, in the order of the plays.")
+        Path,
+        typer.Option(help="csv, tsv or parquet with one row per play, in the order of the plays."),
     ],
     k: Annotated[int, typer.Option("--k", min=1, help="How many tracks.")] = 20,
     track: Annotated[
@@ -73,7 +74,7 @@ def recommend(
     ] = None,
     tracks: Annotated[
         Path | None,
-        typer.Option(help="tracks.parquet of the data set, where it is not beside the models."),
+        typer.Option(help="tracks.parquet of the data set, if it is not next to the models."),
     ] = None,
     format: FormatOption = Format.csv,
     out: OutOption = None,
@@ -128,7 +129,7 @@ def evaluate(
     ] = False,
     tracks: Annotated[
         Path | None,
-        typer.Option(help="tracks.parquet of the data set, where it is not beside the split."),
+        typer.Option(help="tracks.parquet of the data set, if it is not next to the split."),
     ] = None,
     write: Annotated[
         Path | None,
@@ -141,9 +142,9 @@ def evaluate(
 ) -> None:
     """Metrics of ranks: of the workflow's own, or of run files that other tools wrote.
 
-    A run file has a row a session and item. The rank of the target is the number of the session's
-    items that score at least as high; a target that is not in the file has no rank, which is a miss
-    at every cut-off.
+    A run file has one row per session and item. The rank of the target is the number of the
+    session's items that score at least as high; a target that is not in the file has no rank, which
+    is a miss at every cut-off.
     """
     from skipwise.core.artifacts import write_artifact
     from skipwise.evaluation.run_files import measure, ranks_of_run, read_ranks
@@ -196,7 +197,7 @@ def inspect(
 
 @app.command()
 def label(
-    file: Annotated[Path, typer.Argument(help="csv, tsv or parquet with a row a play.")],
+    file: Annotated[Path, typer.Argument(help="csv, tsv or parquet with one row per play.")],
     track: Annotated[str, typer.Option(help="Column of the track.")] = "track",
     user: Annotated[
         str, typer.Option(help="Column of the user; sessions come from gaps in time.")
@@ -215,7 +216,7 @@ def label(
         float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")
     ] = 1200,
     skipped_when: Annotated[
-        str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are told from time.")
+        str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are inferred from time.")
     ] = None,
     rule: Annotated[
         str,

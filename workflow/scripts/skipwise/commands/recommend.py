@@ -204,7 +204,7 @@ def read_session(
 
 
 def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> pl.DataFrame:
-    """What the tracks ``keys`` are called, from a csv, tsv or parquet file with a row a track:
+    """What the tracks ``keys`` are called, from a csv, tsv or parquet file with one row per track:
     columns track and name.
     """
     frame = read_columns(Path(path), [track, name])

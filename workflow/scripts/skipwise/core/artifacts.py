@@ -25,11 +25,11 @@ def sha256(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that takes its place when the block ends well, and is
+    """Give a temporary path next to ``path`` that takes its place when the block ends well, and is
     removed when it does not.
 
-    So a file appears whole or not at all, whatever kills the process in between; what a killed one
-    left is removed.
+    So a file appears complete or not at all, whatever kills the process in between; what a killed
+    one left is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

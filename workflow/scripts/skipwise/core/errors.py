@@ -4,7 +4,7 @@ import errno
 
 
 class UserError(Exception):
-    """A mistake in the input, the configuration or the machine that the user can mend.
+    """A mistake in the input, the configuration or the machine that the user can correct.
 
     The message is one sentence that names the file, the row or the key, and says what to do about
     it.  Adapters print it without a traceback.

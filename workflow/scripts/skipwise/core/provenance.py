@@ -72,7 +72,7 @@ def _git(folder: Path, *command: str) -> str | None:
 
 
 def cpu_model(listed: Path = Path("/proc/cpuinfo")) -> str | None:
-    """The name of the processor, None where the system does not tell."""
+    """The name of the processor, None if the system does not say."""
     if listed.exists():
         for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")

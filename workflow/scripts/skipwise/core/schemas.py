@@ -31,7 +31,7 @@ def required(name: str, kind: pa.DataType) -> pa.Field:
 
 _TIME = pa.timestamp("ms")
 
-# What some data sets know about a play beside the track; null where a set does not have it.
+# What some data sets know about a play besides the track; null where a set does not have it.
 CONTEXT = (
     pa.field("started_at", _TIME),
     pa.field("day", pa.int32()),
@@ -62,7 +62,7 @@ def rows_of(*fields: pa.Field) -> Artifact:
 
 
 ARTIFACTS: dict[str, Artifact] = {
-    # One row a play, as the raw data has it.  session_key is the session where the raw data has
+    # One row per play, as the raw data has it.  session_key is the session where the raw data has
     # sessions, else the user; positions order its plays.  part is a hash of the session_key: a job
     # reads the row groups of one part of all shards. Rows are in the order of the raw file, part by
     # part: sorting them would take a memory that grows with the file.
@@ -79,7 +79,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         (),
     ),
-    # One row a row of a raw file that was set apart.
+    # One row per rejected row of a raw file.
     "rejected": Artifact(
         pa.schema(
             [
@@ -90,7 +90,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("file", "line"),
     ),
-    # One row a track and gap: how often the next play of a listener started so many seconds after
+    # One row per track and gap: how often the next play of a listener started so many seconds after
     # this track did.
     "gaps": Artifact(
         pa.schema(
@@ -102,7 +102,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("track_key", "gap"),
     ),
-    # One row a session gap that lfm_skip_rules compares.
+    # One row per session gap that lfm_skip_rules compares.
     "gap_sessions": Artifact(
         pa.schema(
             [
@@ -115,12 +115,12 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_gap",),
     ),
-    # One row a track with enough plays: its length in seconds, as the gaps after it tell.
+    # One row per track with enough plays: its length in seconds, from the gaps after it.
     "lengths": Artifact(
         pa.schema([required("track_key", pa.string()), required("length", pa.float64())]),
         ("track_key",),
     ),
-    # One row a play of a session that may be sampled; draw is the seeded hash that decides.
+    # One row per play of a session that may be sampled; draw is the seeded hash that decides.
     "labelled": Artifact(
         pa.schema(
             [
@@ -137,7 +137,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("draw", "session_key", "piece", "position"),
     ),
-    # One row a play of a kept session.
+    # One row per play of a kept session.
     "sessions": Artifact(
         pa.schema(
             [
@@ -150,8 +150,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id", "position"),
     ),
-    # One row a kept session: where it comes from.  A long session is cut into pieces, counted from
-    # 0.
+    # One row per kept session: its source.  A long session is cut into pieces, counted from 0.
     "keys": Artifact(
         pa.schema(
             [
@@ -164,7 +163,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
-    # One row a track of the catalogue.
+    # One row per track of the catalogue.
     "tracks": Artifact(
         pa.schema(
             [
@@ -176,12 +175,12 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("track_id",),
     ),
-    # One row a session.  tracks and skipped are the context; target is null in train, where every
+    # One row per session.  tracks and skipped are the context; target is null in train, where every
     # position has one.
     "train": _SPLIT,
     "valid": _SPLIT,
     "test": _SPLIT,
-    # One row an epoch.  Loss parts are null for models that have none.
+    # One row per epoch.  Loss parts are null for models that have none.
     "history": Artifact(
         pa.schema(
             [
@@ -198,7 +197,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("epoch",),
     ),
-    # One row a test session.  Ranks start at 1; null is past candidates.rank_cutoff.
+    # One row per test session.  Ranks start at 1; null is past candidates.rank_cutoff.
     "ranks": Artifact(
         pa.schema(
             [
@@ -215,7 +214,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
-    # One row a test session with a skip in its context.  The query is ŷ (hidden) or the last
+    # One row per test session with a skip in its context.  The query is ŷ (hidden) or the last
     # listened track (item); skips are those of the context.  Null: no unseen skip, or no listened
     # track in the context.
     "cosines": Artifact(
@@ -232,7 +231,7 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
-    # One row a metric.  k is null for metrics without a cut-off; n is the number of sessions or
+    # One row per metric.  k is null for metrics without a cut-off; n is the number of sessions or
     # pairs behind the value.
     "metrics": Artifact(
         pa.schema(

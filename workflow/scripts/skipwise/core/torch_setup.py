@@ -20,7 +20,7 @@ def use_threads(threads: int) -> None:
     giving them back.
 
     A training step allocates the same few megabytes again and again.  By default glibc returns each
-    to the system, which then has to clear every page anew.
+    to the system, which then has to clear every page again.
     """
     torch.set_num_threads(threads)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
@@ -66,7 +66,7 @@ def float32_products() -> Iterator[None]:
 
 
 def find_device(name: str) -> torch.device:
-    """The device ``cpu`` or ``cuda``.  Raises UserError where there is none."""
+    """The device ``cpu`` or ``cuda``.  Raises UserError if there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "neural.device: torch finds no GPU here; set it to cpu, or install a torch that is "

@@ -66,7 +66,7 @@ def session_cosines(model: VectorRecommender, sessions: Sequences) -> pa.Table:
 
 @torch.inference_mode()
 def _batch_cosines(model: VectorRecommender, batch: Sequences) -> dict[str, np.ndarray]:
-    """(B,) cosines by column, NaN where there is none."""
+    """(B,) cosines by column, NaN if a session has none."""
     tracks, skipped = batch.tracks, batch.skipped.values
     rows = tracks.row_of_value()
     last_listened = np.full(len(batch), PADDING)

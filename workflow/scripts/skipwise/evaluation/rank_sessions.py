@@ -23,7 +23,7 @@ GROUPS = 128
 
 
 def _with_unseen_skips(sequences: Sequences) -> Ragged:
-    """A row a session, with its target and then its unseen skips."""
+    """One row per session, with its target and then its unseen skips."""
     skips = sequences.unseen_skips
     return Ragged(
         np.insert(skips.values, skips.offsets[:-1], sequences.target),

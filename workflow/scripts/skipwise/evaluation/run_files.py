@@ -39,8 +39,8 @@ def read_ranks(path: str | Path) -> pa.Table:
 
 
 def measure(ranks: dict[Path, pa.Table], *, side_by_side: bool = False) -> pl.DataFrame:
-    """All metrics of ``ranks`` artifacts, see :func:`metrics.summarise`: a row a file, candidates,
-    subset, metric and k.
+    """All metrics of ``ranks`` artifacts, see :func:`metrics.summarise`: one row per file,
+    candidates, subset, metric and k.
 
     The keys in the path of a file are columns.  With ``side_by_side`` every file is a column
     instead.  Raises ValueError where values break the bounds of docs/protocol.md.
@@ -93,8 +93,8 @@ def ranks_of_run(
     """The rows of a ``ranks`` artifact from a run file of another tool and the ``test`` part of a
     split.
 
-    A run has a row a session and item.  ``session``, ``item`` and ``score`` or ``rank`` are names
-    of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by default the
+    A run has one row per session and item.  ``session``, ``item`` and ``score`` or ``rank`` are
+    names of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by default the
     data set's ``tracks.parquet``).  The rank of a track is the number of the session's items that
     score at least as high, so ties count against the model; a given ``rank`` is taken as it is.  A
     track that the run does not hold has no rank, which is past every cut-off.  The run is taken as
@@ -114,7 +114,7 @@ def ranks_of_run(
             f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their "
             "session_id there"
         )
-    # A row a track whose rank is wanted: place 0 is the target, unseen skips follow.
+    # One row per track whose rank is wanted: place 0 is the target, unseen skips follow.
     wanted = sessions.select(
         pl.col("session_id").alias("session"),
         pl.concat_list("target", "unseen_skips").alias("track_id"),

@@ -14,7 +14,7 @@ class BERT4Rec(NeuralRecommender):
     ``mask_share`` of the others.
 
     Differences to Sun et al.: no skipped track is a target, the last track is always masked, and
-    the layers, head and loss are those that all models here share.  The contrastive term reads ŷ
+    the layers, head and loss are shared by all models here.  The contrastive term reads ŷ
     from the same masked pass; its track embeddings are never masked.
     """
 

@@ -15,7 +15,7 @@ def validation_ranks(ranker: Ranker, sequences: Sequences, *, cutoff: int) -> np
 
 
 def _targets(sequences: Sequences) -> Ragged:
-    """A row a session, with its target."""
+    """One row per session, with its target."""
     return Ragged(sequences.target, np.arange(len(sequences) + 1))
 
 

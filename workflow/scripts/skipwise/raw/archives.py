@@ -243,7 +243,7 @@ def text_blocks(
 
 
 def prefetched(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
-    """The same items, made in a thread while the last one is used: decompression beside parsing."""
+    """The same items, made in a thread while the last one is used: it reads during parsing."""
     made: queue.Queue = queue.Queue(ahead)
     stopped = threading.Event()
 

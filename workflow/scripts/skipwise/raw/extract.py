@@ -55,7 +55,7 @@ def extract_events(
 
     ``entry`` is the data set's entry in the registry, with ``keep`` where only sessions that can be
     sampled are wanted. Where everything comes from and how much of it there was is written to
-    ``source``, and rows that are wrong, with line and reason, to ``rejected`` (by default beside
+    ``source``, and invalid rows, with line and reason, to ``rejected`` (by default next to
     ``events``).  Raises UserError where the file is not what the entry says, or more than the share
     ``tolerance`` of its rows is wrong.
     """

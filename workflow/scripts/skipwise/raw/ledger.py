@@ -7,7 +7,7 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS
 
-# So many rows set apart are a wrong file whatever the tolerance, and the place to stop collecting
+# So many rejected rows mean a wrong file, whatever the tolerance, and the place to stop collecting
 # them.
 _MOST_REJECTED = 1_000_000
 
@@ -40,7 +40,7 @@ class Ledger:
         """Set rows apart: ``line`` and ``reason`` of each; ``name`` stands for the file they are
         in.
 
-        ``faults`` tells how many of them are wrong by themselves (default: all), and not only
+        ``faults`` is how many of them are invalid by themselves (default: all), and not only
         because another one is.
         """
         if rows.is_empty():
@@ -68,7 +68,7 @@ class Ledger:
             )
 
     def rejected(self) -> pl.DataFrame:
-        """The rows set apart: file, line, reason."""
+        """The rejected rows: file, line, reason."""
         empty = pl.DataFrame(ARTIFACTS["rejected"].schema.empty_table())
         return pl.concat([empty, *self._rejected]) if self._rejected else empty
 

@@ -19,7 +19,7 @@ def retrieve_raw(
 ) -> None:
     """Download ``path`` from the first of ``urls`` that serves it whole.
 
-    A partial download stays beside ``path`` as ``<name>.part`` and is continued by the next
+    A partial download stays next to ``path`` as ``<name>.part`` and is continued by the next
     attempt.  ``checksums`` maps md5 or sha256 to the expected digest, and ``member`` to name and
     md5 of a file in a ``.tar.gz`` whose checksum is the published one.  Raises UserError that names
     every address and its failure, or the wrong checksum.

@@ -27,7 +27,7 @@ class Batch:
 
     tracks: np.ndarray  # (B, L) int32, 0 is padding
     skipped: np.ndarray  # (B, L) bool, false at padding
-    next_listened: np.ndarray  # (B, L) position of the next listened track, −1 where there is none
+    next_listened: np.ndarray  # (B, L) position of the next listened track, −1 if there is none
     weight: float = (
         1.0  # its number of positions with a target, relative to the mean of all batches
     )

@@ -28,8 +28,8 @@ def training_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: i
     """Bytes that training takes at most: ``BASE`` and, in float32, ``COPIES`` of the table of
     vectors.
 
-    A neural table has a row a track, the factors of a factorisation also one a session.  A baseline
-    has no table.
+    A neural table has one row per track, the factors of a factorisation also one per session.  A
+    baseline has no table.
     """
     if family not in COPIES:
         return BASE
@@ -38,7 +38,7 @@ def training_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: i
 
 
 def _width(settings: dict) -> int:
-    # BPR keeps the bias of a track beside its factors.
+    # BPR keeps the bias of a track next to its factors.
     return settings["dimension"] if "dimension" in settings else settings["factors"] + 1
 
 

@@ -71,7 +71,7 @@ def run_trial(
 def trial_rows(trials: list[str]) -> list[dict]:
     """One row per trial: its keys, its settings and the validation metrics of its best epoch.
 
-    ``trials`` are the json files of :func:`run_trial`, each beside its history.  ``chosen`` marks
+    ``trials`` are the json files of :func:`run_trial`, each next to its history.  ``chosen`` marks
     the best trial of each variant, which has the highest validation NDCG@10; the earlier of equals.
     """
     rows: list[dict] = []

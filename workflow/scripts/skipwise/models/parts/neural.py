@@ -101,7 +101,7 @@ class NeuralRecommender(VectorRecommender):
         self.use_device()
 
     def use_device(self) -> None:
-        """Go from the CPU to the device of the settings.  Raises UserError where there is none."""
+        """Go from the CPU to the device of the settings.  Raises UserError if there is none."""
         device = find_device(self.settings.get("device", "cpu"))
         self.network.to(device)
         self.table = self.table.to(device)

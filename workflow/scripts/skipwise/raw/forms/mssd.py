@@ -100,7 +100,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         whole, rest, wrong = whole_sessions(
             rows if rest is None else pl.concat([rest, rows]), last=block.last
         )
-        # A session that lacks a row which was set apart is no fault of its own.
+        # A session is not invalid by itself if it lacks a row that was rejected.
         sessions = Counter(wrong.unique("session_id")["fault"].to_list())
         missing = sessions.pop("missing", 0)
         ledger.reject(block.name, wrong, faults=sessions.total() + max(0, missing - holes))

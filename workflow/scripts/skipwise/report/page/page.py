@@ -232,7 +232,7 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
 
 
 def _overview(findings: pl.DataFrame) -> list[dict]:
-    """A row a claim and kind of data: the verdict and in how many rows it is which."""
+    """One row per claim and kind of data: the verdict and in how many rows it is which."""
     rows = []
     of_all, single = (
         findings.filter(pl.col("model").is_null()),

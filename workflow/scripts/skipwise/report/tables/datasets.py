@@ -21,7 +21,7 @@ NOTE = (
     "of test targets that "
     "no train sequence holds."
 )
-# One row a data set and split.  The rows keep the order of the configuration.
+# One row per data set and split.  The rows keep the order of the configuration.
 COLUMNS = rows_of(
     required("dataset", pa.string()),
     required("data", pa.string()),

@@ -29,7 +29,7 @@ NOTE = (
     "or four minutes, so early "
     "skips are mostly absent."
 )
-# One row a data set, skip rule and session gap.  check_* are the counts of the authors'
+# One row per data set, skip rule and session gap.  check_* are the counts of the authors'
 # notebook, where there are.
 COLUMNS = rows_of(
     required("dataset", pa.string()),

@@ -23,7 +23,7 @@ NOTE = (
     "breaks a bound that must "
     "hold (docs/protocol.md), and how its skip MRR was computed is not published."
 )
-# One row a cell of a table of the papers, and what this run has in its place, in columns of its
+# One row per cell of a table of the papers, and what this run has in its place, in columns of its
 # own.
 COLUMNS = rows_of(
     *(

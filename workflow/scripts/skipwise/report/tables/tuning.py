@@ -14,7 +14,7 @@ GIGABYTES = 1
 MINUTES = 10
 TARGET = "tune"
 TITLE = "Tuning on validation data"
-# One row a trial of the tuning.  alpha and tau are null for variants without the contrastive
+# One row per trial of the tuning.  alpha and tau are null for variants without the contrastive
 # term.
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant")),

@@ -1,4 +1,4 @@
--- One row a session: its tracks, skips and listened positions as lists, and the time that orders sessions.
+-- One row per session: its tracks, skips and listened positions as lists, and the time that orders sessions.
 select
     session_id,
     list(track_id order by position) as tracks,
