@@ -94,12 +94,12 @@ def ranks_of_run(
     split.
 
     A run has one row per session and item.  ``session``, ``item`` and ``score`` or ``rank`` are
-    names of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by default the
-    data set's ``tracks.parquet``).  The rank of a track is the number of the session's items that
-    score at least as high, so ties count against the model; a given ``rank`` is taken as it is.  A
-    track that the run does not hold has no rank, which is past every cut-off.  The run is taken as
-    ranked in the full catalogue; ranks among sampled candidates are null and ``n_candidates`` is
-    0.  Raises UserError where the file does not fit the split.
+    names of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by
+    default the data set's ``tracks.parquet``).  The rank of a track is the number of the session's
+    items that score at least as high, so ties count against the model; a given ``rank`` is
+    taken as it is. A track that the run does not hold has no rank, which is past every cut-off.
+    The run is taken as ranked in the full catalogue; ranks among sampled candidates are null
+    and ``n_candidates`` is 0. Raises UserError where the file does not fit the split.
     """
     if (score is None) == (rank is None):
         raise UserError(
