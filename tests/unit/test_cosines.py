@@ -25,7 +25,7 @@ PREDICTED = {1: 0, 2: 90, 3: 45}
 class Fixed:
     """A model of which table and queries are known."""
 
-    table = torch.tensor(
+    vectors = torch.tensor(
         [
             [n * math.cos(math.radians(a)), n * math.sin(math.radians(a))]
             for a, n in zip(DEGREES, LENGTHS, strict=True)
