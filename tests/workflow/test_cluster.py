@@ -121,7 +121,7 @@ def test_a_training_past_its_time_limit_goes_on_in_the_next_attempt(slurm, tmp_p
     assert done.returncode == 0, done.stdout
     assert "TIMEOUT" in done.stdout
     [log] = (there / "logs/train_model").rglob("*.log")
-    assert "goes on from" in log.read_text()
+    assert "continues from" in log.read_text()
     assert (there / WEIGHTS).read_bytes() == (here / WEIGHTS).read_bytes()
 
 

@@ -77,7 +77,7 @@ def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undis
     assert kept.name == f"{RUN.replace('/', ',')}.safetensors"
     project.made(WEIGHTS, configs=configs)
     [log] = (project / "logs/train_model").rglob("*.log")
-    assert "goes on from" in log.read_text()
+    assert "continues from" in log.read_text()
     assert (project / WEIGHTS).read_bytes() == undisturbed
     assert list((project / CHECKPOINTS).iterdir()) == []
     partial = [path for path in (project / "results").rglob("*") if "partial" in path.name]
