@@ -172,6 +172,10 @@ def test_cutoffs_may_be_few():
         check_bounds({"hr_10": 0.4, "map_10": 0.5}, "here")
 
 
+def test_a_metric_whose_name_starts_like_another_is_bounded_by_neither():
+    check_bounds(GOOD | {"hr_weighted_10": 1.7, "ndcg_at_20": 0.9}, "here")
+
+
 def test_the_maps_of_the_papers_break_the_bounds():
     """P2 prints for SASRec on MSSD an HR@1 of .377 and a MAP@10 of .397, but .377 + .238 / 5 + .081
     / 10 = .4327.

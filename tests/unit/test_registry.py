@@ -46,6 +46,14 @@ class TestRegistry:
         monkeypatch.setitem(registry.KINDS, "split", registry.Kind(str(tmp_path), ".sql"))
         assert registry.parameters("split", "mine") == {"share"}
 
+    def test_a_metric_may_have_a_digit_in_its_name(self, tmp_path, monkeypatch):
+        (tmp_path / "ranking").mkdir()
+        (tmp_path / "ranking/metrics.py").write_text(
+            '@metric("f1")\ndef f1(rank, k): ...\n', "utf-8"
+        )
+        monkeypatch.setattr(registry, "LIBRARY", tmp_path)
+        assert registry.metrics.__wrapped__() == ["f1"]
+
 
 KEYS = {"dataset": "a", "split": "paper", "model": "m", "variant": "v", "seed": 1}
 

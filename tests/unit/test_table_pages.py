@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from examples import default_config, given_for
 from skipwise.core.registry import find, names
+from skipwise.ranking.metrics import METRICS
 from skipwise.report import columns, variants
 from skipwise.report.columns import describe
 from skipwise.report.page.page import write_page
@@ -141,6 +142,11 @@ class TestBest:
         found = page(tmp_path, [row("a", None), row("b", 0.1), row("c", 0.3)])
         assert found.marked("hr_10") == [2]
         assert found.cells[0][found.head.index("hr_10")] == "–"
+
+    def test_a_new_metric_is_marked_like_the_others(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(METRICS, "f1", METRICS["hr"])
+        rows = [row(name, 0.5) | {"f1_5": f1, "f1_5_low": 0.0} for name, f1 in (("a", 1), ("b", 2))]
+        assert page(tmp_path, rows).marked("f1_5") == [1]
 
     def test_of_metrics_of_skips_the_lowest_is_best(self, tmp_path):
         rows = [

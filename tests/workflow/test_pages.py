@@ -327,7 +327,7 @@ def test_a_model_of_another_tool_needs_its_ranks_and_no_variants(project):
     several = absent.replace("orig: {}", "orig: {}, better: {}")
     done = project.snakemake("--dry-run", configs=(TINY, project.overlay("several.yaml", several)))
     assert done.returncode != 0
-    assert "model_registry.theirs: the family external has the variant orig alone" in done.stdout
+    assert "model_registry.theirs: the family external has only the variant orig" in done.stdout
 
 
 def test_the_papers_are_planned_with_mssd_at_hand(folder):

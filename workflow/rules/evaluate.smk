@@ -9,7 +9,7 @@ rule rank_sessions:
         train=result("train"),
         tracks=result("tracks"),
         test=result("test"),
-        code=code("evaluation.rank_sessions"),
+        code=code("evaluation.rank_sessions", model="model"),
     output:
         result("ranks"),
     log:
@@ -40,7 +40,7 @@ rule measure_cosines:
         run=result("run"),
         tracks=result("tracks"),
         test=result("test"),
-        code=code("evaluation.cosines"),
+        code=code("evaluation.cosines", model="model"),
     output:
         result("cosines"),
     log:

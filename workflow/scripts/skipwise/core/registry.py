@@ -39,7 +39,7 @@ KINDS = {
 }
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)")
 _BOUND = re.compile(r"^-- \$([a-z_]+) \(above (\S+)\)", re.MULTILINE)
-_METRIC = re.compile(r'^@metric\("([a-z_]+)"\)$', re.MULTILINE)
+_METRIC = re.compile(r'^@metric\("([a-z0-9_]+)"\)$', re.MULTILINE)
 
 
 def names(kind: str) -> list[str]:

@@ -60,9 +60,9 @@ def check_bounds(values: dict[str, float], where: str) -> None:
     broken bound.
     """
     hit = {
-        int(name.removeprefix("hr_")): value
-        for name, value in values.items()
-        if name.startswith("hr_")
+        int(k): value
+        for (metric, _, k), value in ((name.rpartition("_"), v) for name, v in values.items())
+        if metric == "hr"
     }
     chains = {"0 ≤ HR@k ≤ 1, rising with k": [0.0, *(hit[k] for k in sorted(hit)), 1.0]}
     for name, value in values.items():

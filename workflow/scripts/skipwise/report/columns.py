@@ -45,6 +45,12 @@ def _metric(name: str) -> str:
     return f"{'Δ ' if delta else ''}{metric.upper()}@{k}{of_skips} {_arrow(name)}"
 
 
+def is_metric(name: str) -> bool:
+    """Whether a column is a metric of targets at a cut-off, like ``hr_10``."""
+    metric, _, k = name.rpartition("_")
+    return metric in METRICS and k.isdigit()
+
+
 def lower_is_better(metric: str) -> bool:
     return "_skipped_" in metric
 

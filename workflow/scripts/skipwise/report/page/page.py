@@ -14,7 +14,7 @@ import jinja2
 import polars as pl
 
 from skipwise.core.artifacts import whole_file
-from skipwise.report.columns import describe, lower_is_better
+from skipwise.report.columns import describe, is_metric, lower_is_better
 
 MISSING = "–"
 
@@ -203,11 +203,7 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
     row alone is not marked.
     """
     found: dict[str, set[int]] = {}
-    metrics = [
-        name
-        for name in frame.columns
-        if f"{name}_low" in frame.columns and re.fullmatch(r"(hr|ndcg|map)_\d+", name)
-    ]
+    metrics = [name for name in frame.columns if f"{name}_low" in frame.columns and is_metric(name)]
     for name in (*metrics, *(name for name in _MARKED if name in frame.columns)):
         keys = (
             _OF_THE_PAPER
