@@ -145,7 +145,10 @@ class TestBest:
 
     def test_a_new_metric_is_marked_like_the_others(self, tmp_path, monkeypatch):
         monkeypatch.setitem(METRICS, "f1", METRICS["hr"])
-        rows = [row(name, 0.5) | {"f1_5": f1, "f1_5_low": 0.0} for name, f1 in (("a", 1), ("b", 2))]
+        rows = [
+            row(name, 0.5) | {"f1_5": f1, "f1_5_low": 0.0, "f1_5_high": 3.0}
+            for name, f1 in (("a", 1), ("b", 2))
+        ]
         assert page(tmp_path, rows).marked("f1_5") == [1]
 
     def test_of_metrics_of_skips_the_lowest_is_best(self, tmp_path):

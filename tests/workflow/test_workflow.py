@@ -351,7 +351,7 @@ class TestRerun:
                 "raw/forms/lfm2b.py": {"events/dataset=lfm2b-sim/"},
                 "simulation/worlds.py": {"resources/raw/"},
                 "recommender.py": {"models/", "ranks/", "cosines/"},
-                "ranking/candidates.py": {"ranks/", "models/*sasrec"},
+                "ranking/candidates.py": {"ranks/", "models/*sasrec", "cosines/"},
                 "training/skip_losses/contrastive.py": {"models/*sasrec/variant=contrastive"},
                 "models/wrmf.py": {"models/*wrmf", "ranks/*wrmf"},
             },
