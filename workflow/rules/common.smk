@@ -79,6 +79,11 @@ def skip_rule_of(wildcards):
     return config["registry"][wildcards.dataset]["skip_rule"]["name"]
 
 
+def model_file_of(wildcards):
+    """The name of the file of a run's model."""
+    return checked.model_file(config, wildcards.model)
+
+
 def skip_loss_of(wildcards):
     """The skip loss of a run, None for a variant without one."""
     return settings(wildcards).get("skip_loss")
@@ -362,7 +367,7 @@ def raw_entry(wildcards):
 
 def settings(wildcards):
     """The merged settings of a run."""
-    return checked.run_settings(config, wildcards.model, wildcards.variant)
+    return checked.run_settings(config, wildcards.model, wildcards.variant, wildcards.split)
 
 
 def gpus_of_run(wildcards):

@@ -7,7 +7,7 @@ rule train_model:
         train=result("train"),
         valid=result("valid"),
         tracks=result("tracks"),
-        code=code("training.train", model="model", skip_loss=skip_loss_of),
+        code=code("training.train", model=model_file_of, skip_loss=skip_loss_of),
     output:
         weights=result("weights"),
         history=result("history"),
@@ -27,6 +27,7 @@ rule train_model:
         runtime=720,
         gpu=gpus_of_run,
     params:
+        recommender=model_file_of,
         settings=settings,
     message:
         "Training {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"

@@ -14,7 +14,7 @@ rule run_trial:
         train=result("train"),
         valid=result("valid"),
         tracks=result("tracks"),
-        code=code("training.tuning", model="model", skip_loss=skip_loss_of),
+        code=code("training.tuning", model=model_file_of, skip_loss=skip_loss_of),
     output:
         history=result("trial_history"),
         trial=result("trial"),
@@ -30,6 +30,7 @@ rule run_trial:
         runtime=by_attempt(720),
         gpu=gpus_of_run,
     params:
+        recommender=model_file_of,
         settings=settings,
         tuning=lookup(dpath="tuning", within=config),
         seed=config["seeds"][0],

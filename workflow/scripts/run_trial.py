@@ -11,7 +11,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.input.tracks,
         snakemake.output.history,
         snakemake.output.trial,
-        model=snakemake.wildcards.model,
+        recommender=snakemake.params.recommender,
         settings=snakemake.params.settings,
         tuning=snakemake.params.tuning,
         trial=int(snakemake.wildcards.trial),

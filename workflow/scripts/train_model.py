@@ -15,6 +15,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.input.tracks,
         weights.parent,
         model=snakemake.wildcards.model,
+        recommender=snakemake.params.recommender,
         variant=snakemake.wildcards.variant,
         settings=snakemake.params.settings,
         seed=int(snakemake.wildcards.seed),

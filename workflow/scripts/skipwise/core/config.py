@@ -88,7 +88,8 @@ def _model_mistakes(config: dict, model: str) -> Iterator[tuple[str, str]]:
                 "another tool a name of its own",
             )
         return
-    yield from _unknown(key, "model", model)
+    file = model_file(config, model)
+    yield from _unknown(key if file == model else f"{key}.model", "model", file)
     for variant in variants(config, model):
         settings = entry.get("settings", {}) | entry["variants"][variant]
         if settings.get("skip_loss") is not None:
@@ -265,6 +266,13 @@ def is_external(config: dict, model: str) -> bool:
     return config["model_registry"][model]["family"] == "external"
 
 
+def model_file(config: dict, model: str) -> str:
+    """The name of the file that an entry of the model registry uses: its key ``model``, else its
+    own name.
+    """
+    return config["model_registry"][model].get("model", model)
+
+
 def variants(config: dict, model: str) -> list[str]:
     """The variants of a model that are not left out with null."""
     return [
@@ -274,19 +282,21 @@ def variants(config: dict, model: str) -> list[str]:
     ]
 
 
-def run_settings(config: dict, model: str, variant: str) -> dict:
+def run_settings(config: dict, model: str, variant: str, split: str | None = None) -> dict:
     """The merged settings of a model's variant.
 
     Only what the variant uses is in it: a changed temperature does not concern ``orig``, so it does
-    not retrain it.
+    not retrain it.  A ``split`` whose file says what a target is overrides the setting ``targets``.
     """
     entry = config["model_registry"][model]
-    own = entry.get("settings", {}) | entry["variants"][variant]
-    if entry["family"] != "neural":
-        return own
-    own = {"skip_loss": None} | own
-    shared = {**config["neural"], "max_length": config["sessions"]["max_length"]}
-    return shared | loss_settings(config, own["skip_loss"]) | own
+    settings = entry.get("settings", {}) | entry["variants"][variant]
+    if entry["family"] == "neural":
+        settings = {"skip_loss": None} | settings
+        shared = {**config["neural"], "max_length": config["sessions"]["max_length"]}
+        settings = shared | loss_settings(config, settings["skip_loss"]) | settings
+    if split and "targets" in settings:
+        settings |= registry.remarks("split", split)
+    return settings
 
 
 def loss_settings(config: dict, skip_loss: str | None) -> dict:

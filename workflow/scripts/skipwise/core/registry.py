@@ -39,6 +39,7 @@ KINDS = {
 }
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)")
 _BOUND = re.compile(r"^-- \$([a-z_]+) \(above (\S+)\)", re.MULTILINE)
+_REMARK = re.compile(r"^-- ([a-z_]+): (\S+)$", re.MULTILINE)
 _METRIC = re.compile(r'^@metric\("([a-z0-9_]+)"\)$', re.MULTILINE)
 
 
@@ -101,6 +102,11 @@ def lower_bounds(kind: str, name: str) -> dict[str, float]:
     """By parameter the number that it must exceed, from comments ``-- $seconds (above 0): …``."""
     text = file(kind, name).read_text(encoding="utf-8")
     return {parameter: float(low) for parameter, low in _BOUND.findall(text)}
+
+
+def remarks(kind: str, name: str) -> dict[str, str]:
+    """What a thing that is an SQL file says in comments ``-- name: value`` for rules beside it."""
+    return dict(_REMARK.findall(file(kind, name).read_text(encoding="utf-8")))
 
 
 @cache

@@ -5,8 +5,8 @@ columns with fixed types and the columns that put its rows in a total order, so 
 configuration write equal files.
 
 Conventions: track ids are dense integers from 1, 0 is padding; positions count from 1 within a
-session; a null in ``skipped`` of ``events`` means that the raw data does not say; times are UTC
-without a zone.
+session; a null in ``skipped`` means that the label is unknown, in ``events`` that the raw data does
+not say; times are UTC without a zone.
 """
 
 from typing import NamedTuple
@@ -129,7 +129,7 @@ ARTIFACTS: dict[str, Artifact] = {
                 required("piece", pa.int32()),
                 required("position", pa.int16()),
                 required("track_key", pa.string()),
-                required("skipped", pa.bool_()),
+                pa.field("skipped", pa.bool_()),
                 required("n_plays", pa.int16()),
                 required("n_skips", pa.int16()),
                 *CONTEXT,
@@ -144,7 +144,7 @@ ARTIFACTS: dict[str, Artifact] = {
                 required("session_id", pa.int32()),
                 required("position", pa.int16()),
                 required("track_id", pa.int32()),
-                required("skipped", pa.bool_()),
+                pa.field("skipped", pa.bool_()),
                 *CONTEXT,
             ]
         ),
@@ -175,8 +175,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("track_id",),
     ),
-    # One row per session.  tracks and skipped are the context; target is null in train, where every
-    # position has one.
+    # One row per session.  tracks and skipped are the context, a label in skipped may be null; target
+    # is null in train, where every position has one.
     "train": _SPLIT,
     "valid": _SPLIT,
     "test": _SPLIT,

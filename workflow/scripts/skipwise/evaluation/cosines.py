@@ -67,12 +67,11 @@ def session_cosines(model: VectorRecommender, sessions: Sequences) -> pa.Table:
 @torch.inference_mode()
 def _batch_cosines(model: VectorRecommender, batch: Sequences) -> dict[str, np.ndarray]:
     """(B,) cosines by column, NaN if a session has none."""
-    tracks, skipped = batch.tracks, batch.skipped.values
+    tracks, skipped, listened = batch.tracks, batch.skipped.values, batch.listened.values
     rows = tracks.row_of_value()
     last_listened = np.full(len(batch), PADDING)
-    last_listened[rows[~skipped]] = tracks.values[
-        ~skipped
-    ]  # plays are in order: the last one stays
+    # Plays are in order: the last one stays.
+    last_listened[rows[listened]] = tracks.values[listened]
     queries = {"hidden": model.queries(batch), "item": model.vectors[last_listened]}
     of_unseen = batch.unseen_skips
     found = {}

@@ -1,4 +1,4 @@
-"""First-order Markov: what followed the last track of the context in training."""
+"""First-order Markov: what came after the last track of the context in training."""
 
 import numpy as np
 import torch
@@ -8,14 +8,18 @@ from torch import Tensor
 from skipwise.models.popularity import Popularity
 from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.batches import following, may_be_target
 
 
 class Markov(Popularity):
-    """Score = how often the track was the next play after the context's last track + popularity
+    """Score = how often the track was the target after the context's last track + popularity
     scaled below 1.
 
-    A skipped play counts as a listened one, as in ``orig`` of the other models.
+    The target after a play is what the setting ``targets`` says: the next listened track, or simply
+    the next one.
     """
+
+    SETTINGS = frozenset({"targets"})
 
     def fit(
         self,
@@ -27,9 +31,10 @@ class Markov(Popularity):
         checkpoint: Savepoint | None = None,
     ) -> list[dict]:
         super().fit(train, valid, seed=seed, threads=threads)
-        row, track = train.tracks.row_of_value(), train.tracks.values
-        within = row[1:] == row[:-1]
-        cells = (track[:-1][within], track[1:][within])
+        target = following(may_be_target(train, self.settings["targets"]))
+        start = target.offsets[target.row_of_value()]
+        has_one, track = target.values >= 0, train.tracks.values
+        cells = (track[has_one], track[(start + target.values)[has_one]])
         ones = np.ones(len(cells[0]), np.float32)
         self.follows = csr_matrix((ones, cells), shape=(self.n_tracks + 1, self.n_tracks + 1))
         return []

@@ -12,7 +12,7 @@ def label_plays(steps: Steps, recipe: Recipe) -> dict:
     """Take ``plays`` to ``pieces`` and ``eligible``; returns the counts of every step.
 
     A rule that reads ``lengths`` finds them in the table of that name.  Of the key ``sessions``
-    only ``min_length``, ``max_length`` and ``skip_polarity`` are read.
+    only ``min_length``, ``max_length``, ``unknown_labels`` and ``skip_polarity`` are read.
     """
     sessions = recipe.sessions
     counts = {"plays_read": steps.rows("plays")}
@@ -23,6 +23,8 @@ def label_plays(steps: Steps, recipe: Recipe) -> dict:
     else:
         steps.table("sessionised", "sessionise_by_gap", session_gap=recipe.session_gap)
     steps.table("labelled", f"skip_rules/{recipe.rule}", **recipe.parameters)
+    if sessions.get("unknown_labels", "kept") == "listened":
+        steps.table("labelled", "read_unknown_as_listened")
     if sessions.get("skip_polarity", "right") == "inverted":
         steps.table("labelled", "invert")
     steps.table("pieces", "cut", max_length=sessions["max_length"])

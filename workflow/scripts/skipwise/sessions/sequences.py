@@ -63,7 +63,8 @@ class Ragged:
 @dataclass(frozen=True)
 class Sequences:
     """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see;
-    ``target`` is 0 in train.
+    ``target`` is 0 in train.  A play whose label is ``unknown`` is neither skipped nor listened;
+    None: every label is known.
     """
 
     session_id: np.ndarray  # (S,) int32
@@ -71,17 +72,31 @@ class Sequences:
     skipped: Ragged  # bool, same offsets as tracks
     target: np.ndarray  # (S,) int32
     unseen_skips: Ragged  # int32
+    unknown: Ragged | None = None  # bool, same offsets as tracks
+
+    @property
+    def listened(self) -> Ragged:
+        """Plays that are known to have been listened to; same offsets as tracks."""
+        not_listened = self.skipped.values
+        if self.unknown is not None:
+            not_listened = not_listened | self.unknown.values
+        return Ragged(~not_listened, self.skipped.offsets)
 
     @classmethod
     def read(cls, part: str, path: str | Path) -> "Sequences":
         """Read a ``train``, ``valid`` or ``test`` artifact."""
         table = read_artifact(part, path)
+        tracks = Ragged.from_arrow(table["tracks"])
+        labels = table["skipped"].combine_chunks().flatten()
+        skipped = labels.fill_null(False).to_numpy(zero_copy_only=False)
+        unknown = labels.is_null().to_numpy(zero_copy_only=False)
         return cls(
             table["session_id"].to_numpy(),
-            Ragged.from_arrow(table["tracks"]),
-            Ragged.from_arrow(table["skipped"]),
+            tracks,
+            Ragged(skipped, tracks.offsets),
             table["target"].fill_null(PADDING).to_numpy(),
             Ragged.from_arrow(table["unseen_skips"]),
+            Ragged(unknown, tracks.offsets) if unknown.any() else None,
         )
 
     def __len__(self) -> int:
@@ -95,6 +110,7 @@ class Sequences:
             self.skipped.take(rows),
             self.target[rows],
             self.unseen_skips.take(rows),
+            None if self.unknown is None else self.unknown.take(rows),
         )
 
     def counts(self, n_tracks: int) -> np.ndarray:
@@ -115,6 +131,6 @@ class Sequences:
         """(S, N + 1) counts of listened plays, and (S, N + 1) counts of skips of tracks never
         listened to in the session.
         """
-        listened = self.matrix(n_tracks, ~self.skipped.values)
+        listened = self.matrix(n_tracks, self.listened.values)
         skipped = self.matrix(n_tracks, self.skipped.values)
         return listened, (skipped - skipped.multiply(listened > 0)).tocsr()

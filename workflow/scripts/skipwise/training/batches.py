@@ -5,20 +5,36 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skipwise.core.errors import UserError
 from skipwise.core.schemas import PADDING
 from skipwise.sessions.sequences import Ragged, Sequences
 
 
-def next_listened(skipped: Ragged) -> Ragged:
-    """For each play the position (from 0) of the next listened play of its session, −1 where there
-    is none.
+# What a position of a train sequence predicts: the next track that was listened to, or the next one.
+TARGETS = ("listened", "next")
+
+
+def following(chosen: Ragged) -> Ragged:
+    """For each play the position (from 0) of the next play of its session that is ``chosen``, −1
+    where there is none.
     """
-    row = skipped.row_of_value()
-    listened = np.flatnonzero(~skipped.values)
-    following = np.searchsorted(listened, np.arange(len(row)), side="right")
-    found = np.append(listened, -1)[following]
-    same = (following < len(listened)) & (row[found] == row)
-    return Ragged(np.where(same, found - skipped.offsets[row], -1), skipped.offsets)
+    row = chosen.row_of_value()
+    places = np.flatnonzero(chosen.values)
+    after = np.searchsorted(places, np.arange(len(row)), side="right")
+    found = np.append(places, -1)[after]
+    same = (after < len(places)) & (row[found] == row)
+    return Ragged(np.where(same, found - chosen.offsets[row], -1), chosen.offsets)
+
+
+def may_be_target(train: Sequences, targets: str) -> Ragged:
+    """Which plays may be a target: those listened to or, with ``targets: next``, all.  Raises
+    UserError for anything else.
+    """
+    if targets not in TARGETS:
+        raise UserError(f"targets is {' or '.join(TARGETS)}, not {targets!r}")
+    if targets == "listened":
+        return train.listened
+    return Ragged(np.ones_like(train.skipped.values), train.skipped.offsets)
 
 
 @dataclass(frozen=True)
@@ -27,37 +43,37 @@ class Batch:
 
     tracks: np.ndarray  # (B, L) int32, 0 is padding
     skipped: np.ndarray  # (B, L) bool, false at padding
+    listened: np.ndarray  # (B, L) bool, false at padding; an unknown label is neither
     next_listened: np.ndarray  # (B, L) position of the next listened track, −1 if there is none
+    may_be_target: np.ndarray  # (B, L) bool, false at padding
+    next_target: np.ndarray  # (B, L) position of the target, −1 if there is none
     weight: float = (
         1.0  # its number of positions with a target, relative to the mean of all batches
     )
 
     @property
     def predicted(self) -> np.ndarray:
-        """(B, L) positions with a target: all that a listened track follows."""
-        return self.next_listened >= 0
+        """(B, L) positions with a target."""
+        return self.next_target >= 0
 
     @property
     def targets(self) -> np.ndarray:
         """(P,) target track of each predicted position."""
-        return np.take_along_axis(self.tracks, np.maximum(self.next_listened, 0), axis=1)[
+        return np.take_along_axis(self.tracks, np.maximum(self.next_target, 0), axis=1)[
             self.predicted
         ]
 
     @property
     def queries(self) -> np.ndarray:
         """(B, L) positions of the contrastive term: listened, with a later listened track."""
-        return self.predicted & ~self.skipped & (self.tracks > 0)
+        return self.listened & (self.next_listened >= 0)
 
     def mask(self, share: float, rng: np.random.Generator) -> np.ndarray:
-        """(B, L) positions to mask: the last listened track of each session, and ``share`` of the
-        other listened ones.
-
-        A skipped track is never masked, so it is never a target.
+        """(B, L) positions to mask: the last track of each session that may be a target, and
+        ``share`` of the others that may.
         """
-        listened = ~self.skipped & (self.tracks > 0)
-        last = listened & (self.next_listened < 0)
-        return last | (listened & (rng.random(listened.shape) < share))
+        last = self.may_be_target & ~self.predicted
+        return last | (self.may_be_target & (rng.random(last.shape) < share))
 
 
 class Batches:
@@ -71,14 +87,21 @@ class Batches:
 
     SORTED = 16
 
-    def __init__(self, train: Sequences, size: int):
+    def __init__(self, train: Sequences, size: int, targets: str = "listened"):
         self._size = size
         self._offsets, self._lengths = train.tracks.offsets, train.tracks.lengths
-        # One value past the end, for padding to point at.
-        self._tracks = np.append(train.tracks.values, np.int32(PADDING))
-        self._skipped = np.append(train.skipped.values, False)
-        self._next = np.append(next_listened(train.skipped).values, -1)
-        self._mean_predicted = max((self._next >= 0).sum(), 1) / max(len(self), 1)
+        eligible = may_be_target(train, targets)
+        next_target = following(eligible).values
+        # By field of a batch, with one value past the end for padding to point at.
+        self._values = {
+            "tracks": np.append(train.tracks.values, np.int32(PADDING)),
+            "skipped": np.append(train.skipped.values, False),
+            "listened": np.append(train.listened.values, False),
+            "next_listened": np.append(following(train.listened).values, -1),
+            "may_be_target": np.append(eligible.values, False),
+            "next_target": np.append(next_target, -1),
+        }
+        self._mean_predicted = max((next_target >= 0).sum(), 1) / max(len(self), 1)
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._size)
@@ -95,5 +118,5 @@ class Batches:
     def _batch(self, rows: np.ndarray) -> Batch:
         at = np.arange(self._lengths[rows].max())
         at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
-        batch = Batch(self._tracks[at], self._skipped[at], self._next[at])
+        batch = Batch(**{name: values[at] for name, values in self._values.items()})
         return replace(batch, weight=float(batch.predicted.sum() / self._mean_predicted))

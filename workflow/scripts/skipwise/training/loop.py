@@ -114,7 +114,7 @@ class Training:
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
-        self.batches = Batches(train, self.settings["batch_size"])
+        self.batches = Batches(train, self.settings["batch_size"], self.settings["targets"])
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )

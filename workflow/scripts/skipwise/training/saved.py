@@ -15,6 +15,6 @@ def load_model(folder: str | Path) -> Recommender:
     """The model that :func:`train_model` left in ``folder``, ready to score."""
     folder = Path(folder)
     run = read_json(folder / RUN)
-    model = find_model(run["model"])(run["n_tracks"], run["settings"])
+    model = find_model(run["recommender"])(run["n_tracks"], run["settings"])
     model.load_state(load_file(folder / WEIGHTS))
     return model

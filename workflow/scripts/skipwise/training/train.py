@@ -33,6 +33,7 @@ def train_model(
     folder: str | Path,
     *,
     model: str,
+    recommender: str,
     variant: str,
     settings: dict,
     seed: int,
@@ -42,6 +43,7 @@ def train_model(
 ) -> None:
     """Fit a model on a split and write its folder: weights, history and ``run.json``.
 
+    ``model`` is its name in the registry, ``recommender`` that of its file.
     A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
     everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
     too little memory.
@@ -49,12 +51,20 @@ def train_model(
     folder = Path(folder)
     n_tracks = pq.read_metadata(tracks).num_rows
     n_sessions = pq.read_metadata(train).num_rows
-    recommender: Recommender = find_model(model)(n_tracks, settings)
+    fitted: Recommender = find_model(recommender)(n_tracks, settings)
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
-    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    check_memory(fitted.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
-    depends_on = [model, settings, seed, threads, data, _environment(), sorted(map(sha256, code))]
-    history = recommender.fit(
+    depends_on = [
+        recommender,
+        settings,
+        seed,
+        threads,
+        data,
+        _environment(),
+        sorted(map(sha256, code)),
+    ]
+    history = fitted.fit(
         Sequences.read("train", train),
         Sequences.read("valid", valid),
         seed=seed,
@@ -62,12 +72,13 @@ def train_model(
         checkpoint=Checkpoint(checkpoint, _fingerprint(depends_on)) if checkpoint else None,
     )
     with whole_file(folder / WEIGHTS) as partial:
-        save_file(recommender.state(), partial)
+        save_file(fitted.state(), partial)
     schema = ARTIFACTS["history"].schema
     write_artifact(pa.Table.from_pylist(history, schema=schema), "history", folder / HISTORY)
     write_json(
         {
             "model": model,
+            "recommender": recommender,
             "variant": variant,
             "seed": seed,
             "settings": settings,

@@ -47,7 +47,7 @@ def run_trial(
     out_history: str,
     out_trial: str,
     *,
-    model: str,
+    recommender: str,
     settings: dict,
     tuning: dict,
     trial: int,
@@ -57,12 +57,12 @@ def run_trial(
     """Train one model with the settings of a trial; write its ``history`` and its settings."""
     space = {name: tuning[name] for name in SEARCHED}
     settings = trial_settings(settings, space, trial, tuning["seed"])
-    logger.info("trial %d of %s: %s", trial, model, settings)
+    logger.info("trial %d of %s: %s", trial, recommender, settings)
     n_tracks, n_sessions = (pq.read_metadata(path).num_rows for path in (tracks, train))
-    recommender = find_model(model)(n_tracks, settings)
-    check_memory(recommender.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    model = find_model(recommender)(n_tracks, settings)
+    check_memory(model.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
-    history = recommender.fit(*parts, seed=seed, threads=threads)
+    history = model.fit(*parts, seed=seed, threads=threads)
     table = pa.Table.from_pylist(history, schema=ARTIFACTS["history"].schema)
     write_artifact(table, "history", out_history)
     write_json({"settings": settings, "seed": seed}, out_trial)

@@ -66,6 +66,7 @@ class NeuralRecommender(VectorRecommender):
             "patience",
             "validation_sessions",
             "max_length",
+            "targets",
             "skip_loss",
         }
     )

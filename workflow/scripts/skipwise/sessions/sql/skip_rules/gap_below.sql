@@ -1,5 +1,5 @@
--- Skipped if the next play of the session starts within $seconds; the last play is unknown, hence
--- listened.
+-- Skipped if the next play of the session starts within $seconds; null for the last play, which has
+-- no next one.
 -- $seconds (above 0): seconds between two starts.
-select * exclude (gap) replace (coalesce(gap < $seconds, false) as skipped)
+select * exclude (gap) replace (gap < $seconds as skipped)
 from sessionised

@@ -1,3 +1,3 @@
--- The label that the raw data has; unknown counts as listened.
-select * exclude (gap) replace (coalesce(skipped, false) as skipped)
+-- The label that the raw data has; null where it has none.
+select * exclude (gap)
 from sessionised

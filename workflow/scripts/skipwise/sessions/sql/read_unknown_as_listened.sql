@@ -1,0 +1,3 @@
+-- The authors' reading: a play whose label is unknown was listened to.
+select * replace (coalesce(skipped, false) as skipped)
+from labelled
