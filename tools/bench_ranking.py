@@ -152,7 +152,7 @@ def main() -> None:
             exact, tied = brute_force(model, some)
             for cutoff in (None, 1000):
                 expected = exact if cutoff is None else np.where(exact <= cutoff, exact, 0)
-                equal = ranking.rank(some, targets, cutoff=cutoff)[0] == expected
+                equal = ranking.rank(some, targets, cutoff=cutoff).full == expected
                 named = "all ranks" if cutoff is None else f"ranks to {cutoff:,}"
                 of_all = (
                     f"{equal.sum()} of {len(some)} equal to float64, "

@@ -132,6 +132,7 @@ rule split_sessions:
         runtime=by_attempt(30),
     params:
         parameters=lambda wildcards: checked.split_parameters(config, wildcards.split),
+        headline=lookup(dpath="candidates/headline", within=config),
     message:
         "Splitting {wildcards.dataset}: {wildcards.split}"
     script:

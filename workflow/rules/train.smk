@@ -7,6 +7,7 @@ rule train_model:
         train=result("train"),
         valid=result("valid"),
         tracks=result("tracks"),
+        split=result("split"),
         code=code("training.train", model=model_file_of, skip_loss=skip_loss_of),
     output:
         weights=result("weights"),

@@ -14,6 +14,7 @@ rule run_trial:
         train=result("train"),
         valid=result("valid"),
         tracks=result("tracks"),
+        split=result("split"),
         code=code("training.tuning", model=model_file_of, skip_loss=skip_loss_of),
     output:
         history=result("trial_history"),

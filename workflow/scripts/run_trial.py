@@ -9,6 +9,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.input.train,
         snakemake.input.valid,
         snakemake.input.tracks,
+        snakemake.input.split,
         snakemake.output.history,
         snakemake.output.trial,
         recommender=snakemake.params.recommender,

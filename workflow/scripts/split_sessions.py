@@ -10,6 +10,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         Machine(snakemake.threads),
         split=snakemake.wildcards.split,
         parameters=snakemake.params.parameters,
+        headline=snakemake.params.headline,
         outputs={part: snakemake.output[part] for part in PARTS},
         out_stats=snakemake.output.stats,
     )

@@ -13,6 +13,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.input.train,
         snakemake.input.valid,
         snakemake.input.tracks,
+        snakemake.input.split,
         weights.parent,
         model=snakemake.wildcards.model,
         recommender=snakemake.params.recommender,

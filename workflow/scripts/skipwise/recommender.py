@@ -34,6 +34,9 @@ class Recommender(ABC):
     # surprise.
     SETTINGS: frozenset[str] = frozenset()
     OPTIONAL: frozenset[str] = frozenset()
+    # The candidates that validation ranks among, and that recommendations are taken from: ``full``,
+    # or ``new``, which leaves out the tracks of the context.
+    candidates: str = "full"
 
     def __init__(self, n_tracks: int, settings: dict):
         """Raises UserError when a setting is missing or unknown."""

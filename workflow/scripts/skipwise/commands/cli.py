@@ -38,6 +38,13 @@ class Format(StrEnum):
     json = "json"
 
 
+class Candidates(StrEnum):
+    """The tracks that may be recommended."""
+
+    full = "full"
+    new = "new"
+
+
 FormatOption = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")
@@ -65,9 +72,13 @@ def recommend(
         str | None,
         typer.Option(help="Column that tells sessions apart. Without it all rows are one session."),
     ] = None,
-    new_only: Annotated[
-        bool, typer.Option("--new-only", help="Leave out the tracks of the session itself.")
-    ] = False,
+    candidates: Annotated[
+        Candidates | None,
+        typer.Option(
+            help="full: all tracks; new: without those of the session itself. By default the set "
+            "that the model was selected on."
+        ),
+    ] = None,
     names: Annotated[
         Path | None,
         typer.Option(help="csv, tsv or parquet with the columns track and name: adds the names."),
@@ -86,7 +97,7 @@ def recommend(
     from skipwise.commands.recommend import TrainedModel, read_names, read_session
 
     plays = read_session(session, track=track, session=session_column, skipped_when=skipped_when)
-    found = TrainedModel(run, tracks).recommend(plays, k=k, new_only=new_only)
+    found = TrainedModel(run, tracks).recommend(plays, k=k, candidates=candidates)
     if names:
         found = found.join(
             read_names(names, track="track", name="name", keys=found["track"]),

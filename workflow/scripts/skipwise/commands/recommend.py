@@ -94,26 +94,31 @@ class TrainedModel:
         offsets = np.concatenate([[0], sessions["id"].list.len().to_numpy().cumsum()]).astype(
             np.int64
         )
+        labels = sessions["skipped"].explode()
         none = np.zeros(len(sessions), np.int32)  # sessions of the split count from 1
         contexts = Sequences(
             none,
             Ragged(sessions["id"].explode().to_numpy(), offsets),
-            Ragged(sessions["skipped"].explode().to_numpy(), offsets),
+            Ragged(labels.fill_null(False).to_numpy(), offsets),
             none,
             Ragged(none[:0], np.zeros(len(sessions) + 1, np.int64)),
+            Ragged(labels.is_null().to_numpy(), offsets),
         )
         return contexts, sessions["session"].to_list()
 
-    def recommend(self, plays: pl.DataFrame, *, k: int, new_only: bool = False) -> pl.DataFrame:
+    def recommend(
+        self, plays: pl.DataFrame, *, k: int, candidates: str | None = None
+    ) -> pl.DataFrame:
         """The ``k`` best tracks after each session: columns session, rank, track, score.
 
         ``plays`` is what :func:`read_session` gives.  Equal scores are ordered by track_id, the
-        more played track first.  With ``new_only`` the tracks of the session itself are left out.
+        more played track first.  ``candidates`` is ``full``, or ``new`` to leave out the tracks of
+        the session itself; by default the set that the model was selected on.
         """
         contexts, names = self.contexts(plays)
         rows = []
         for session, (scores, context) in enumerate(self._scores(contexts)):
-            if new_only:
+            if (candidates or self.model.candidates) == "new":
                 scores[torch.from_numpy(context.astype(np.int64))] = -torch.inf
             best = top(scores, k)
             rows.append(
@@ -174,7 +179,7 @@ def read_session(
 
     Rows are in the order of the plays.  ``track`` and ``session`` are names of columns; without
     ``session`` all rows are one session.  ``skipped_when`` is a boolean column or a rule like
-    ``seconds_played < 30``; what is unknown counts as listened. Raises UserError that names what is
+    ``seconds_played < 30``; an unknown label is null. Raises UserError that names what is
     wrong in the file.
     """
     path = Path(path)
@@ -200,7 +205,7 @@ def read_session(
     if not skipped_when:
         return plays.with_columns(skipped=pl.lit(False))
     labels = skip_labels(frame, skipped_when, str(path), header=path.suffix != ".parquet")
-    return plays.with_columns(skipped=labels.fill_null(False))
+    return plays.with_columns(skipped=labels)
 
 
 def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> pl.DataFrame:

@@ -14,6 +14,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 PADDING = 0
+# The sets of candidates that a target is ranked among (docs/protocol.md), and those of them that a
+# model may be selected on and that a table may lead with.
+CANDIDATES = ("full", "new", "sampled")
+HEADLINES = ("full", "new")
 # What the contrastive term compares with tracks: ŷ, or the embedding of the track before it.
 QUERIES = ("hidden", "item")
 
@@ -175,8 +179,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("track_id",),
     ),
-    # One row per session.  tracks and skipped are the context, a label in skipped may be null; target
-    # is null in train, where every position has one.
+    # One row per session.  tracks and skipped are the context, with null for an unknown label;
+    # target is null in train, where every position has one.
     "train": _SPLIT,
     "valid": _SPLIT,
     "test": _SPLIT,
@@ -197,18 +201,21 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("epoch",),
     ),
-    # One row per test session.  Ranks start at 1; null is past candidates.rank_cutoff.
+    # One row per test session.  Ranks start at 1; null is past candidates.rank_cutoff or, in the
+    # columns of `new`, no candidate: a track of the context.
     "ranks": Artifact(
         pa.schema(
             [
                 required("session_id", pa.int32()),
                 pa.field("rank_full", pa.int32()),
+                pa.field("rank_new", pa.int32()),
                 pa.field("rank_sampled", pa.int32()),
                 required("n_candidates", pa.int32()),
                 required("skip_share", pa.float32()),
                 required("is_repeat", pa.bool_()),
                 required("target_popularity", pa.int32()),
-                required("skip_ranks", pa.list_(pa.int32())),
+                required("skip_ranks_full", pa.list_(pa.int32())),
+                required("skip_ranks_new", pa.list_(pa.int32())),
                 required("skip_outranks", pa.list_(pa.bool_())),
             ]
         ),

@@ -3,23 +3,26 @@
 
 A session's value is its mean over the seeds, sessions are resampled, and every row uses the same
 resampling, so a further model changes no other row.  ``orig`` is the variant that others are
-compared with.
+compared with, and ``blind``, which sees no label, the one that ``orig`` is.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from skipwise.core.artifacts import read_artifact
+from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.paths import hive_keys
+from skipwise.core.schemas import CANDIDATES, HEADLINES
 from skipwise.evaluation.bootstrap import Estimate, estimate, holm
 from skipwise.ranking import metrics
 
 REFERENCE = "orig"
-CANDIDATES = ("full", "sampled")
+BLIND = "blind"
+# The candidate set that a data set and split leads with, under a name that is the same for all.
+HEADLINE = "headline"
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,9 @@ class Ranked:
     seeds: tuple[str, ...]
     session_id: np.ndarray  # (S,)
     skip_share: np.ndarray  # (S,) of the context
+    is_repeat: np.ndarray  # (S,) whether the target is in the context
     rank: dict[str, np.ndarray]  # by candidates: (seeds, S)
-    skip_rank: np.ndarray  # (seeds, P) of every unseen skip
+    skip_rank: dict[str, np.ndarray]  # by candidates: (seeds, P) of every unseen skip
     skip_outranks: np.ndarray  # (seeds, P) whether it scores at least as high as the target
     skip_session: np.ndarray  # (P,) index of its session
 
@@ -44,7 +48,7 @@ class Ranked:
         """
         tables = [read_artifact("ranks", path) for path in paths]
         first = tables[0]
-        lists = [table["skip_ranks"].combine_chunks() for table in tables]
+        lists = [table["skip_ranks_full"].combine_chunks() for table in tables]
         for table, skips in zip(tables, lists, strict=True):
             if (
                 table["session_id"] != first["session_id"]
@@ -55,11 +59,20 @@ class Ranked:
             tuple(hive_keys(path)["seed"] for path in paths),
             first["session_id"].to_numpy(),
             first["skip_share"].to_numpy(),
+            first["is_repeat"].to_numpy(),
             {
                 kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables])
                 for kind in CANDIDATES
             },
-            np.stack([_floats(skips.flatten()) for skips in lists]),
+            {
+                kind: np.stack(
+                    [
+                        _floats(table[f"skip_ranks_{kind}"].combine_chunks().flatten())
+                        for table in tables
+                    ]
+                )
+                for kind in HEADLINES
+            },
             np.stack(
                 [
                     table["skip_outranks"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
@@ -79,11 +92,24 @@ class Ranked:
         """(seeds, S) values of a rank metric."""
         return metrics.METRICS[name](self.rank[candidates], k)
 
-    def of_skips(self, name: str, k: int) -> np.ndarray:
-        """(seeds, S) sums of a rank metric over the unseen skips of each session, in the full
-        catalogue.
+    def of_skips(self, name: str, k: int, candidates: str) -> np.ndarray:
+        """(seeds, S) sums of a rank metric over the unseen skips of each session."""
+        return self._per_session(metrics.METRICS[name](self.skip_rank[candidates], k))
+
+    def led_by(self, candidates: str) -> "Ranked":
+        """The sessions that count among these candidates, with their ranks as ``HEADLINE`` too."""
+        counted = self.among(candidates)
+        return replace(
+            counted,
+            rank=counted.rank | {HEADLINE: counted.rank[candidates]},
+            skip_rank=counted.skip_rank | {HEADLINE: counted.skip_rank[candidates]},
+        )
+
+    def among(self, candidates: str) -> "Ranked":
+        """The sessions that count among these candidates: among new ones those with a new
+        target.
         """
-        return self._per_session(metrics.METRICS[name](self.skip_rank, k))
+        return subset(self, ~self.is_repeat) if candidates == "new" else self
 
     def ordered_pairs(self) -> np.ndarray:
         """(seeds, S) unseen skips of each session that score below its target."""
@@ -107,9 +133,13 @@ RunKey = tuple[str, str, str | None, str | None]
 class RankedRuns:
     """The ranks of a run of the workflow by data set, split, model and variant, in the order of the
     configuration.
+
+    With ``headlines``, by data set and split, ranks are those of the sessions that count among that
+    candidate set (:meth:`Ranked.led_by`).
     """
 
-    def __init__(self, paths: list[str]):
+    def __init__(self, paths: list[str], headlines: dict[tuple[str, str], str] | None = None):
+        self.headlines = headlines
         self._paths: dict[tuple[str, str, str, str], list[str]] = {}
         for path in paths:
             keys = hive_keys(path)
@@ -117,13 +147,17 @@ class RankedRuns:
             self._paths.setdefault(key, []).append(path)
         # A reference is wanted once for each of its variants; more than a few runs of the papers'
         # size would fill the memory.
-        self._read = lru_cache(maxsize=16)(lambda key: Ranked.read(self._paths[key]))
+        self._read = lru_cache(maxsize=16)(self._ranked)
 
     def __contains__(self, key: RunKey) -> bool:
         return key in self._paths
 
     def __getitem__(self, key: RunKey) -> Ranked:
         return self._read(key)
+
+    def _ranked(self, key: tuple[str, str, str, str]) -> Ranked:
+        ranked = Ranked.read(self._paths[key])
+        return ranked.led_by(self.headlines[key[:2]]) if self.headlines else ranked
 
     def splits(self) -> list[tuple[str, str]]:
         """Data sets with their splits."""
@@ -138,24 +172,40 @@ class RankedRuns:
         return found
 
     def against_reference(self) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
-        """Keys, reference and variant of every variant that is not the reference itself."""
+        """Keys, reference and variant of every variant that has a reference: of ``orig`` it is
+        ``blind``, which sees no label, and of every other one ``orig``.
+        """
         for dataset, split in self.splits():
             for model, variants in self.models(dataset, split).items():
                 for variant in variants:
-                    if variant != REFERENCE and REFERENCE in variants:
-                        keys = {
-                            "dataset": dataset,
-                            "split": split,
-                            "model": model,
-                            "variant": variant,
-                        }
-                        reference, ranked = (
-                            self[dataset, split, model, REFERENCE],
-                            self[dataset, split, model, variant],
-                        )
-                        if not np.array_equal(ranked.session_id, reference.session_id):
-                            raise ValueError(f"{keys}: not the test sessions of {REFERENCE}")
-                        yield keys, reference, ranked
+                    name = BLIND if variant == REFERENCE else REFERENCE
+                    if variant == BLIND or name not in variants:
+                        continue
+                    keys = {
+                        "dataset": dataset,
+                        "split": split,
+                        "model": model,
+                        "variant": variant,
+                        "reference": name,
+                    }
+                    reference, ranked = (
+                        self[dataset, split, model, name],
+                        self[dataset, split, model, variant],
+                    )
+                    if not np.array_equal(ranked.session_id, reference.session_id):
+                        raise ValueError(f"{keys}: not the test sessions of the reference")
+                    yield keys, reference, ranked
+
+
+def headlines(split_files: list[str]) -> dict[tuple[str, str], str]:
+    """By data set and split the candidate set that models are selected on and tables lead with,
+    from the files ``split.json``.
+    """
+    found = {}
+    for path in split_files:
+        keys = hive_keys(path)
+        found[keys["dataset"], keys["split"]] = read_json(path)["headline"]
+    return found
 
 
 class Ratio(NamedTuple):
@@ -192,25 +242,28 @@ def mean_measure(name: str, k: int, candidates: str) -> Measure:
     )
 
 
-def skip_measures(cutoffs: dict[str, list[int]]) -> list[Measure]:
-    """The measures of skip down-ranking (docs/protocol.md, metrics): means over unseen skips in the
-    full catalogue.
+def skip_measures(cutoffs: dict[str, list[int]], candidates: str) -> list[Measure]:
+    """The measures of skip down-ranking (docs/protocol.md, metrics): means over unseen skips among
+    full or new candidates.
     """
 
     def of_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
-        return lambda ranked: [Ratio(ranked.of_skips(name, k), ranked.n_skips)]
+        return lambda ranked: [Ratio(ranked.of_skips(name, k, candidates), ranked.n_skips)]
 
     def target_less_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
-        return lambda ranked: [Ratio(ranked.metric(name, k, "full")), *of_skips(name, k)(ranked)]
+        return lambda ranked: [
+            Ratio(ranked.metric(name, k, candidates)),
+            *of_skips(name, k)(ranked),
+        ]
 
     return [
-        Measure("mrr_skipped_10", "full", of_skips("map", 10)),
-        *(Measure(f"hr_skipped_{k}", "full", of_skips("hr", k)) for k in cutoffs["hr"]),
-        Measure("delta_hr_10", "full", target_less_skips("hr", 10)),
-        Measure("delta_ndcg_10", "full", target_less_skips("ndcg", 10)),
+        Measure("mrr_skipped_10", candidates, of_skips("map", 10)),
+        *(Measure(f"hr_skipped_{k}", candidates, of_skips("hr", k)) for k in cutoffs["hr"]),
+        Measure("delta_hr_10", candidates, target_less_skips("hr", 10)),
+        Measure("delta_ndcg_10", candidates, target_less_skips("ndcg", 10)),
         Measure(
             "pairwise_accuracy",
-            "full",
+            candidates,
             lambda ranked: [Ratio(ranked.ordered_pairs(), ranked.n_skips)],
         ),
     ]
@@ -278,11 +331,12 @@ def compared(measure: Measure, ours: Ranked, orig: Ranked, resampling: Resamplin
 
     ``seed_sd`` is the standard deviation over the seeds of the difference, None with one seed.
     """
+    ours, orig = ours.among(measure.candidates), orig.among(measure.candidates)
     found = resampling.difference(measure, ours, orig)
     value, reference = measure.of_seeds(ours), measure.of_seeds(orig)
     paired = ours.seeds == orig.seeds and len(ours.seeds) > 1
     return {
-        "orig": known(reference.mean()),
+        "reference_value": known(reference.mean()),
         "value": known(value.mean()),
         "difference": known(found.value),
         "difference_low": known(found.low),
@@ -303,8 +357,9 @@ def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
         ranked.seeds,
         ranked.session_id[inside],
         ranked.skip_share[inside],
+        ranked.is_repeat[inside],
         {kind: rank[:, inside] for kind, rank in ranked.rank.items()},
-        ranked.skip_rank[:, kept],
+        {kind: rank[:, kept] for kind, rank in ranked.skip_rank.items()},
         ranked.skip_outranks[:, kept],
         place[ranked.skip_session[kept]],
     )

@@ -14,6 +14,7 @@ import numpy as np
 from skipwise.core.registry import declared, find, names
 from skipwise.evaluation.bootstrap import Estimate
 from skipwise.evaluation.comparisons import (
+    HEADLINE,
     REFERENCE,
     Measure,
     Ranked,
@@ -25,7 +26,7 @@ from skipwise.evaluation.comparisons import (
 )
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
-HIT = mean_measure("hr", 10, "full")
+HIT = mean_measure("hr", 10, HEADLINE)
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,11 @@ class Evidence:
         ]
         self.factorization = [self.models[name] for name in ("WRMF", "BPR") if name in self.models]
 
+    def headline(self, keys: dict) -> str:
+        """The candidate set of a row."""
+        assert self.runs.headlines
+        return self.runs.headlines[keys["dataset"], keys["split"]]
+
     def variants(self) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
         """Keys, reference and variant of the papers' neural models with the contrastive term."""
         for keys, orig, ours in self.runs.against_reference():
@@ -101,7 +107,7 @@ class Evidence:
             "papers_say": claim.papers_say,
             "measured": claim.measured,
             **keys,
-            "candidates": "full",
+            "candidates": self.headline(keys),
             "estimate": known(found.value),
             "estimate_low": known(found.low),
             "estimate_high": known(found.high),

@@ -8,7 +8,7 @@ import torch
 
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.log import logger
-from skipwise.core.schemas import PADDING
+from skipwise.core.schemas import HEADLINES, PADDING
 from skipwise.core.torch_setup import use_threads
 from skipwise.ranking.candidates import sampled_candidates
 from skipwise.ranking.ranker import ranker
@@ -45,14 +45,16 @@ def rank_test_sessions(
     ``candidates`` uniform tracks and the targets of the group's other sessions are the sampled
     candidates of a session. Groups of 64 sessions are drawn by ``seed``, the same for every model.
     ``popularity`` (N + 1,) is the number of plays in training.  Ranks in the catalogue past
-    ``cutoff`` are null; None ranks all.  ``skip_outranks`` says of each unseen skip whether it
-    scores at least as high as the target, whatever the cut-off.  ``skip_share`` is the share of
-    skipped plays in the context, ``is_repeat`` says that the target is in it.
+    ``cutoff`` are null, None ranks all; among new candidates a track of the context has none.
+    ``skip_outranks`` says of each unseen skip whether it scores at least as high as the target,
+    whatever the cut-off.  ``skip_share`` is the share of skipped plays in the context,
+    ``is_repeat`` says that the target is in it.
     """
     order = np.random.default_rng([seed, 0]).permutation(len(test))
     sampled_ranks, n_candidates = np.zeros(len(test), np.int32), np.zeros(len(test), np.int32)
     items = _with_unseen_skips(test)
-    ranks, outranks = np.zeros(len(items.values), np.int32), np.zeros(len(items.values), bool)
+    full, new = (np.zeros(len(items.values), np.int32) for _ in HEADLINES)
+    outranks = np.zeros(len(items.values), bool)
     ranking = ranker(model, popularity)
     for start in range(0, len(test), GROUPS * GROUP):
         rows = order[start : start + GROUPS * GROUP]
@@ -72,28 +74,29 @@ def rank_test_sessions(
         at = np.arange(len(wanted.values)) + np.repeat(
             items.offsets[rows] - wanted.offsets[:-1], wanted.lengths
         )
-        ranks[at], sampled_ranks[rows], outranks[at] = ranking.rank(
-            sessions, wanted, drawn, cutoff=cutoff
-        )
+        found = ranking.rank(sessions, wanted, drawn, cutoff=cutoff)
+        full[at], new[at], outranks[at] = found.full, found.new, found.outranks
+        sampled_ranks[rows] = found.sampled
         n_candidates[rows] = (drawn != PADDING).sum(1)
         logger.info("%d of %d sessions ranked", start + len(rows), len(test))
     of_target = np.zeros(len(items.values), bool)
     of_target[items.offsets[:-1]] = True
     plays = test.tracks.row_of_value()
-    repeats = np.bincount(plays, test.tracks.values == test.target[plays], minlength=len(test)) > 0
     skips = pa.array(test.unseen_skips.offsets, pa.int32())
     return pa.table(
         {
             "session_id": test.session_id,
-            "rank_full": _null_where_zero(ranks[of_target]),
+            "rank_full": _null_where_zero(full[of_target]),
+            "rank_new": _null_where_zero(new[of_target]),
             "rank_sampled": sampled_ranks,
             "n_candidates": n_candidates,
             "skip_share": (
                 np.bincount(plays, test.skipped.values, minlength=len(test)) / test.tracks.lengths
             ),
-            "is_repeat": repeats,
+            "is_repeat": test.repeats(),
             "target_popularity": popularity[test.target],
-            "skip_ranks": pa.ListArray.from_arrays(skips, _null_where_zero(ranks[~of_target])),
+            "skip_ranks_full": pa.ListArray.from_arrays(skips, _null_where_zero(full[~of_target])),
+            "skip_ranks_new": pa.ListArray.from_arrays(skips, _null_where_zero(new[~of_target])),
             "skip_outranks": pa.ListArray.from_arrays(skips, pa.array(outranks[~of_target])),
         }
     )

@@ -96,10 +96,11 @@ def ranks_of_run(
     A run has one row per session and item.  ``session``, ``item`` and ``score`` or ``rank`` are
     names of columns.  Items are track ids or, with ``track_keys``, the keys of ``tracks`` (by
     default the data set's ``tracks.parquet``).  The rank of a track is the number of the session's
-    items that score at least as high, so ties count against the model; a given ``rank`` is
-    taken as it is. A track that the run does not hold has no rank, which is past every cut-off.
-    The run is taken as ranked in the full catalogue; ranks among sampled candidates are null
-    and ``n_candidates`` is 0. Raises UserError where the file does not fit the split.
+    items that score at least as high, so ties count against the model; a given ``rank`` is taken as
+    it is. A track that the run does not hold has no rank, which is past every cut-off. The run is
+    taken as ranked in the full catalogue, and ``rank_new`` leaves out the tracks of the context;
+    ranks among sampled candidates are null and ``n_candidates`` is 0. Raises UserError where the
+    file does not fit the split.
     """
     if (score is None) == (rank is None):
         raise UserError(
@@ -139,7 +140,16 @@ def ranks_of_run(
         how="left",
         maintain_order="left",
     )
-    wanted = wanted.with_columns(pl.col("rank").cast(pl.Int32))
+    context = sessions.select(
+        pl.col("session_id").alias("session"), track_id=pl.col("tracks").list.unique()
+    ).explode("track_id")
+    if track_keys:
+        context = context.with_columns(
+            track=pl.Series(keys.take(pa.array(context["track_id"] - 1)), dtype=pl.String)
+        )
+    else:
+        context = context.with_columns(track=pl.col("track_id").cast(pl.String))
+    wanted = _with_new_ranks(wanted.with_columns(pl.col("rank").cast(pl.Int32)), found, context)
     targets, skips = wanted.filter(place=0), wanted.filter(pl.col("place") > 0)
     _say_what_is_missing(run, rows, targets)
     skips = skips.join(
@@ -155,7 +165,7 @@ def ranks_of_run(
     lists = (
         skips.with_columns(outranks=outranks)
         .group_by("session", maintain_order=True)
-        .agg(skip_ranks="rank", skip_outranks="outranks")
+        .agg(skip_ranks_full="rank", skip_ranks_new="rank_new", skip_outranks="outranks")
     )
     train = read_artifact("train", Path(test).with_name("train.parquet"), ["tracks"])
     plays = train["tracks"].combine_chunks().flatten()
@@ -169,17 +179,45 @@ def ranks_of_run(
         .select(
             "session_id",
             rank_full=targets["rank"],
+            rank_new=targets["rank_new"],
             rank_sampled=pl.lit(None, pl.Int32),
             n_candidates=pl.lit(0, pl.Int32),
             skip_share=pl.col("skipped").list.mean().cast(pl.Float32),
             is_repeat=pl.col("tracks").list.contains(pl.col("target")),
             target_popularity=pl.Series(popularity[targets_of], dtype=pl.Int32),
-            skip_ranks=pl.col("skip_ranks").fill_null(empty.cast(pl.List(pl.Int32))),
+            **{
+                name: pl.col(name).fill_null(empty.cast(pl.List(pl.Int32)))
+                for name in ("skip_ranks_full", "skip_ranks_new")
+            },
             skip_outranks=pl.col("skip_outranks").fill_null(empty.cast(pl.List(pl.Boolean))),
         )
         .to_arrow()
     )
     return table.cast(ARTIFACTS["ranks"].schema)
+
+
+def _with_new_ranks(
+    wanted: pl.DataFrame, found: pl.DataFrame, context: pl.DataFrame
+) -> pl.DataFrame:
+    """The wanted tracks with ``rank_new``, the rank without the tracks of the session's context;
+    null for one of them, and for a track that the run does not hold.
+    """
+    at = ("session", "track")
+    seen = found.select(*at, pl.col("rank").alias("of_context")).join(context, on=at, how="semi")
+    above = (
+        wanted.select(*at, "rank")
+        .unique(list(at))
+        .join(seen.drop("track"), on="session")
+        .group_by(at)
+        .agg(above=(pl.col("of_context") <= pl.col("rank")).sum())
+    )
+    known = context.select(*at).with_columns(in_context=pl.lit(True))
+    joined = wanted.join(above, on=at, how="left", maintain_order="left").join(
+        known, on=at, how="left", maintain_order="left"
+    )
+    rank = (pl.col("rank") - pl.col("above").fill_null(0)).cast(pl.Int32)
+    new = pl.when(pl.col("in_context").is_null()).then(rank)
+    return joined.with_columns(rank_new=new).drop("above", "in_context")
 
 
 def _read_run(

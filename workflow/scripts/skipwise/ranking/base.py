@@ -1,6 +1,7 @@
 """What a ranker gives, and the ranker of models that score the whole catalogue."""
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,10 +17,23 @@ SCORE_BYTES = 128 * 2**20
 SESSIONS = 512
 
 
-class Ranker(ABC):
-    """Ranks for one model.  A rank past ``cutoff`` is 0, which no rank is; ``cutoff`` None means
-    that every rank counts.
+class Ranks(NamedTuple):
+    """Ranks of I tracks of S sessions; 0, which no rank is, stands for none.
+
+    ``full`` (I,) is the rank in the catalogue, ``new`` (I,) that in the catalogue without the
+    tracks of the context, 0 for a track of the context; both are 0 past the cut-off.  ``sampled``
+    (S,) is the rank of each session's first item among its drawn candidates, empty without them.
+    ``outranks`` (I,) says whether an item scores at least as high as the first of its session.
     """
+
+    full: np.ndarray
+    new: np.ndarray
+    sampled: np.ndarray
+    outranks: np.ndarray
+
+
+class Ranker(ABC):
+    """Ranks for one model."""
 
     @abstractmethod
     def rank(
@@ -29,13 +43,12 @@ class Ranker(ABC):
         candidates: np.ndarray | None = None,
         *,
         cutoff: int | None = None,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rank the tracks ``items`` (S rows, I values, none empty) of each session.
+    ) -> Ranks:
+        """Rank the tracks ``items`` (S rows, I values, no row empty) of each session.
 
-        Returns (I,) their ranks in the catalogue, (S,) the rank of each row's first item among its
-        ``candidates``, which are (S, C), padded with 0, and (I,) whether an item scores at least as
-        high as the first of its row.  Without candidates the second is empty.  Raises UserError
-        where a score is not finite, because a rank of it would mean nothing.
+        ``candidates`` (S, C) are drawn tracks, padded with 0.  Ranks past ``cutoff`` need not be
+        known; None means that every rank counts.  Raises UserError where a score is not finite,
+        because a rank of it would mean nothing.
         """
 
 
@@ -47,7 +60,7 @@ class ScoreRanker(Ranker):
         self.sessions = int(np.clip(SCORE_BYTES // (4 * (model.n_tracks + 1)), 1, SESSIONS))
 
     def rank(self, contexts, items, candidates=None, *, cutoff=None):
-        ranks, among, outranks = [], [np.empty(0, np.int64)], []
+        ranks, seen, among, outranks = [], [], [np.empty(0, np.int64)], []
         for start in range(0, len(contexts), self.sessions):
             rows = np.arange(start, min(start + self.sessions, len(contexts)))
             wanted = items.take(rows)
@@ -70,16 +83,52 @@ class ScoreRanker(Ranker):
                 above = (tracks[row[at]] >= own[at, None]).numpy()
                 rank[at] = torch.tensor([np.count_nonzero(of_row) for of_row in above])
             ranks.append(rank.numpy())
+            of_item, track = pairs_with_context(contexts.take(rows), wanted)
+            reaches = scores[row[of_item], track] >= own[of_item]
+            seen.append(np.bincount(of_item[reaches], minlength=len(item)))
             outranks.append((own >= first[row]).numpy())
             if candidates is not None:
                 drawn = torch.from_numpy(candidates[rows].astype(np.int64))
                 of_drawn = scores.gather(1, drawn).masked_fill_(drawn == PADDING, -torch.inf)
                 among.append((of_drawn >= first[:, None]).sum(1).numpy())
-        return (
-            cut(joined(ranks, np.int64), cutoff),
+        return told(
+            contexts,
+            items,
+            joined(ranks, np.int64),
+            joined(seen, np.int64),
             np.concatenate(among),
             joined(outranks, bool),
+            cutoff,
         )
+
+
+def pairs_with_context(contexts: Sequences, items: Ragged) -> tuple[np.ndarray, np.ndarray]:
+    """Each item with each distinct track of its session's context: (P,) index of the item, (P,)
+    track, both int64.
+    """
+    of_session = contexts.distinct_tracks()
+    of_item = of_session.take(items.row_of_value())
+    return of_item.row_of_value(), of_item.values.astype(np.int64)
+
+
+def told(
+    contexts: Sequences,
+    items: Ragged,
+    ranks: np.ndarray,
+    seen: np.ndarray,
+    sampled: np.ndarray,
+    outranks: np.ndarray,
+    cutoff: int | None,
+) -> Ranks:
+    """Ranks from those in the catalogue (I,), which need only be right up to ``cutoff`` and the
+    number of tracks of a context, and (I,) the number of tracks of the context that score at least
+    as high as the item.
+    """
+    of_item, track = pairs_with_context(contexts, items)
+    in_context = np.zeros(len(ranks), bool)
+    in_context[of_item[track == items.values[of_item]]] = True
+    new = np.where(in_context, 0, ranks - seen)
+    return Ranks(cut(ranks, cutoff), cut(new, cutoff), sampled, outranks)
 
 
 def cut(ranks: np.ndarray, cutoff: int | None) -> np.ndarray:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.schemas import CANDIDATES, HEADLINES
 
 Metric = Callable[[np.ndarray, int], np.ndarray]
 METRICS: dict[str, Metric] = {}
@@ -84,44 +85,66 @@ def check_bounds(values: dict[str, float], where: str) -> None:
 
 def ranked_among(ranks: pa.Table) -> list[str]:
     """The candidate sets of a ``ranks`` artifact; a run of another tool has no sampled ones."""
-    return ["full", "sampled"] if pc.any(pc.greater(ranks["n_candidates"], 0)).as_py() else ["full"]
+    drawn = pc.any(pc.greater(ranks["n_candidates"], 0)).as_py()
+    return [name for name in CANDIDATES if drawn or name != "sampled"]
+
+
+def counted(ranks: pa.Table, candidates: str) -> np.ndarray:
+    """(S,) the sessions that count among ``candidates``: among new ones those with a new target."""
+    repeat = ranks["is_repeat"].to_numpy()
+    return ~repeat if candidates == "new" else np.ones(len(repeat), bool)
 
 
 def summarise(ranks: pa.Table, cutoffs: Mapping[str, Sequence[int]]) -> pa.Table:
     """The rows of a ``metrics`` artifact from a ``ranks`` artifact.
 
-    Subsets are ``all``, ``repeat`` and ``new``: whether the target is in the context.  Metrics
-    of the unseen skips (lower is better: ``hr_skipped``, ``ndcg_skipped``, ``mrr_skipped``) are
-    means over skipped plays and exist for the full catalogue; ``delta_hr`` and ``delta_ndcg`` are
+    Subsets are ``all``, ``repeat`` and ``new``: whether the target is in the context; among new
+    candidates ``all`` are those with a new target, and there are no others.  Metrics of the unseen
+    skips (lower is better: ``hr_skipped``, ``ndcg_skipped``, ``mrr_skipped``) are means over
+    skipped plays and exist among full and new candidates; ``delta_hr`` and ``delta_ndcg`` are
     target minus skips.  Without sampled candidates there are no rows of them.
     """
     repeat = ranks["is_repeat"].to_numpy()
-    subsets = {"all": np.ones(len(repeat), bool), "repeat": repeat, "new": ~repeat}
     found: list[tuple[str, int | None, str, str, np.ndarray]] = []
     for candidates in ranked_among(ranks):
+        subsets = {"all": counted(ranks, candidates)}
+        if candidates != "new":
+            subsets |= {"repeat": repeat, "new": ~repeat}
         rank = _floats(ranks[f"rank_{candidates}"])
         for subset, inside in subsets.items():
             for (name, k), values in per_session(rank[inside], cutoffs).items():
                 found.append((name, k, candidates, subset, values))
-
-    # Metrics of the unseen skips: means over skipped plays.
-    rank = _floats(ranks["rank_full"])
-    skip_rank = _floats(ranks["skip_ranks"].combine_chunks().flatten())
-    outranks = _floats(ranks["skip_outranks"].combine_chunks().flatten())
-    of_skips = [("hr", k, hit_rate(skip_rank, k)) for k in cutoffs["hr"]]
-    of_skips.append(("ndcg", 10, ndcg(skip_rank, 10)))
-    of_skips.append(("mrr", 10, average_precision(skip_rank, 10)))
-    found += [(f"{name}_skipped", k, "full", "all", values) for name, k, values in of_skips]
-    found.append(("pairwise_accuracy", None, "full", "all", 1.0 - outranks))
     rows = [(*keys, _mean(values), int((~np.isnan(values)).sum())) for *keys, values in found]
+    for candidates in HEADLINES:
+        rows += [
+            (*row[:2], candidates, "all", *row[2:]) for row in _of_skips(ranks, candidates, cutoffs)
+        ]
+    names = ("metric", "k", "candidates", "subset", "value", "n")
+    return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
-    # Targets less skips.
+
+def _of_skips(
+    ranks: pa.Table, candidates: str, cutoffs: Mapping[str, Sequence[int]]
+) -> list[tuple[str, int | None, float | None, int]]:
+    """Metric, k, value and number of pairs of the unseen skips of the sessions that count."""
+    inside = counted(ranks, candidates)
+    rank = _floats(ranks[f"rank_{candidates}"])[inside]
+    lists = ranks[f"skip_ranks_{candidates}"].combine_chunks()
+    of_inside = np.repeat(inside, lists.value_lengths().to_numpy())
+    skip_rank = _floats(lists.flatten())[of_inside]
+    outranks = _floats(ranks["skip_outranks"].combine_chunks().flatten())[of_inside]
+    found: list[tuple[str, int | None, np.ndarray]] = [
+        *(("hr_skipped", k, hit_rate(skip_rank, k)) for k in cutoffs["hr"]),
+        ("ndcg_skipped", 10, ndcg(skip_rank, 10)),
+        ("mrr_skipped", 10, average_precision(skip_rank, 10)),
+        ("pairwise_accuracy", None, 1.0 - outranks),
+    ]
+    rows = [(name, k, _mean(values), int((~np.isnan(values)).sum())) for name, k, values in found]
     for name, of in (("delta_hr", hit_rate), ("delta_ndcg", ndcg)):
         of_target, of_skip = _mean(of(rank, 10)), _mean(of(skip_rank, 10))
         value = None if of_target is None or of_skip is None else of_target - of_skip
-        rows.append((name, 10, "full", "all", value, len(skip_rank)))
-    names = ("metric", "k", "candidates", "subset", "value", "n")
-    return pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        rows.append((name, 10, value, len(skip_rank)))
+    return rows
 
 
 def _floats(column: pa.Array | pa.ChunkedArray) -> np.ndarray:

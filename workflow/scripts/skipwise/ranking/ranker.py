@@ -8,9 +8,15 @@ from skipwise.recommender import Recommender, VectorRecommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
 
-def validation_ranks(ranker: Ranker, sequences: Sequences, *, cutoff: int) -> np.ndarray:
-    """(S,) rank of each session's target in the whole catalogue, NaN past ``cutoff``."""
-    ranks, _, _ = ranker.rank(sequences, _targets(sequences), cutoff=cutoff)
+def validation_ranks(
+    ranker: Ranker, sequences: Sequences, *, cutoff: int | None, candidates: str = "full"
+) -> np.ndarray:
+    """(S,) rank of each session's target among the ``candidates`` full or new, NaN past ``cutoff``.
+
+    Among new candidates only sessions whose target is one count: S is their number.
+    """
+    found = ranker.rank(sequences, _targets(sequences), cutoff=cutoff)
+    ranks = found.new[~sequences.repeats()] if candidates == "new" else found.full
     return np.where(ranks > 0, ranks, np.nan)
 
 

@@ -20,7 +20,15 @@ from torch.nn import functional
 
 from skipwise.core.schemas import PADDING
 from skipwise.core.torch_setup import fast_bfloat16, float32_products, single_threads
-from skipwise.ranking.base import SCORE_BYTES, SESSIONS, Ranker, cut, diverged, joined
+from skipwise.ranking.base import (
+    SCORE_BYTES,
+    SESSIONS,
+    Ranker,
+    diverged,
+    joined,
+    pairs_with_context,
+    told,
+)
 from skipwise.ranking.screen import added_up, lengths_of, round_to, screened, sum_of_rows
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Sequences
@@ -47,14 +55,22 @@ class VectorRanker(Ranker):
         row, item = self._there(items.row_of_value()), self._there(items.values)
         own = self._exact(queries, row, item)
         first = own[self._there(items.offsets[:-1])]
+        # Tracks of the context are taken off the count, so it must be right a little further.
+        longest = int(contexts.tracks.lengths.max(initial=0))
         with float32_products():
-            ranks = self._count(queries, error, row, own, cutoff)
+            ranks = self._count(
+                queries, error, row, own, None if cutoff is None else cutoff + longest
+            )
+            of_item, track = map(self._there, pairs_with_context(contexts, items))
+            reached = self._reaches(queries, error, row[of_item], track, own[of_item])
+            seen = torch.zeros_like(row).index_add_(0, of_item, reached.to(torch.int64))
             among = (
                 np.empty(0, np.int64)
                 if candidates is None
                 else self._among(queries, error, first, candidates)
             )
-        return cut(ranks.cpu().numpy(), cutoff), among, (own >= first[row]).cpu().numpy()
+        counts = (ranks.cpu().numpy(), seen.cpu().numpy())
+        return told(contexts, items, *counts, among, (own >= first[row]).cpu().numpy(), cutoff)
 
     def _there(self, numbers: np.ndarray) -> Tensor:
         """Whole numbers as int64 on the device of the model."""

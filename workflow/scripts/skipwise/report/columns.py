@@ -80,23 +80,46 @@ COLUMNS = {
     "model": Column("model", "The recommender."),
     "variant": Column(
         "variant",
-        "What it is told of skips; orig: nothing. contrastive-: P2's term, with the embedding of "
+        "What it is told of skips; blind: nothing, its targets are the next tracks; orig: its "
+        "targets are the next listened tracks. contrastive-: P2's term, with the embedding of "
         "the last listened "
         "track (item) or the prediction (hidden) as the query; bl: skips left out; nr: skips as "
         "negatives.",
     ),
     "candidates": Column(
-        "candidates", "Tracks that the target is ranked among: all, or a sample, which flatters."
+        "candidates",
+        "Tracks that the target is ranked among. full: all; new: all but those of the context, on "
+        "the sessions whose target is new; sampled: a sample, which flatters.",
     ),
     "sessions": Column("sessions", "Sessions behind the row.", _count),
     "seeds": Column("seeds", "Seeds of training; values are means over them."),
     "metric": Column("metric", "↑: higher is better. ↓: lower is better.", _metric),
-    "orig": Column("orig", "The metric of the model without skips.", _decimals),
+    "headline": Column(
+        "headline",
+        "Whether models are selected on this candidate set and the findings use it.",
+        lambda value: "yes" if value else "no",
+    ),
+    "headline_candidates": Column(
+        "headline", "The candidate set that models are selected on and the findings use."
+    ),
+    "repeats_left_out": Column(
+        "repeats left out",
+        "Sessions whose target is a track of the context, and so is no new candidate.",
+        _count,
+    ),
+    "reference": Column(
+        "reference", "What the variant is compared with: orig, and blind for orig itself."
+    ),
+    "reference_value": Column("reference value", "The metric of the reference.", _decimals),
     "value": Column("variant", "The metric of the variant.", _decimals),
     "difference": Column(
-        "variant − orig", "Difference on the same sessions, with its interval in brackets.", _signed
+        "variant − reference",
+        "Difference on the same sessions, with its interval in brackets.",
+        _signed,
     ),
-    "relative_change": Column("relative change", "Difference in per cent of orig.", _change),
+    "relative_change": Column(
+        "relative change", "Difference in per cent of the reference.", _change
+    ),
     "p": Column("p", "Two-sided, of the paired bootstrap.", _p),
     "p_holm": Column("p, Holm", "Corrected for all rows of the table.", _p),
     "seed_sd": Column(
@@ -126,6 +149,14 @@ COLUMNS = {
     ),
     "ours_sampled_relative_change": Column(
         "here, sampled, change", "Change against orig, sampled candidates.", _change
+    ),
+    "ours_new": Column(
+        "here, new",
+        "This run, without the tracks of the context, with the interval of hr_ndcg.",
+        _decimals,
+    ),
+    "ours_new_relative_change": Column(
+        "here, new, change", "Change against orig, new candidates.", _change
     ),
     "ours_full": Column(
         "here, full", "This run, in the full catalogue, with the interval of hr_ndcg.", _decimals
@@ -181,6 +212,18 @@ COLUMNS = {
     "length_mean": Column("mean length, plays", "Of the sampled sessions.", _few),
     "train_sessions": Column("train sessions", "Sessions to train on.", _count),
     "test_sessions": Column("test sessions", "Sessions to test on.", _count),
+    "unknown_share": Column(
+        "unknown labels",
+        "Share of the plays of the sampled sessions whose label is unknown: context, never target, "
+        "query, positive or negative.",
+        _share,
+    ),
+    "unknown_labels": Column(
+        "unknown read as", "kept unknown, or listened, as the papers' authors read them."
+    ),
+    "repeat_target_share": Column(
+        "repeated targets", "Share of test targets that are a track of their context.", _share
+    ),
     "unseen_target_share": Column(
         "unseen targets", "Share of test targets that no train sequence holds.", _share
     ),

@@ -1,28 +1,30 @@
-"""What the tables of comparisons share: each variant against ``orig`` on the same sessions."""
+"""What the tables of comparisons share: each variant against its reference on the same sessions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from skipwise.core.schemas import Artifact, required, rows_of
+from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
-    CANDIDATES,
     Measure,
     Ranked,
     RankedRuns,
     Resampling,
     compared,
+    headlines,
     mean_measure,
 )
 from skipwise.report.write import Given
 
 _NOTE = (
-    "orig and value are means over seeds; difference = value − orig on the same sessions, with a "
-    "{level:.0%} paired bootstrap "
-    "interval over sessions; p_holm: Holm over the whole table; seed_sd: standard deviation of "
+    "The reference of orig is blind, which sees no label; that of every other variant is orig, "
+    "whose targets are the next listened tracks. Both values are means over seeds; difference = "
+    "value − reference on the same sessions, with a {level:.0%} paired bootstrap interval over "
+    "sessions; p_holm: Holm over the whole table; seed_sd: standard deviation of "
     "the difference over the seeds, "
-    "which the interval does not contain. full: ranked in the whole catalogue; sampled: among "
-    "sampled candidates."
+    "which the interval does not contain. full: ranked in the whole catalogue; new: without the "
+    "tracks of the context, on the sessions whose target is new; sampled: among sampled "
+    "candidates. headline: the set that models are selected on."
 )
 
 
@@ -34,16 +36,18 @@ def note(given: Given, before: str = "") -> str:
 def comparison_columns(*keys: pa.Field) -> Artifact:
     """One row per data set, split, candidate set, model, variant and metric.
 
-    ``keys`` stand before ``metric``.  ``difference`` is value − orig, ``relative_change`` is
-    difference / orig.  What is undefined, for example a change of nothing, is null.
+    ``keys`` stand before ``metric``.  ``difference`` is value − reference_value and
+    ``relative_change`` is difference / reference_value.  What is undefined, for example a change of
+    nothing, is null.
     """
-    names = ("dataset", "data", "split", "candidates", "model", "variant")
-    numbers = ("orig", "value", "difference", "difference_low", "difference_high")
+    names = ("dataset", "data", "split", "candidates", "model", "variant", "reference")
+    numbers = ("reference_value", "value", "difference", "difference_low", "difference_high")
     tests = ("relative_change", "p", "p_holm", "seed_sd")
     return rows_of(
         *(required(name, pa.string()) for name in names),
         *keys,
         required("metric", pa.string()),
+        required("headline", pa.bool_()),
         *(pa.field(name, pa.float64()) for name in (*numbers, *tests)),
         required("sessions", pa.int64()),
         required("seeds", pa.string()),
@@ -70,10 +74,12 @@ def rows_of_pair(
 ) -> Iterator[dict]:
     """One row per measure, without ``p_holm``."""
     resampling = Resampling(**given.settings["intervals"])
+    headline = headlines(given["split"])[keys["dataset"], keys["split"]]
     for measure in measures:
         named = keys | {
             "data": given.source(keys["dataset"]),
             "candidates": measure.candidates,
             "metric": measure.name,
+            "headline": measure.candidates == headline,
         }
         yield named | compared(measure, ours, orig, resampling)

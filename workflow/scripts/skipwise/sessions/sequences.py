@@ -113,6 +113,22 @@ class Sequences:
             None if self.unknown is None else self.unknown.take(rows),
         )
 
+    def distinct_tracks(self) -> Ragged:
+        """The distinct tracks of each session, in ascending order."""
+        rows = self.tracks.row_of_value()
+        order = np.lexsort((self.tracks.values, rows))
+        row, track = rows[order], self.tracks.values[order]
+        first = np.ones(len(order), bool)
+        first[1:] = (row[1:] != row[:-1]) | (track[1:] != track[:-1])
+        lengths = np.bincount(row[first], minlength=len(self))
+        return Ragged(track[first], np.concatenate([[0], np.cumsum(lengths)]))
+
+    def repeats(self) -> np.ndarray:
+        """(S,) whether the target is a track of the context."""
+        row = self.tracks.row_of_value()
+        same = self.tracks.values == self.target[row]
+        return np.bincount(row, same, minlength=len(self)) > 0
+
     def counts(self, n_tracks: int) -> np.ndarray:
         """(N + 1,) plays of each track."""
         return np.bincount(self.tracks.values, minlength=n_tracks + 1)

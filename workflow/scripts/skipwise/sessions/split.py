@@ -14,6 +14,8 @@ from skipwise.sessions.recipe import Machine
 from skipwise.sessions.steps import Steps
 
 PARTS = ("train", "valid", "test")
+# Below this share of targets that are in their context a track of the context is no candidate.
+FEW_REPEATS = 0.01
 
 
 def split_sessions(
@@ -22,13 +24,17 @@ def split_sessions(
     *,
     split: str,
     parameters: dict,
+    headline: str,
     outputs: dict[str, str],
     out_stats: str,
 ) -> None:
     """Write the artifacts ``train``, ``valid`` and ``test``, and their counts as json.
 
     ``outputs`` has the path of each part.  Sessions too short for the split are counted, not
-    written.  Raises UserError if a part is empty, or the split reads a time that is missing.
+    written.  ``headline`` is the candidate set that models are selected on and tables lead with;
+    ``auto`` takes ``new`` where fewer than ``FEW_REPEATS`` of the validation targets are in their
+    context, else ``full``.  Raises UserError if a part is empty, or the split reads a time that is
+    missing.
     """
     with Steps(machine) as steps:
         steps.read("plays", [sessions])
@@ -56,6 +62,18 @@ def split_sessions(
             select avg((target not in (from seen))::int) from parts where part = 'test'
             """
         )
-    write_json({"split": split, "counts": counts, "unseen_target_share": unseen}, out_stats)
-    message = "split %s: %s; %.2f %% of test targets are never seen in training"
-    logger.info(message, split, counts, 100 * unseen)
+        repeats = {
+            part: steps.value(
+                f"select avg(list_contains(tracks, target)::int) from parts where part = '{part}'"
+            )
+            for part in PARTS[1:]
+        }
+    if headline == "auto":
+        headline = "new" if repeats["valid"] < FEW_REPEATS else "full"
+    stats = {"split": split, "counts": counts, "unseen_target_share": unseen}
+    write_json(stats | {"repeat_target_share": repeats, "headline": headline}, out_stats)
+    message = (
+        "split %s: %s; %.2f %% of test targets are never seen in training; %.2f %% of validation "
+        "targets are in their context, so models are selected among %s candidates"
+    )
+    logger.info(message, split, counts, 100 * unseen, 100 * repeats["valid"], headline)

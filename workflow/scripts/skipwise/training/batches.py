@@ -1,7 +1,8 @@
 """Mini-batches of train sequences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from skipwise.core.errors import UserError
 from skipwise.core.schemas import PADDING
 from skipwise.sessions.sequences import Ragged, Sequences
 
-
-# What a position of a train sequence predicts: the next track that was listened to, or the next one.
+# What a position of a train sequence predicts: the next track that was listened to, or simply the
+# next one.
 TARGETS = ("listened", "next")
 
 
@@ -118,5 +119,6 @@ class Batches:
     def _batch(self, rows: np.ndarray) -> Batch:
         at = np.arange(self._lengths[rows].max())
         at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
-        batch = Batch(**{name: values[at] for name, values in self._values.items()})
-        return replace(batch, weight=float(batch.predicted.sum() / self._mean_predicted))
+        fields: dict[str, Any] = {name: values[at] for name, values in self._values.items()}
+        weight = float((fields["next_target"] >= 0).sum() / self._mean_predicted)
+        return Batch(**fields, weight=weight)

@@ -37,6 +37,7 @@ class Trainable(Protocol):
     n_tracks: int
     settings: dict
     causal: bool
+    candidates: str  # that validation ranks among
     table: Tensor  # (N + 1, D) embeddings of the tracks
     generator: torch.Generator
 
@@ -62,9 +63,9 @@ def train_network(
 ) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
-    The best epoch has the highest NDCG@10 on the validation sessions over the whole catalogue;
-    training stops when it has not risen for ``patience`` epochs, not before ``min_epochs``.  Raises
-    UserError when the loss is no longer finite.
+    The best epoch has the highest NDCG@10 on the validation sessions among the model's
+    ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
+    ``min_epochs``.  Raises UserError when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
@@ -171,7 +172,9 @@ class Training:
                 f"the loss is not finite in epoch {self.epoch}: training diverged; lower "
                 f"neural.learning_rate (now {self.settings['learning_rate']}) and run again"
             )
-        ranks = validation_ranks(self.ranker, self.valid, cutoff=10)
+        ranks = validation_ranks(
+            self.ranker, self.valid, cutoff=10, candidates=self.model.candidates
+        )
         self.history.append(
             {
                 "epoch": self.epoch,

@@ -16,5 +16,6 @@ def load_model(folder: str | Path) -> Recommender:
     folder = Path(folder)
     run = read_json(folder / RUN)
     model = find_model(run["recommender"])(run["n_tracks"], run["settings"])
+    model.candidates = run["candidates"]
     model.load_state(load_file(folder / WEIGHTS))
     return model

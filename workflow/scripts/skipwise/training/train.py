@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import save_file
 
-from skipwise.core.artifacts import sha256, whole_file, write_artifact, write_json
+from skipwise.core.artifacts import read_json, sha256, whole_file, write_artifact, write_json
 from skipwise.core.log import logger
 from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
@@ -30,6 +30,7 @@ def train_model(
     train: str,
     valid: str,
     tracks: str,
+    split: str,
     folder: str | Path,
     *,
     model: str,
@@ -43,7 +44,8 @@ def train_model(
 ) -> None:
     """Fit a model on a split and write its folder: weights, history and ``run.json``.
 
-    ``model`` is its name in the registry, ``recommender`` that of its file.
+    ``model`` is its name in the registry, ``recommender`` that of its file; ``split`` is the
+    ``split.json``, which says what candidates validation ranks among.
     A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
     everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
     too little memory.
@@ -52,18 +54,12 @@ def train_model(
     n_tracks = pq.read_metadata(tracks).num_rows
     n_sessions = pq.read_metadata(train).num_rows
     fitted: Recommender = find_model(recommender)(n_tracks, settings)
+    fitted.candidates = read_json(split)["headline"]
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
     check_memory(fitted.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
-    depends_on = [
-        recommender,
-        settings,
-        seed,
-        threads,
-        data,
-        _environment(),
-        sorted(map(sha256, code)),
-    ]
+    made_of = [recommender, settings, fitted.candidates, seed, threads, data]
+    depends_on = [*made_of, _environment(), sorted(map(sha256, code))]
     history = fitted.fit(
         Sequences.read("train", train),
         Sequences.read("valid", valid),
@@ -82,6 +78,7 @@ def train_model(
             "variant": variant,
             "seed": seed,
             "settings": settings,
+            "candidates": fitted.candidates,
             "n_tracks": n_tracks,
             "threads": threads,
             "epochs": len(history),

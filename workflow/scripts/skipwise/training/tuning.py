@@ -44,6 +44,7 @@ def run_trial(
     train: str,
     valid: str,
     tracks: str,
+    split: str,
     out_history: str,
     out_trial: str,
     *,
@@ -60,6 +61,7 @@ def run_trial(
     logger.info("trial %d of %s: %s", trial, recommender, settings)
     n_tracks, n_sessions = (pq.read_metadata(path).num_rows for path in (tracks, train))
     model = find_model(recommender)(n_tracks, settings)
+    model.candidates = read_json(split)["headline"]
     check_memory(model.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     history = model.fit(*parts, seed=seed, threads=threads)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from skipwise.evaluation.bootstrap import Estimate
-from skipwise.evaluation.comparisons import Ranked, mean_measure
+from skipwise.evaluation.comparisons import HEADLINE, Ranked, mean_measure
 from skipwise.evaluation.evidence import Claim, Evidence, per_session
 
 PLACE = 2
@@ -25,7 +25,7 @@ def rows(evidence: Evidence) -> Iterator[dict]:
 def _relative_gains(evidence: Evidence, ours: Ranked, orig: Ranked) -> Estimate:
     """The relative gain at HR@1 less that at HR@20."""
     columns = [
-        per_session(mean_measure("hr", k, "full"), ranked)
+        per_session(mean_measure("hr", k, HEADLINE), ranked)
         for k in (1, 20)
         for ranked in (ours, orig)
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from skipwise.evaluation.comparisons import skip_measures
+from skipwise.evaluation.comparisons import HEADLINE, skip_measures
 from skipwise.evaluation.evidence import Claim, Evidence
 
 PLACE = 8
@@ -23,7 +23,7 @@ EXCEPTION = replace(
 
 def rows(evidence: Evidence) -> Iterator[dict]:
     """One row per variant with the term."""
-    measure = skip_measures({"hr": []})[0]
+    measure = skip_measures({"hr": []}, HEADLINE)[0]
     bert4rec = evidence.models.get("BERT4Rec")
     for keys, orig, ours in evidence.variants():
         exception = evidence.forms[keys["dataset"]] == "mssd" and keys["model"] == bert4rec

@@ -1,7 +1,7 @@
-"""Hit rate of the next listened track on the full catalogue, by model and variant, mean over seeds
-with bootstrap intervals over sessions; further right is better. A variant helps where its points
-lie to the right of those of *orig* of the same model by more than the intervals. The title of a
-panel says whether its data are simulated.
+"""Hit rate of the next listened track among the headline candidates, by model and variant, mean
+over seeds with bootstrap intervals over sessions; further right is better. A variant helps where
+its points lie to the right of those of *orig* of the same model by more than the intervals. The
+title of a panel says whether its data are simulated.
 """
 
 import numpy as np
@@ -27,17 +27,18 @@ NEEDS = ("hr_ndcg",)
 GIGABYTES = 1
 MINUTES = 10
 COLUMNS = columns_of(
+    required("candidates", pa.string()),
     required("k", pa.int16()),
     *(required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
 )
 
 
 def numbers(given: Given) -> list[dict]:
-    """One row per model, variant and k: HR@k in the full catalogue with its interval."""
-    frame = pl.read_parquet(given["hr_ndcg"]).filter(pl.col("candidates") == "full")
+    """One row per model, variant and k: HR@k among the headline candidates with its interval."""
+    frame = pl.read_parquet(given["hr_ndcg"]).filter(pl.col("headline"))
     metrics = [name for name in frame.columns if name.startswith("hr_") and name[3:].isdigit()]
     return [
-        {key: row[key] for key in KEYS}
+        {key: row[key] for key in (*KEYS, "candidates")}
         | {"k": int(name[3:])}
         | {f"hr{end}": row[f"{name}{end}"] for end in ("", "_low", "_high")}
         for row in frame.to_dicts()
@@ -64,7 +65,7 @@ def draw(frame: pl.DataFrame) -> Figure:
                 axis, series["hr"], height, style, xerr=spread, linestyle="none", label=f"HR@{k}"
             )
         axis.set_title(title_of(panel))
-        axis.set_xlabel("hit rate, full catalogue")
+        axis.set_xlabel(f"hit rate, {panel['candidates'][0]} candidates")
         axis.set_xlim(left=0)
         axis.grid(axis="x", **GRID)
     _separate_models(axes[0], frame.unique("row", maintain_order=True)["model"].to_list())

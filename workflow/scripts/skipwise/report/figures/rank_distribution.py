@@ -1,6 +1,6 @@
 """Which share of the targets (full markers, solid) and of the unseen skips (empty markers, dashed)
-has at most a rank in the full catalogue; seeds are pooled. A variant pulls targets up where its
-solid curve lies above that of *orig*, and pushes skips down where its dashed curve lies below.
+has at most a rank among the headline candidates; seeds are pooled. A variant pulls targets up where
+its solid curve lies above that of *orig*, and pushes skips down where its dashed curve lies below.
 Curves end below 1 where ranks past the cut-off of the configuration were not told.
 """
 
@@ -9,8 +9,8 @@ import polars as pl
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from skipwise.core.artifacts import read_artifact
 from skipwise.core.schemas import required
+from skipwise.evaluation.comparisons import HEADLINE, Ranked, headlines
 from skipwise.report.drawing import (
     GRID,
     by,
@@ -23,10 +23,10 @@ from skipwise.report.drawing import (
 )
 from skipwise.report.write import Given
 
-NEEDS = ("ranks",)
+NEEDS = ("ranks", "split")
 SETTINGS = ("simulated",)
 FAMILY = "neural"
-# share of the tracks (target, unseen skips) with at most this rank in the full catalogue.
+# share of the tracks (target, unseen skips) with at most this rank.
 COLUMNS = columns_of(
     required("tracks", pa.string()),
     required("rank", pa.int32()),
@@ -36,30 +36,20 @@ POINTS = 200
 
 
 def numbers(given: Given) -> list[dict]:
-    """The share of targets and of unseen skips with at most each rank, full catalogue; seeds
-    pooled.
+    """The share of targets and of unseen skips with at most each rank among the headline
+    candidates; seeds pooled.
 
     At most ``POINTS`` ranks per curve, evenly spaced in their logarithm from 1 to the last rank of
     any curve of the data set, split and model.
     """
-    rows = []
+    rows, headline = [], headlines(given["split"])
     for panel in panels_of(given["ranks"]):
         curves = []
         for keys, paths in panel:
-            tables = [read_artifact("ranks", path, ["rank_full", "skip_ranks"]) for path in paths]
+            ranked = Ranked.read(paths).led_by(headline[keys["dataset"], keys["split"]])
             curves += [
-                (
-                    keys,
-                    "target",
-                    np.concatenate([table["rank_full"].to_numpy() for table in tables]),
-                ),
-                (
-                    keys,
-                    "unseen skips",
-                    np.concatenate(
-                        [table["skip_ranks"].combine_chunks().flatten() for table in tables]
-                    ),
-                ),
+                (keys, "target", ranked.rank[HEADLINE].ravel()),
+                (keys, "unseen skips", ranked.skip_rank[HEADLINE].ravel()),
             ]
         grid = _log_grid(max(int(np.nanmax(rank, initial=1)) for *_, rank in curves))
         for keys, tracks, rank in curves:
@@ -96,7 +86,7 @@ def draw(frame: pl.DataFrame) -> Figure:
         axis.set_xlim(left=1)
         axis.set_ylim(0, 1)
         axis.grid(**GRID)
-    label(axes, "rank in the full catalogue", "share with at most this rank")
+    label(axes, "rank among the headline candidates", "share with at most this rank")
     return plot
 
 

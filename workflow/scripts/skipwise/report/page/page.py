@@ -23,11 +23,11 @@ MISSING = "–"
 _COMPARABLE = ("dataset", "split", "candidates", "table", "form", "metric", "quartile")
 _OF_THE_PAPER = ("table", "form", "metric")
 _MARKED = (
-    *("orig", "value", "difference", "relative_change", "valid_ndcg_10", "valid_hr_10"),
+    *("reference_value", "value", "difference", "relative_change", "valid_ndcg_10", "valid_hr_10"),
     *("paper", "paper_relative_change"),
     *(
         f"ours_{candidates}{end}"
-        for candidates in ("sampled", "full")
+        for candidates in ("sampled", "full", "new")
         for end in ("", "_relative_change")
     ),
 )

@@ -19,7 +19,10 @@ TITLE = "Data sets"
 NOTE = (
     "skip_share and lengths are those of the sampled sessions; unseen_target_share is the share "
     "of test targets that "
-    "no train sequence holds."
+    "no train sequence holds; repeat_target_share the share that is a track of its context. "
+    "unknown_share is the share of plays without a label: they are context, never a target, query, "
+    "positive or negative, unless unknown_labels says listened. headline_candidates: the set that "
+    "models are selected on, new where under 1 % of the validation targets repeat."
 )
 # One row per data set and split.  The rows keep the order of the configuration.
 COLUMNS = rows_of(
@@ -35,12 +38,16 @@ COLUMNS = rows_of(
     required("plays", pa.int64()),
     required("tracks", pa.int64()),
     required("skip_share", pa.float64()),
+    required("unknown_share", pa.float64()),
+    required("unknown_labels", pa.string()),
     required("length_median", pa.float64()),
     required("length_mean", pa.float64()),
     required("split", pa.string()),
     required("train_sessions", pa.int64()),
     required("test_sessions", pa.int64()),
     required("unseen_target_share", pa.float64()),
+    required("repeat_target_share", pa.float64()),
+    required("headline_candidates", pa.string()),
 )
 
 
@@ -66,12 +73,16 @@ def rows(given: Given) -> list[dict]:
                 "plays": counts["plays"],
                 "tracks": counts["tracks"],
                 "skip_share": counts["skip_share"],
+                "unknown_share": counts["plays_unknown"] / counts["plays"],
+                "unknown_labels": stat["rules"].get("unknown_labels", "kept"),
                 "length_median": counts["length_quantiles"][2],
                 "length_mean": counts["length_mean"],
                 "split": split["split"],
                 "train_sessions": split["counts"]["train"],
                 "test_sessions": split["counts"]["test"],
                 "unseen_target_share": split["unseen_target_share"],
+                "repeat_target_share": split["repeat_target_share"]["test"],
+                "headline_candidates": split["headline"],
             }
         )
     return found

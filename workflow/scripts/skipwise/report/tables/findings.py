@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from skipwise.core.registry import find
 from skipwise.core.schemas import required, rows_of
-from skipwise.evaluation.comparisons import RankedRuns, Resampling, with_holm
+from skipwise.evaluation.comparisons import RankedRuns, Resampling, headlines, with_holm
 from skipwise.evaluation.evidence import (
     Evidence,
     ordered_claims,
@@ -20,7 +20,7 @@ from skipwise.evaluation.evidence import (
 )
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "papers", "claims")
+NEEDS = ("ranks", "split", "papers", "claims")
 SETTINGS = ("simulated", "intervals", "papers", "forms")
 GIGABYTES = 4
 MINUTES = 60
@@ -50,7 +50,7 @@ def note(given: Given) -> str:
     level = given.settings["intervals"]["level"]
     return (
         f"estimate with its {level:.0%} paired bootstrap interval over sessions, mean over seeds, "
-        "ranked in the full catalogue; p_holm: Holm over this table. single_seed_low and "
+        "ranked among the candidates of the row; p_holm: Holm over this table. single_seed_low and "
         "single_seed_high: the least and greatest estimate of a seed, of differences. A claim "
         "holds in a row where the interval and every seed lie on its side of 0 and "
         f"p_holm < {1 - level:.2g}. papers_print: what the papers print for it, quoted, on their "
@@ -65,7 +65,7 @@ def rows(given: Given) -> list[dict]:
     """
     settings = given.settings
     evidence = Evidence(
-        RankedRuns(given["ranks"]),
+        RankedRuns(given["ranks"], headlines(given["split"])),
         Resampling(**settings["intervals"]),
         settings["papers"],
         settings["forms"],

@@ -13,10 +13,11 @@ from skipwise.core.artifacts import read_artifact
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.bootstrap import mean_interval
+from skipwise.evaluation.comparisons import headlines
 from skipwise.ranking import metrics
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "metrics")
+NEEDS = ("ranks", "metrics", "split")
 SETTINGS = ("simulated", "metrics", "intervals")
 TITLE = "Hit rate, NDCG and MAP by model and variant"
 
@@ -24,8 +25,9 @@ TITLE = "Hit rate, NDCG and MAP by model and variant"
 def note(given: Given) -> str:
     return (
         f"Mean over seeds; {given.level:.0%} bootstrap interval over sessions in _low and _high. "
-        "full: ranked in the whole catalogue; sampled: among sampled candidates, which flatters "
-        "every model."
+        "full: ranked in the whole catalogue; new: without the tracks of the context, on the "
+        "sessions whose target is new; sampled: among sampled candidates, which flatters every "
+        "model. headline: the set that models are selected on."
     )
 
 
@@ -38,7 +40,9 @@ def columns(given: Given) -> Artifact:
     names = [f"{name}_{k}" for name, ks in given.settings["metrics"].items() for k in ks]
     return rows_of(
         *(required(key, pa.string()) for key in keys),
+        required("headline", pa.bool_()),
         required("sessions", pa.int64()),
+        required("repeats_left_out", pa.int64()),
         required("seeds", pa.string()),
         *(required(f"{n}{end}", pa.float64()) for n in names for end in ("", "_low", "_high")),
     )
@@ -51,6 +55,7 @@ def rows(given: Given) -> list[dict]:
     docs/protocol.md.
     """
     cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
+    headline = headlines(given["split"])
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
     for rank_file, metric_file in zip(given["ranks"], given["metrics"], strict=True):
         keys = hive_keys(rank_file)
@@ -63,6 +68,7 @@ def rows(given: Given) -> list[dict]:
             pl.col("subset") == "all"
         )
         for candidates in metrics.ranked_among(of_seed[0]):
+            inside = metrics.counted(of_seed[0], candidates)
             row = {
                 "dataset": dataset,
                 "data": given.source(dataset),
@@ -70,7 +76,9 @@ def rows(given: Given) -> list[dict]:
                 "model": model,
                 "variant": variant,
                 "candidates": candidates,
-                "sessions": of_seed[0].num_rows,
+                "headline": candidates == headline[dataset, split],
+                "sessions": int(inside.sum()),
+                "repeats_left_out": int((~inside).sum()),
                 "seeds": " ".join(seed for seed, *_ in seeds),
             }
             if any(table["session_id"] != of_seed[0]["session_id"] for table in of_seed):
@@ -79,7 +87,10 @@ def rows(given: Given) -> list[dict]:
                     "sessions"
                 )
             rank = np.stack(
-                [table[f"rank_{candidates}"].to_numpy().astype(np.float64) for table in of_seed]
+                [
+                    table[f"rank_{candidates}"].to_numpy().astype(np.float64)[inside]
+                    for table in of_seed
+                ]
             )
             per_session = metrics.per_session(rank, cutoffs)
             means = {

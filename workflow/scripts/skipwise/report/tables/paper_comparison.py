@@ -37,7 +37,7 @@ COLUMNS = rows_of(
     pa.field("split", pa.string()),
     *(
         pa.field(f"ours_{candidates}{end}", pa.float64())
-        for candidates in ("sampled", "full")
+        for candidates in ("sampled", "full", "new")
         for end in ("", "_low", "_high", "_relative_change")
     ),
     pa.field("sessions", pa.int64()),
@@ -94,10 +94,11 @@ def _our_cells(hr_ndcg: pl.DataFrame, *comparisons: pl.DataFrame) -> dict[tuple,
                 for end in ("", "_low", "_high")
             }
             cell(row, metric).update(values)
-    for row in (row for table in comparisons for row in table.to_dicts()):
+    against_orig = pl.col("reference") == REFERENCE
+    for row in (row for table in comparisons for row in table.filter(against_orig).to_dicts()):
         name = f"ours_{row['candidates']}"
         cell(row, row["metric"]).update(
             {f"{name}_relative_change": row["relative_change"], name: row["value"]}
         )
-        cell(row | {"variant": REFERENCE}, row["metric"]).setdefault(name, row["orig"])
+        cell(row | {"variant": REFERENCE}, row["metric"]).setdefault(name, row["reference_value"])
     return cells

@@ -8,7 +8,7 @@ from skipwise.evaluation.comparisons import with_holm
 from skipwise.report import variants
 from skipwise.report.write import Given
 
-NEEDS = ("ranks",)
+NEEDS = ("ranks", "split")
 SETTINGS = ("simulated", "intervals")
 GIGABYTES = 4
 MINUTES = 60
