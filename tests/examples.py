@@ -8,9 +8,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 import yaml
+from skipwise.core import paths
+from skipwise.core.artifacts import write_json
 from skipwise.core.config import reads_lengths, run_settings
+from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
 from skipwise.report.write import Given
 from skipwise.sessions.label import label_sessions
@@ -62,16 +66,21 @@ def settings_of(model: str, variant: str) -> dict:
 
 
 def sequences(
-    tracks: list[list[int]], skipped: list[list[bool]] | None = None, targets=None, unseen=None
+    tracks: list[list[int]],
+    skipped: list[list[bool | None]] | None = None,
+    targets=None,
+    unseen=None,
 ) -> Sequences:
-    """Sequences from lists, with session ids from 1."""
+    """Sequences from lists, with session ids from 1; a label that is None is unknown."""
     skipped = skipped or [[False] * len(session) for session in tracks]
+    unknown = [[label is None for label in session] for session in skipped]
     return Sequences(
         np.arange(1, len(tracks) + 1, dtype=np.int32),
         _ragged(tracks, np.int32),
-        _ragged(skipped, bool),
+        _ragged([[bool(label) for label in session] for session in skipped], bool),
         np.array(targets if targets is not None else [0] * len(tracks), np.int32),
         _ragged(unseen if unseen is not None else [[]] * len(tracks), np.int32),
+        _ragged(unknown, bool) if any(map(any, unknown)) else None,
     )
 
 
@@ -114,6 +123,51 @@ def outranking(ranks, skip_ranks) -> list[list[bool]]:
     """
     rows = zip(ranks, skip_ranks, strict=True)
     return [[(skip or 2**31) <= (rank or 2**31 - 1) for skip in skips] for rank, skips in rows]
+
+
+def ranks_table(
+    full,
+    *,
+    skips=None,
+    sampled=None,
+    repeat=None,
+    new=None,
+    skips_new=None,
+    share=None,
+    n_candidates=1064,
+) -> pa.Table:
+    """A ``ranks`` artifact of sessions from id 1.  Ranks among new candidates are those in the
+    catalogue where nothing else is said, and a target that repeats has none.
+    """
+    n = len(full)
+    repeat = [False] * n if repeat is None else repeat
+    skips = [[]] * n if skips is None else skips
+    if new is None:
+        new = [None if again else rank for rank, again in zip(full, repeat, strict=True)]
+    columns = {
+        "session_id": range(1, n + 1),
+        "rank_full": full,
+        "rank_new": new,
+        "rank_sampled": full if sampled is None else sampled,
+        "n_candidates": [n_candidates] * n,
+        "skip_share": [0.5] * n if share is None else share,
+        "is_repeat": repeat,
+        "target_popularity": [3] * n,
+        "skip_ranks_full": skips,
+        "skip_ranks_new": skips if skips_new is None else skips_new,
+        "skip_outranks": outranking(full, skips),
+    }
+    return pa.table(columns, ARTIFACTS["ranks"].schema)
+
+
+def splits_of(files: list[str], headline: str = "full") -> list[str]:
+    """The split.json of the data sets and splits that files of the workflow belong to, written
+    where it puts them.
+    """
+    found = list(dict.fromkeys(str(paths.beside(path, "split")) for path in files))
+    for path in found:
+        write_json({"headline": headline}, path)
+    return found
 
 
 class FixedScores(Recommender):

@@ -4,13 +4,11 @@ from math import log2
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config, given_for, outranking
+from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, write_artifact
-from skipwise.core.schemas import ARTIFACTS
 from skipwise.evaluation.comparisons import (
     Ranked,
     RankedRuns,
@@ -34,30 +32,16 @@ def write_ranks(
     folder,
     rank,
     *,
-    skips=None,
-    share=None,
-    sampled=None,
     dataset="toy",
     model="sasrec",
     variant="orig",
     seed=1,
+    **given,
 ):
-    """The ranks of a run in the path that the workflow uses."""
-    n = len(rank)
+    """The ranks of a run in the path that the workflow uses; ``given`` as in ranks_table."""
     keys = {"dataset": dataset, "model": model, "variant": variant, "seed": seed}
     path = paths.result("ranks", folder, split="paper", **keys)
-    table = {
-        "session_id": range(1, n + 1),
-        "rank_full": rank,
-        "rank_sampled": sampled or rank,
-        "n_candidates": [1064] * n,
-        "skip_share": [0.5] * n if share is None else share,
-        "is_repeat": [False] * n,
-        "target_popularity": [3] * n,
-        "skip_ranks": [[]] * n if skips is None else skips,
-        "skip_outranks": outranking(rank, [[]] * n if skips is None else skips),
-    }
-    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", path)
+    write_artifact(ranks_table(rank, **given), "ranks", path)
     return str(path)
 
 
@@ -65,10 +49,11 @@ def outputs(folder, name="table") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def made(name, folder, ranks, **settings) -> list[dict]:
+def made(name, folder, ranks, *, headline="full", **settings) -> list[dict]:
     files = outputs(folder)
     settings = {"simulated": [], "intervals": INTERVALS, "metrics": CUTOFFS} | settings
-    make_table(name, given_for({"ranks": ranks}, files, settings))
+    needs = {"ranks": ranks, "split": splits_of(ranks, headline)}
+    make_table(name, given_for(needs, files, settings))
     assert all(Path(path).exists() for path in files.values())
     return pq.read_table(files["parquet"], partitioning=None).to_pylist()
 
@@ -93,11 +78,11 @@ class TestRecsys24:
         }
         assert rows.keys() == {
             (c, m)
-            for c in ("full", "sampled")
+            for c in ("full", "new", "sampled")
             for m in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")
         }
         row = rows["full", "hr_10"]
-        assert row["orig"] == pytest.approx((3 / 4 + 3 / 4) / 2)
+        assert row["reference_value"] == pytest.approx((3 / 4 + 3 / 4) / 2)
         assert row["value"] == pytest.approx((4 / 4 + 3 / 4) / 2)
         assert row["difference"] == pytest.approx(1 / 8)
         assert row["relative_change"] == pytest.approx((7 / 8) / (6 / 8) - 1)
@@ -112,7 +97,7 @@ class TestRecsys24:
         )
         orig_ap = [1, 1 / 4, 0, 1 / 10], [1 / 2, 1 / 4, 0, 1 / 10]
         ours_ap = [1, 1 / 2, 1 / 8, 1 / 10], [1, 1, 1 / 9, 0]
-        assert rows["full", "map_10"]["orig"] == pytest.approx(np.mean(orig_ap))
+        assert rows["full", "map_10"]["reference_value"] == pytest.approx(np.mean(orig_ap))
         assert rows["full", "map_10"]["value"] == pytest.approx(np.mean(ours_ap))
 
     def test_the_interval_is_paired_and_that_of_the_plain_bootstrap(self, tmp_path):
@@ -211,17 +196,18 @@ class TestMurs23:
 
 class TestSkips:
     def test_values(self, two_seeds, tmp_path):
-        rows = {row["metric"]: row for row in made("skip_downranking", tmp_path, two_seeds)}
+        table = made("skip_downranking", tmp_path, two_seeds)
+        rows = {row["metric"]: row for row in table if row["candidates"] == "full"}
         # Three unseen skips; orig ranks them 2, 12, 5 and 1, 12, 5; ours 4, 50, 9 and 3, 11, 2.
-        assert rows["mrr_skipped_10"]["orig"] == pytest.approx(
+        assert rows["mrr_skipped_10"]["reference_value"] == pytest.approx(
             ((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2
         )
         assert rows["mrr_skipped_10"]["value"] == pytest.approx(
             ((1 / 4 + 0 + 1 / 9) / 3 + (1 / 3 + 0 + 1 / 2) / 3) / 2
         )
-        assert rows["hr_skipped_5"]["orig"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+        assert rows["hr_skipped_5"]["reference_value"] == pytest.approx((2 / 3 + 2 / 3) / 2)
         assert rows["hr_skipped_5"]["value"] == pytest.approx((1 / 3 + 2 / 3) / 2)
-        assert rows["delta_hr_10"]["orig"] == pytest.approx(3 / 4 - 2 / 3)
+        assert rows["delta_hr_10"]["reference_value"] == pytest.approx(3 / 4 - 2 / 3)
         assert rows["delta_hr_10"]["value"] == pytest.approx((4 / 4 + 3 / 4) / 2 - 2 / 3)
         gain = np.mean(
             [
@@ -239,25 +225,42 @@ class TestSkips:
         assert rows["delta_ndcg_10"]["value"] == pytest.approx(gain - skips)
         # Pairs in order: orig 1<2, 1<12, 4<5 and not 2<1, 2<12, 4<5; ours 1<4, 1<50, 2<9 and 1<3,
         # 1<11, 1<2.
-        assert rows["pairwise_accuracy"]["orig"] == pytest.approx((3 / 3 + 2 / 3) / 2)
+        assert rows["pairwise_accuracy"]["reference_value"] == pytest.approx((3 / 3 + 2 / 3) / 2)
         assert rows["pairwise_accuracy"]["value"] == pytest.approx(1)
-        assert {row["candidates"] for row in rows.values()} == {"full"}
+        # No target repeats and no track of a context scores higher, so new candidates say the same.
+        new = {row["metric"]: row for row in table if row["candidates"] == "new"}
+        assert len(table) == len(rows) + len(new)
+        assert new == {
+            metric: row | {"candidates": "new", "headline": False} for metric, row in rows.items()
+        }
 
     def test_they_are_those_of_the_metrics_artifact(self, tmp_path):
         rng = np.random.default_rng(3)
         skips = [rng.integers(1, 30, rng.integers(0, 4)).tolist() for _ in range(50)]
-        path = write_ranks(tmp_path, rng.integers(1, 30, 50), skips=skips)
+        new = [[rank if rng.random() < 0.7 else None for rank in ranks] for ranks in skips]
+        path = write_ranks(
+            tmp_path,
+            rng.integers(1, 30, 50),
+            skips=skips,
+            skips_new=new,
+            repeat=(rng.random(50) < 0.3).tolist(),
+        )
         ranked = Ranked.read([path])
         table = summarise(read_artifact("ranks", path), CUTOFFS).to_pylist()
         metrics = {
-            f"{row['metric']}_{row['k']}" if row["k"] else row["metric"]: row["value"]
+            (
+                row["candidates"],
+                f"{row['metric']}_{row['k']}" if row["k"] else row["metric"],
+            ): row["value"]
             for row in table
             if row["subset"] == "all"
         }
-        for measure in skip_measures(CUTOFFS):
-            assert measure.of_seeds(ranked) == pytest.approx([metrics[measure.name]], abs=1e-12), (
-                measure.name
-            )
+        for candidates in ("full", "new"):
+            of_candidates = ranked.among(candidates)
+            for measure in skip_measures(CUTOFFS, candidates):
+                assert measure.of_seeds(of_candidates) == pytest.approx(
+                    [metrics[candidates, measure.name]], abs=1e-12
+                ), (candidates, measure.name)
 
     def test_the_interval_of_a_mean_over_skips_resamples_sessions(self, tmp_path):
         rng = np.random.default_rng(4)
@@ -270,7 +273,7 @@ class TestSkips:
             write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr"),
         ]
         orig, ours = (Ranked.read([path]) for path in ranks)
-        found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS)[0], ours, orig)
+        found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS, "full")[0], ours, orig)
         values = [
             np.array([sum(1 / r for r in session if r <= 10) for session in run])
             for run in (lower, skips)
@@ -313,7 +316,7 @@ class TestSkipShare:
         assert [hits[q]["difference"] for q in (1, 2, 3, 4)] == [0, 0, 1 / 2, 1]
         assert hits[3]["share_low"] == pytest.approx(0.4)
         assert hits[4]["share_high"] == pytest.approx(0.9)
-        assert len(rows) == 4 * 4
+        assert len(rows) == 3 * 2 * 4  # candidates × metrics × quartiles
 
     def test_equal_shares_are_in_one_quartile(self):
         share = np.array([0.5] * 6 + [0.1, 0.9])
@@ -325,7 +328,7 @@ class TestSkipShare:
         ranked = Ranked.read(two_seeds[:2])
         part = subset(ranked, np.array([False, True, False, True]))
         assert part.rank["full"].tolist() == [[4, 10], [4, 10]]
-        assert part.skip_rank.tolist() == [[5], [5]]
+        assert part.skip_rank["full"].tolist() == [[5], [5]]
         assert part.n_skips.tolist() == [[1, 0], [1, 0]]
 
 
@@ -355,6 +358,7 @@ class TestPaperComparison:
             compute_metrics(path, metrics, cutoffs=CUTOFFS)
         names = ("hr_ndcg", "recsys24_main", "skip_downranking")
         needs = {"ranks": list(ranks.values()), "metrics": metric_files}
+        needs["split"] = splits_of(needs["ranks"])
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))
@@ -419,3 +423,18 @@ def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):
 def test_holm_leaves_out_what_is_not_known():
     rows = with_holm([{"p": 0.01}, {"p": None}, {"p": 0.04}])
     assert [row["p_holm"] for row in rows] == [0.02, None, 0.04]
+
+
+@pytest.mark.parametrize("table", ["recsys24_main", "skip_downranking", "by_skip_share"])
+def test_without_a_new_target_nothing_is_known_of_new_candidates(tmp_path, table):
+    repeat = [True] * 3
+    ranks = [
+        write_ranks(tmp_path, [1, 4, 2], skips=[[3], [], [9]], repeat=repeat, variant=variant)
+        for variant in ("orig", "contrastive-item")
+    ]
+    rows = made(table, tmp_path, ranks)
+    new = [row for row in rows if row["candidates"] == "new"]
+    assert new
+    assert {row["sessions"] for row in new} == {0}
+    assert {row["value"] for row in new} == {row["difference"] for row in new} == {None}
+    assert {row["p_holm"] for row in new} == {None}
