@@ -294,8 +294,10 @@ def run(folder, code, *, seed=1, threads=1, **changes):
     )
     train_model(
         *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+        str(folder / "split.json"),
         folder / "run",
         model="sasrec",
+        recommender="sasrec",
         variant="contrastive-hidden",
         settings=settings,
         seed=seed,

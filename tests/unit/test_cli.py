@@ -384,7 +384,7 @@ class TestEvaluate:
         ]
         # Which of two tracks past the end is better is not known.
         for row in short.to_pylist():
-            for skip, outranks in zip(row["skip_ranks"], row["skip_outranks"], strict=True):
+            for skip, outranks in zip(row["skip_ranks_full"], row["skip_outranks"], strict=True):
                 neither = skip is None and row["rank_full"] is None
                 assert outranks == (None if neither else (skip or 99) <= (row["rank_full"] or 98))
         status, _, err = run("evaluate", tmp_path / "short.csv", "--test", path, "--score", "score")
@@ -420,7 +420,7 @@ class TestEvaluate:
             tracks=tmp_path / "tracks.parquet",
         ).to_pylist()
         assert [row["rank_full"] for row in found] == [7, None]
-        assert [row["skip_ranks"] for row in found] == [[2], []]
+        assert [row["skip_ranks_full"] for row in found] == [[2], []]
         assert [row["skip_outranks"] for row in found] == [[True], []]
         assert [row["target_popularity"] for row in found] == [1, 2]
 

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import given_for, outranking
+from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.registry import find
 from skipwise.core.schemas import ARTIFACTS
@@ -33,24 +33,15 @@ def write(
     """An artifact of a run in the path that the workflow uses."""
     run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
     path = str(folder / artifact / run / f"{artifact}.parquet")
-    write_artifact(pa.table(columns, ARTIFACTS[artifact].schema), artifact, path)
+    table = (
+        columns if isinstance(columns, pa.Table) else pa.table(columns, ARTIFACTS[artifact].schema)
+    )
+    write_artifact(table, artifact, path)
     return path
 
 
 def write_ranks(folder, targets, skips, **keys) -> str:
-    n = len(targets)
-    columns = {
-        "session_id": range(1, n + 1),
-        "rank_full": targets,
-        "rank_sampled": [1] * n,
-        "n_candidates": [50] * n,
-        "skip_share": [0.5] * n,
-        "is_repeat": [False] * n,
-        "target_popularity": [3] * n,
-        "skip_ranks": skips,
-        "skip_outranks": outranking(targets, skips),
-    }
-    return write("ranks", folder, columns, **keys)
+    return write("ranks", folder, ranks_table(targets, skips=skips), **keys)
 
 
 def write_history(folder, ndcg, **keys) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config, given_for
+from examples import ROOT, default_config, given_for, splits_of
 from skipwise.core.registry import find, names
 from skipwise.evaluation.evidence import FAILS, HOLDS, UNKNOWN, ordered_claims, verdict
 from skipwise.report.tables.findings import ON_SIMULATED
@@ -18,14 +18,18 @@ N = 400
 SHARE = np.linspace(0.05, 0.9, N)
 
 
-def found(folder, ranks, *, simulated=(), forms=None) -> list[dict]:
+def found(folder, ranks, *, simulated=(), forms=None, headline="full") -> list[dict]:
     settings = {
         "simulated": list(simulated),
         "intervals": INTERVALS,
         "papers": PAPERS,
         "forms": forms or {"toy": "mssd"},
     }
-    needs = {"ranks": ranks, "papers": str(ROOT / "resources/paper_results.csv")}
+    needs = {
+        "ranks": ranks,
+        "split": splits_of(ranks, headline),
+        "papers": str(ROOT / "resources/paper_results.csv"),
+    }
     make_table("findings", given_for(needs, outputs(folder), settings))
     return pq.read_table(outputs(folder)["parquet"], partitioning=None).to_pylist()
 

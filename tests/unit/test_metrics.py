@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from examples import outranking
+from examples import ranks_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skipwise.core.artifacts import read_artifact, write_artifact
-from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking.metrics import (
     CUTOFFS,
     average_precision,
@@ -206,28 +205,14 @@ TEN = [
 ]
 
 
-def ranks_table(rows) -> pa.Table:
+def table_of(rows) -> pa.Table:
     full, sampled, repeat, skips = zip(*rows, strict=True)
-    n = len(rows)
-    return pa.table(
-        {
-            "session_id": range(n),
-            "rank_full": full,
-            "rank_sampled": sampled,
-            "n_candidates": [1064] * n,
-            "skip_share": [0.5] * n,
-            "is_repeat": repeat,
-            "target_popularity": [3] * n,
-            "skip_ranks": skips,
-            "skip_outranks": outranking(full, skips),
-        },
-        ARTIFACTS["ranks"].schema,
-    )
+    return ranks_table(full, sampled=sampled, repeat=repeat, skips=skips)
 
 
 def summary(rows, cutoffs=CONFIGURED) -> dict[tuple, tuple]:
     """(metric, k, candidates, subset) to (value, n)."""
-    found = summarise(ranks_table(rows), cutoffs).to_pylist()
+    found = summarise(table_of(rows), cutoffs).to_pylist()
     cells = {
         (row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"])
         for row in found
@@ -363,7 +348,7 @@ def test_every_summary_keeps_the_bounds(rows):
 
 
 def test_the_metrics_file_holds_the_summary_in_order(tmp_path):
-    write_artifact(ranks_table(TEN), "ranks", tmp_path / "ranks.parquet")
+    write_artifact(table_of(TEN), "ranks", tmp_path / "ranks.parquet")
     compute_metrics(
         str(tmp_path / "ranks.parquet"), str(tmp_path / "metrics.parquet"), cutoffs=CONFIGURED
     )

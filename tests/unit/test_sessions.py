@@ -1161,7 +1161,7 @@ def session_file(path, sessions: dict[int, list[tuple[int, bool]]], *, day: bool
     return str(path)
 
 
-def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
+def split_files(folder, source: str, name: str, threads: int = 1, headline: str = "auto") -> dict:
     outputs = {part: str(folder / f"{part}.parquet") for part in PARTS}
     shares = {"valid_share": 0.2, "test_share": 0.2}
     split_sessions(
@@ -1169,6 +1169,7 @@ def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
         Machine(threads),
         split=name,
         parameters=shares if parameters("split", name) else {},
+        headline=headline,
         outputs=outputs,
         out_stats=str(folder / "split.json"),
     )

@@ -6,13 +6,11 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import given_for, outranking
+from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
 from skipwise.core.paths import hive_keys
-from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking.metrics import compute_metrics
 from skipwise.report.drawing import plot_figure
 from skipwise.report.tables import datasets as datasets_table
@@ -43,18 +41,13 @@ def write_run(
         str(folder / "metrics" / run / "metrics.parquet"),
     )
     n = len(ranks)
-    table = {
-        "session_id": range(1, n + 1),
-        "rank_full": ranks,
-        "rank_sampled": [None if rank is None else max(1, rank - 1) for rank in ranks],
-        "n_candidates": [1064] * n,
-        "skip_share": [0.5] * n,
-        "is_repeat": [i % 2 == 0 for i in range(n)],
-        "target_popularity": [3] * n,
-        "skip_ranks": [[4]] * n,
-        "skip_outranks": outranking(ranks, [[4]] * n),
-    }
-    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", paths[0])
+    table = ranks_table(
+        ranks,
+        sampled=[None if rank is None else max(1, rank - 1) for rank in ranks],
+        skips=[[4]] * n,
+        repeat=[i % 2 == 0 for i in range(n)],
+    )
+    write_artifact(table, "ranks", paths[0])
     compute_metrics(*paths, cutoffs=CUTOFFS)
     return paths
 
@@ -71,11 +64,15 @@ def outputs(folder, name="hr_ndcg") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def make(runs, folder, *, simulated=("toy-sim",), **changed) -> dict[str, str]:
+def make(runs, folder, *, simulated=("toy-sim",), headline="full", **changed) -> dict[str, str]:
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
     settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
-    needs = {"ranks": list(ranks), "metrics": list(metric_files)}
+    needs = {
+        "ranks": list(ranks),
+        "metrics": list(metric_files),
+        "split": splits_of(ranks, headline),
+    }
     make_table("hr_ndcg", given_for(needs, paths, settings))
     return paths
 
