@@ -8,11 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
-from skipwise.core.artifacts import read_artifact, write_artifact
+from skipwise.core.artifacts import read_artifact, write_artifact, write_json
 from skipwise.evaluation.comparisons import (
     Ranked,
     RankedRuns,
     Resampling,
+    headlines,
     mean_measure,
     quartiles,
     skip_measures,
@@ -118,6 +119,62 @@ class TestRecsys24:
         assert (row["difference_low"], row["difference_high"]) == pytest.approx(
             limits, abs=0.15 * plain.std()
         )
+
+    def test_among_new_candidates_only_sessions_with_a_new_target_count(self, tmp_path):
+        """Targets 2 and 4 of 5 repeat.  The sampled ranks are those of all sessions."""
+        repeat = [False, True, False, True, False]
+        orig = {"new": [8, None, 11, None, 30], "repeat": repeat}
+        ours = {"new": [1, None, 10, None, 12], "repeat": repeat}
+        ranks = [
+            write_ranks(tmp_path, [12, 1, 15, 1, 40], sampled=[1, 1, 1, 1, 11], **orig),
+            write_ranks(
+                tmp_path, [3, 11, 14, 1, 20], sampled=[1] * 5, variant="contrastive-item", **ours
+            ),
+        ]
+        rows = {
+            row["candidates"]: row
+            for row in made("recsys24_main", tmp_path, ranks, headline="new")
+            if row["metric"] == "hr_10"
+        }
+        values = {
+            name: [row[key] for key in ("sessions", "reference_value", "value", "headline")]
+            for name, row in rows.items()
+        }
+        assert values == {
+            "full": [5, 2 / 5, 2 / 5, False],
+            "new": [3, pytest.approx(1 / 3), pytest.approx(2 / 3), True],
+            "sampled": [5, 4 / 5, 5 / 5, False],
+        }
+        assert rows["new"]["difference"] == pytest.approx(1 / 3)
+        assert rows["full"]["difference"] == 0
+
+    def test_orig_is_compared_with_blind_and_every_other_variant_with_orig(self, tmp_path):
+        hits = {"blind": 1, "contrastive-item": 4, "orig": 2, "bl": 3}
+        ranks = [
+            write_ranks(tmp_path, [1] * n + [50] * (4 - n), variant=variant)
+            for variant, n in hits.items()
+        ]
+        # Without blind nothing is said of orig, and without orig nothing of the others.
+        ranks += [
+            write_ranks(tmp_path, [1, 1, 1, 1], model="caser", variant=variant)
+            for variant in ("orig", "contrastive-item")
+        ]
+        ranks += [
+            write_ranks(tmp_path, [1, 1, 1, 1], model="gru4rec", variant=variant)
+            for variant in ("blind", "contrastive-item")
+        ]
+        rows = [
+            row
+            for row in made("recsys24_main", tmp_path, ranks)
+            if (row["candidates"], row["metric"]) == ("full", "hr_1")
+        ]
+        columns = ("model", "variant", "reference", "reference_value", "value", "difference")
+        assert [tuple(row[name] for name in columns) for row in rows] == [
+            ("sasrec", "contrastive-item", "orig", 2 / 4, 4 / 4, 2 / 4),
+            ("sasrec", "orig", "blind", 1 / 4, 2 / 4, 1 / 4),
+            ("sasrec", "bl", "orig", 2 / 4, 3 / 4, 1 / 4),
+            ("caser", "contrastive-item", "orig", 1, 1, 0),
+        ]
 
     def test_a_further_model_changes_no_row_but_for_holm(self, two_seeds, tmp_path):
         before = made("recsys24_main", tmp_path, two_seeds)
@@ -295,6 +352,33 @@ class TestSkips:
         assert rows["mrr_skipped_10"]["value"] is None
         assert rows["pairwise_accuracy"]["p_holm"] is None
 
+    def test_among_new_candidates_tracks_of_the_context_are_no_skips_to_find(self, tmp_path):
+        """The second target repeats, so its skips do not count; the first of the others is a track
+        of the context: it has no rank, which is past every cut-off.
+        """
+        repeat = {"repeat": [False, True, False]}
+        skips = [[1, 6], [2], [9]]
+        ranks = [
+            write_ranks(tmp_path, [2, 3, 4], skips=skips, skips_new=new, variant=variant, **repeat)
+            for variant, new in (
+                ("orig", [[None, 5], [1], [8]]),
+                ("contrastive-item", [[None, 2], [1], [4]]),
+            )
+        ]
+        rows = {
+            row["metric"]: row
+            for row in made("skip_downranking", tmp_path, ranks, headline="new")
+            if row["candidates"] == "new"
+        }
+        mrr = rows["mrr_skipped_10"]
+        assert mrr["sessions"] == 2
+        assert mrr["reference_value"] == pytest.approx((0 + 1 / 5 + 1 / 8) / 3)
+        assert mrr["value"] == pytest.approx((0 + 1 / 2 + 1 / 4) / 3)
+        assert rows["delta_hr_10"]["value"] == pytest.approx(2 / 2 - 2 / 3)
+        # By scores: 1 before 2, 6 and 9 after their targets.
+        assert rows["pairwise_accuracy"]["value"] == pytest.approx(2 / 3)
+        assert all(row["headline"] for row in rows.values())
+
 
 class TestSkipShare:
     def test_gain_by_quartile(self, tmp_path):
@@ -335,7 +419,10 @@ class TestSkipShare:
 class TestPaperComparison:
     @pytest.fixture
     def tables(self, tmp_path):
-        """The tables of a run of SASRec on a data set in the form of MSSD."""
+        """The tables of a run of SASRec on a data set in the form of MSSD, where the second of
+        four targets repeats.
+        """
+        new = {"repeat": [False, True, False, False]}
         ranks = {
             "orig": write_ranks(
                 tmp_path,
@@ -343,14 +430,18 @@ class TestPaperComparison:
                 skips=[[2], [], [], []],
                 sampled=[1, 2, 3, 4],
                 dataset="mssd-sim",
+                **new,
             ),
+            "blind": write_ranks(tmp_path, [9] * 4, dataset="mssd-sim", variant="blind", **new),
             "contrastive-hidden": write_ranks(
                 tmp_path,
                 [1, 1, 30, 10],
                 skips=[[4], [], [], []],
+                skips_new=[[3], [], [], []],
                 sampled=[1, 1, 3, 4],
                 dataset="mssd-sim",
                 variant="contrastive-hidden",
+                **new,
             ),
         }
         metric_files = [path.replace("ranks", "metrics") for path in ranks.values()]
@@ -380,16 +471,19 @@ class TestPaperComparison:
         row = cell["recsys24", "mssd", "sasrec", "contrastive-hidden", "hr_1"]
         assert row["paper"] == 0.410
         assert row["paper_relative_change"] == pytest.approx(0.410 / 0.377 - 1)
-        assert (row["ours_sampled"], row["ours_full"]) == (2 / 4, 2 / 4)
+        assert (row["ours_sampled"], row["ours_full"], row["ours_new"]) == (2 / 4, 2 / 4, 1 / 3)
         assert row["ours_sampled_relative_change"] == pytest.approx(1)
         assert (row["dataset"], row["data"]) == ("mssd-sim", "simulated")
         assert "arXiv 2409.07367" in row["source"]
         orig = cell["murs23", "mssd", "sasrec", "orig", "hr_5"]
         assert orig["paper"] == 0.4803
         assert orig["paper_relative_change"] is None
-        assert (orig["ours_sampled"], orig["ours_full"]) == (4 / 4, 2 / 4)
+        # Not that of the row orig − blind.
+        assert (orig["ours_sampled"], orig["ours_full"], orig["ours_new"]) == (4 / 4, 2 / 4, 1 / 3)
+        assert orig["ours_full_relative_change"] is None
         skips = cell["recsys24-skips", "mssd", "sasrec", "contrastive-hidden", "mrr_skipped_10"]
         assert (skips["paper"], skips["ours_full"], skips["ours_sampled"]) == (0.950, 1 / 4, None)
+        assert skips["ours_new"] == 1 / 3
 
     def test_a_cell_without_a_counterpart_stays_and_is_empty(self, tables, tmp_path):
         rows = self.rows(tables, tmp_path, {"mssd-sim": "events"})
@@ -413,6 +507,33 @@ class TestPaperComparison:
         assert [row["paper"] for row in rows if tuple(row[name] for name in names) == cell] == [
             value
         ]
+
+
+def test_the_headline_ranks_are_those_of_the_sessions_that_count(tmp_path):
+    skips = {"skips": [[1], [2], [3, 4]], "skips_new": [[1], [1], [None, 2]]}
+    repeat = {"new": [4, None, 1], "repeat": [False, True, False]}
+    path = write_ranks(tmp_path, [5, 6, 7], **skips, **repeat)
+    key = ("toy", "paper", "sasrec", "orig")
+    for headline, rank, skip_rank in (
+        ("full", [5, 6, 7], [1, 2, 3, 4]),
+        ("new", [4, 1], [1, np.nan, 2]),
+    ):
+        found = RankedRuns([path], headlines(splits_of([path], headline)))[key]
+        np.testing.assert_array_equal(found.rank["headline"], [rank])
+        np.testing.assert_array_equal(found.skip_rank["headline"], [skip_rank])
+        assert found.session_id.tolist() == ([1, 2, 3] if headline == "full" else [1, 3])
+
+
+def test_headlines_are_by_data_set_and_split(tmp_path):
+    files = [str(paths.result("split", tmp_path, dataset=d, split=s)) for d in "ab" for s in "xy"]
+    for path, headline in zip(files, ("full", "new", "new", "full"), strict=True):
+        write_json({"headline": headline}, path)
+    assert headlines(files) == {
+        ("a", "x"): "full",
+        ("a", "y"): "new",
+        ("b", "x"): "new",
+        ("b", "y"): "full",
+    }
 
 
 def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):

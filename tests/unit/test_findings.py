@@ -107,6 +107,37 @@ def test_what_is_true_holds(tmp_path):
     assert summary["note"] == "holds in 8, does not hold in 0, cannot be told in 0 of 8 rows."
 
 
+def test_findings_are_of_the_headline_candidates(tmp_path):
+    """In the catalogue the variant is worse, among new candidates better; a quarter of the targets
+    repeat.
+    """
+    repeat = np.arange(N) % 4 == 0
+    ranks = []
+    for variant, full, new in (("orig", 1, 50), ("contrastive-hidden", 50, 1)):
+        among = [None if again else new for again in repeat]
+        skips = {"skips": [[5]] * N, "skips_new": [[4 if variant == "orig" else 8]] * N}
+        given = skips | {"new": among, "repeat": repeat.tolist(), "share": SHARE}
+        ranks.append(write_ranks(tmp_path, [full] * N, variant=variant, **given))
+    for headline, expected, sessions, sinks in (
+        ("full", FAILS, N, 0),
+        ("new", HOLDS, N * 3 // 4, 1 / 8 - 1 / 4),
+    ):
+        rows = found(tmp_path, ranks, headline=headline)
+        assert verdicts(rows, "helps everywhere") == {expected}
+        by_claim = {row["claim"]: row for row in rows if row["model"]}
+        row = by_claim["helps everywhere"]
+        assert (row["candidates"], row["sessions"]) == (headline, sessions)
+        assert abs(row["estimate"]) == 1
+        assert by_claim["skips sink"]["estimate"] == pytest.approx(sinks)
+
+
+def test_a_run_without_labels_makes_no_claim_of_its_own(tmp_path):
+    """orig against blind is no variant with the term."""
+    rates = {("sasrec", "orig"): 0.5, ("sasrec", "contrastive-hidden"): 0.6}
+    before = found(tmp_path, planted(tmp_path, rates))
+    assert found(tmp_path, planted(tmp_path, rates | {("sasrec", "blind"): 0.1})) == before
+
+
 def test_what_is_false_does_not_hold(tmp_path):
     rows = found(tmp_path, planted(tmp_path, everything(-1)))
     for claim in (
