@@ -38,6 +38,7 @@ SETTINGS = {
     "patience": 1,
     "validation_sessions": 1,
     "max_length": 20,
+    "targets": "listened",
     "layers": 2,
     "heads": 8,
     "feed_forward": 128,
