@@ -99,7 +99,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "run": at(f"models/{keys}/run.json"),
     }
     stats = at("dataset=mssd-sim/stats.json")
-    split_stats = at("dataset=mssd-sim/split.json")
+    split_stats = at("dataset=mssd-sim/split=paper/split.json")
     config = default_config(SMALL)
     ranks = [at(f"{keys}/ranks.parquet")]
     trial = {name: at(f"{keys}/trial=1/{name}") for name in ("history.parquet", "trial.json")}
@@ -172,13 +172,16 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
             "output": Named(**split, stats=split_stats),
-            "params": SimpleNamespace(parameters={}),
+            "params": SimpleNamespace(parameters={}, headline="full"),
         },
         "train_model": {
-            "input": Named(tracks=at("tracks.parquet"), code=[__file__], **split),
+            "input": Named(
+                tracks=at("tracks.parquet"), code=[__file__], **split | {"split": split_stats}
+            ),
             "output": Named(**model),
             "params": SimpleNamespace(
-                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1}
+                recommender="sasrec",
+                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
             ),
         },
         "rank_sessions": {
@@ -196,9 +199,15 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "params": SimpleNamespace(cutoffs=config["metrics"]),
         },
         "run_trial": {
-            "input": Named(tracks=at("tracks.parquet"), train=split["train"], valid=split["valid"]),
+            "input": Named(
+                tracks=at("tracks.parquet"),
+                train=split["train"],
+                valid=split["valid"],
+                split=split_stats,
+            ),
             "output": Named(history=trial["history.parquet"], trial=trial["trial.json"]),
             "params": SimpleNamespace(
+                recommender="sasrec",
                 settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
                 tuning=config["tuning"],
                 seed=1,
