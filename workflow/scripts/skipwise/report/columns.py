@@ -175,7 +175,8 @@ COLUMNS = {
     "estimate": Column("estimate", "Its value, with the interval in brackets.", _signed),
     "settings": Column(
         "settings",
-        "Of the model: tuned on validation with so many trials, as in the papers, or as configured.",
+        "Of the model: tuned on validation with so many trials, as in the papers, or as "
+        "configured.",
     ),
     "other_settings": Column(
         "other settings", "The verdict of the same row with the other settings of the model."
