@@ -50,7 +50,9 @@ def inspect_dataset(dataset: str, results: str | Path = "results") -> dict:
         )
         for name in ("sessions", "tracks")
     )
-    sessions = plays.aggregate("count(*) as plays, count_if(skipped) as skips", "session_id")
+    sessions = plays.aggregate(
+        "count(*) as plays, count(*) filter (skipped) as skips", "session_id"
+    )
     return {
         "dataset": dataset,
         "steps": [

@@ -156,27 +156,30 @@ def ordered_claims() -> list[str]:
 
 
 def summarised(claim: Claim, rows: list[dict]) -> list[dict]:
-    """The rows of a claim behind one that counts them, separately for simulated and real data."""
+    """The rows of a claim behind one that counts them, separately for simulated and real data and
+    for the two settings of the models.
+    """
     shared = {"claim": claim.name, "papers_say": claim.papers_say}
     if not rows:
         note = "This run lacks the models, variants or data sets that the claim is about."
         return [shared | {"measured": claim.measured, "verdict": UNKNOWN, "note": note}]
     summarised = []
-    for data in dict.fromkeys(row["data"] for row in rows):
-        part = [row for row in rows if row["data"] == data]
+    for data, settings in dict.fromkeys((row["data"], row["settings"]) for row in rows):
+        part = [row for row in rows if (row["data"], row["settings"]) == (data, settings)]
         counts = {
             kind: sum(row["verdict"] == kind for row in part) for kind in (HOLDS, FAILS, UNKNOWN)
         }
         overall = HOLDS if counts[HOLDS] == len(part) else FAILS if counts[FAILS] else UNKNOWN
         note = (
             ", ".join(f"{kind} in {count}" for kind, count in counts.items())
-            + f" of {len(part)} rows. {part[0]['note']}"
+            + f" of {len(part)} rows. "
         )
-        summarised += [
-            shared
-            | {"measured": "all rows", "data": data, "verdict": overall, "note": note.strip()},
-            *part,
-        ]
+        unlike = sum(row["other_settings"] not in (None, row["verdict"]) for row in part)
+        if unlike:
+            note += f"The other settings say something else in {unlike}. "
+        counting = {"measured": "all rows", "data": data, "settings": settings}
+        note = (note + part[0]["note"]).strip()
+        summarised += [shared | counting | {"verdict": overall, "note": note}, *part]
     return summarised
 
 

@@ -19,7 +19,14 @@ class BERT4Rec(NeuralRecommender):
     """
 
     causal = False
-    SETTINGS = NeuralRecommender.SETTINGS | {"layers", "heads", "feed_forward", "mask_share"}
+    SETTINGS = NeuralRecommender.SETTINGS | {
+        "layers",
+        "heads",
+        "feed_forward",
+        "norm",
+        "positions",
+        "mask_share",
+    }
 
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
         # One position more than a context, for the mask that is appended to it.

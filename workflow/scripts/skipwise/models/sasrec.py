@@ -13,7 +13,7 @@ class SASRec(NeuralRecommender):
     """
 
     causal = True
-    SETTINGS = NeuralRecommender.SETTINGS | {"layers", "heads", "feed_forward"}
+    SETTINGS = NeuralRecommender.SETTINGS | {"layers", "heads", "feed_forward", "norm", "positions"}
 
     def build_encoder(self, generator: torch.Generator) -> nn.Module:
         return TransformerEncoder(

@@ -173,6 +173,14 @@ COLUMNS = {
     ),
     "measured": Column("measured", "The quantity that decides."),
     "estimate": Column("estimate", "Its value, with the interval in brackets.", _signed),
+    "settings": Column(
+        "settings",
+        "Of the model: tuned on validation with so many trials, as in the papers, or as "
+        "configured.",
+    ),
+    "other_settings": Column(
+        "other settings", "The verdict of the same row with the other settings of the model."
+    ),
     "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
     "papers_print": Column("papers print", "Quoted, on their data."),
     "trial": Column("trial", "0 has the configured settings."),

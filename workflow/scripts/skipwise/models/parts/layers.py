@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skipwise.core.errors import UserError
+
 
 class Dropout(nn.Module):
     """Dropout that draws from a given generator, so that a run does not depend on global state.
@@ -30,6 +32,12 @@ class Dropout(nn.Module):
         mask = (words.view(np.uint16)[: x.numel()] >= np.uint16(self.dropped)).astype(np.float32)
         mask *= np.float32(1 / kept)
         return x * torch.from_numpy(mask).view(x.shape)
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise UserError where a setting is none of its choices."""
+    if value not in choices:
+        raise UserError(f"the setting {name} is {' or '.join(choices)}, not {value!r}")
 
 
 def linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:

@@ -10,26 +10,35 @@ from torch.nn import functional
 
 from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
-from skipwise.models.parts.layers import linear
+from skipwise.models.parts.layers import check_choice, linear
 from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.loop import train_network
 
+HEADS = ("linear-gelu", "none")
+
 
 class Network(nn.Module):
-    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).  Head is Linear(D, D)
-    + GELU.
+    """Encoder and head: embedded tracks (B, L, D) to predictions ŷ (B, L, D).
 
-    Where ``masked`` (B, L) is true the encoder gets a learned mask instead of the track.
+    The setting ``head`` is ``linear-gelu``, GELU(Linear(D, D)) as P2 has it, or ``none``: ŷ is what
+    the encoder gives, as in Kang & McAuley 2018 and in the field's libraries.  With ``scale`` the
+    encoder gets the embeddings times √D (Vaswani et al. 2017; SASRec's own code).  Where ``masked``
+    (B, L) is true it gets a learned mask instead of the track.
     """
 
     def __init__(
-        self, encoder: nn.Module, dimension: int, generator: torch.Generator, *, masks: bool
+        self, encoder: nn.Module, settings: dict, generator: torch.Generator, *, masks: bool
     ):
         super().__init__()
+        dimension = settings["dimension"]
+        check_choice("head", settings["head"], HEADS)
         self.encoder = encoder
-        self.head = linear(dimension, dimension, generator)
+        self.scale = dimension**0.5 if settings["scale"] else 1.0
+        self.head = (
+            linear(dimension, dimension, generator) if settings["head"] == "linear-gelu" else None
+        )
         if masks:
             self.mask = nn.Parameter(
                 torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator)
@@ -38,7 +47,10 @@ class Network(nn.Module):
     def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
         if masked is not None:
             embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
-        return functional.gelu(self.head(self.encoder(embedded, real)))
+        if self.scale != 1:
+            embedded = embedded * self.scale
+        encoded = self.encoder(embedded, real)
+        return encoded if self.head is None else functional.gelu(self.head(encoded))
 
 
 class NeuralRecommender(VectorRecommender):
@@ -57,6 +69,8 @@ class NeuralRecommender(VectorRecommender):
         {
             "dimension",
             "dropout",
+            "head",
+            "scale",
             "learning_rate",
             "batch_size",
             "sampled_candidates",
@@ -110,9 +124,7 @@ class NeuralRecommender(VectorRecommender):
     def _build_network(self, seed: int) -> None:
         self.generator.manual_seed(seed)
         encoder = self.build_encoder(self.generator)
-        self.network = Network(
-            encoder, self.settings["dimension"], self.generator, masks=not self.causal
-        )
+        self.network = Network(encoder, self.settings, self.generator, masks=not self.causal)
 
     def fit(
         self,

@@ -1,21 +1,35 @@
-"""Transformer encoder in the papers' form: learned positions, post-norm layers (P1 and P2)."""
+"""Transformer encoder with learned positions: as the papers have it (P1 and P2: post-norm layers),
+or as the field builds it (pre-norm).
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from skipwise.core.errors import UserError
-from skipwise.models.parts.layers import Dropout, linear
+from skipwise.models.parts.layers import Dropout, check_choice, linear
+
+NORMS = ("post", "pre")
+POSITIONS = ("end", "start")
 
 
 class TransformerEncoder(nn.Module):
     """Positions, dropout and layers: (B, L, D) to (B, L, D).
 
     Padding stands at the end of a row and is never attended to.  With ``causal`` a position sees
-    itself and earlier ones, and positions count from the start of the session.  Without, they count
-    back from its last track: there stands the mask that prediction is read from, and so it has the
-    same, always trained position after contexts of every length.
+    itself and earlier ones.
+
+    Positions count back from the last track of the session, where a prediction is read: that place
+    is trained by every session, whatever the length of a context.  Tracks further back than any
+    training session was long share the last trained position.  With ``positions: start``, a switch
+    of the audit, they count from the first track, and a context that is longer than those of
+    training is read at a position that training never reached.
+
+    ``norm`` is ``post``, after each sum as in torch's ``TransformerEncoderLayer``, or ``pre``,
+    before each part and once at the end (Xiong et al. 2020).
     """
+
+    trained: Tensor
 
     def __init__(self, settings: dict, length: int, *, causal: bool, generator: torch.Generator):
         super().__init__()
@@ -25,14 +39,19 @@ class TransformerEncoder(nn.Module):
                 f"neural.dimension ({dimension}) must be a multiple of heads "
                 f"({settings['heads']}); change one of them"
             )
-        self.causal = causal
+        check_choice("positions", settings["positions"], POSITIONS)
+        check_choice("norm", settings["norm"], NORMS)
+        self.causal, self.from_start = causal, settings["positions"] == "start"
         self.positions = nn.Parameter(
             torch.empty(length, dimension).normal_(0, dimension**-0.5, generator=generator)
         )
+        # The number of positions that training has reached.
+        self.register_buffer("trained", torch.ones(1, dtype=torch.int64))
         self.dropout = Dropout(settings["dropout"], generator)
         self.layers = nn.ModuleList(
             TransformerLayer(settings, generator) for _ in range(settings["layers"])
         )
+        self.norm = nn.LayerNorm(dimension) if settings["norm"] == "pre" else nn.Identity()
 
     def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
         length = embedded.shape[1]
@@ -40,31 +59,36 @@ class TransformerEncoder(nn.Module):
         # position, else all.
         if self.causal:
             hidden = torch.ones(1, length, length, dtype=torch.bool, device=real.device).triu(1)
-            positions = self.positions[:length]
         else:
             hidden = ~real.unsqueeze(1)
-            back = (
-                real.sum(1, keepdim=True) - 1 - torch.arange(length, device=real.device)
-            )  # (B, L), negative at padding
-            positions = functional.embedding(back.clamp(min=0), self.positions)
         mask = torch.zeros(hidden.shape, device=real.device, dtype=embedded.dtype).masked_fill(
             hidden, -torch.inf
         )
-        x = self.dropout(embedded + positions)
+        x = self.dropout(embedded + self._positions(real))
         for layer in self.layers:
             x = layer(x, mask)
-        return x
+        return self.norm(x)
+
+    def _positions(self, real: Tensor) -> Tensor:
+        """The vectors of the positions, (B, L, D) or, from the start, (L, D)."""
+        length = real.shape[1]
+        if self.from_start:
+            return self.positions[:length]
+        if self.training:
+            self.trained.clamp_(min=length)
+        back = real.sum(1, keepdim=True) - 1 - torch.arange(length, device=real.device)  # (B, L)
+        back = torch.minimum(back.clamp(min=0), self.trained - 1)  # negative at padding
+        return functional.embedding(back, self.positions)
 
 
 class TransformerLayer(nn.Module):
-    """Post-norm self-attention and feed-forward with ReLU, as in torch's
-    ``TransformerEncoderLayer``.
-    """
+    """Self-attention and feed-forward with ReLU."""
 
     def __init__(self, settings: dict, generator: torch.Generator):
         super().__init__()
         dimension = settings["dimension"]
         self.heads = settings["heads"]
+        self.pre_norm = settings["norm"] == "pre"
         self.attention_in = linear(dimension, 3 * dimension, generator)
         self.attention_out = linear(dimension, dimension, generator)
         self.inner = linear(dimension, settings["feed_forward"], generator)
@@ -77,9 +101,14 @@ class TransformerLayer(nn.Module):
         """``x`` (B, L, D); ``mask`` (1 or B, 1 or L, L) is −∞ where a position may not look, else
         0.
         """
+        if self.pre_norm:
+            x = x + self.dropout(self._attend(self.attention_norm(x), mask))
+            return x + self.dropout(self._feed_forward(self.feed_forward_norm(x)))
         x = self.attention_norm(x + self.dropout(self._attend(x, mask)))
-        inner = self.dropout(functional.relu(self.inner(x)))
-        return self.feed_forward_norm(x + self.dropout(self.outer(inner)))
+        return self.feed_forward_norm(x + self.dropout(self._feed_forward(x)))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.dropout(functional.relu(self.inner(x))))
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         # A plain batched product: torch's fused attention is slower on a CPU for sequences this

@@ -1,8 +1,10 @@
 """Each claim of the papers and what this run says of it: first claim by claim, then row by row, a
-row a data set, model and variant. A claim holds in a row where the interval of the estimate and
-every single seed lie on the claimed side of 0, after Holm's correction for all rows; most rows of a
-small run cannot be told, which is no evidence against a claim. On simulated listeners a verdict
-says that the workflow can tell, nothing about real ones.
+row a data set, model and variant. Every claim is put to the models as the papers print them and as
+their field builds them; *other settings* has the verdict of the same row with the other ones. A
+claim holds in a row where the interval of the estimate and every single seed lie on the claimed
+side of 0, after Holm's correction for all rows; most rows of a small run cannot be told, which is
+no evidence against a claim. On simulated listeners a verdict says that the workflow can tell,
+nothing about real ones.
 """
 
 import polars as pl
@@ -25,10 +27,15 @@ SETTINGS = ("simulated", "intervals", "papers", "forms")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "Which of the papers' claims hold here"
+AS_PRINTED, AS_BUILT = "as the papers print them", "as their field builds them"
+# What tells a row from every other one.
+PLACE = ("claim", "measured", "dataset", "split", "model", "variant")
 ON_SIMULATED = "Simulated listeners: says that the workflow can tell, nothing about real ones."
 # One row per claim of the papers, data set and model.
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("claim", "papers_say", "verdict", "measured")),
+    pa.field("settings", pa.string()),
+    pa.field("other_settings", pa.string()),
     *(
         pa.field(name, pa.string())
         for name in ("dataset", "data", "split", "model", "variant", "candidates")
@@ -58,25 +65,61 @@ def note(given: Given) -> str:
     )
 
 
+def _evidence(given: Given, models: dict[str, str]) -> Evidence:
+    settings = given.settings
+    return Evidence(
+        RankedRuns(given["ranks"], headlines(given["split"])),
+        Resampling(**settings["intervals"]),
+        settings["papers"] | {"models": models},
+        settings["forms"],
+        pl.read_csv(given["papers"]).to_dicts(),
+    )
+
+
+def _set_side_by_side(found: list[dict], papers: dict) -> None:
+    """Add to each row the verdict of the row about the same model with the other settings."""
+    as_printed = {
+        name: papers["models"][role]
+        for role, name in papers.get("field", {}).items()
+        if role in papers["models"]
+    }
+    verdicts: dict[tuple, dict[str, str]] = {}
+    for row in found:
+        first = row["model"].split(" − ")[0]
+        same = (
+            row["claim"],
+            row["papers_say"],
+            row["dataset"],
+            row["split"],
+            as_printed.get(first, first),
+            row["variant"],
+        )
+        row["others"] = verdicts.setdefault(same, {})
+        row["others"][row["settings"]] = row["verdict"]
+    for row in found:
+        others = row.pop("others")
+        row["other_settings"] = others.get(
+            AS_BUILT if row["settings"] == AS_PRINTED else AS_PRINTED
+        )
+
+
 def rows(given: Given) -> list[dict]:
     """Every claim on every data set and model of the run, behind one row that counts them.
 
     A claim that this run cannot be put to has one row that says why.
     """
-    settings = given.settings
-    evidence = Evidence(
-        RankedRuns(given["ranks"], headlines(given["split"])),
-        Resampling(**settings["intervals"]),
-        settings["papers"],
-        settings["forms"],
-        pl.read_csv(given["papers"]).to_dicts(),
-    )
-    found = with_holm(
-        [row | {"data": given.source(row["dataset"])} for row in rows_of_claims(evidence)]
-    )
+    level, papers = given.settings["intervals"]["level"], given.settings["papers"]
+    rows_by_place: dict[tuple, dict] = {}
+    for words, models in ((AS_PRINTED, papers["models"]), (AS_BUILT, papers.get("field", {}))):
+        for row in rows_of_claims(_evidence(given, models)):
+            row |= {"settings": words, "data": given.source(row["dataset"])}
+            # A model that is the same in both, such as WRMF, has one row.
+            rows_by_place.setdefault(tuple(row[name] for name in PLACE), row)
+    found = with_holm(list(rows_by_place.values()))
     for row in found:
-        row["verdict"] = verdict(row.pop("sign"), row, settings["intervals"]["level"])
+        row["verdict"] = verdict(row.pop("sign"), row, level)
         row["note"] = ON_SIMULATED if row["data"] == "simulated" else ""
+    _set_side_by_side(found, papers)
     listed: list[dict] = []
     for name in ordered_claims():
         claim = find("claim", name).CLAIM

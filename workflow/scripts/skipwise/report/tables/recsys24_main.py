@@ -9,7 +9,7 @@ from skipwise.report import variants
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals")
+SETTINGS = ("simulated", "intervals", "papers")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "What skips bring to each model (Seshadri, Shashaani & Knees, RecSys 2024)"
@@ -19,8 +19,11 @@ MEASURES = variants.rank_measures({"hr": (1, 5, 10, 20), "map": (10,)})
 
 
 def rows(given: Given) -> list[dict]:
-    """The change that every variant brings to its model."""
+    """The change that every variant brings to its model, as the papers print the models."""
+    models = given.settings["papers"]["models"].values()
     found: list[dict] = []
     for keys, orig, ours in variants.pairs(given):
+        if keys["model"] not in models:
+            continue
         found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
     return with_holm(found)

@@ -5,7 +5,7 @@ select
     n_plays,
     n_skips
 from (
-    select track_key, count(*) as n_plays, coalesce(count_if(skipped), 0) as n_skips
+    select track_key, count(*) as n_plays, count(*) filter (skipped) as n_skips
     from pieces
     semi join sampled using (session_key, piece)
     group by track_key

@@ -3,7 +3,7 @@ select
     session_key,
     piece,
     count(*) as n_plays,
-    count_if(skipped) as n_skips
+    count(*) filter (skipped) as n_skips
 from pieces
 group by session_key, piece
 having n_plays >= $min_length and n_skips >= 1
