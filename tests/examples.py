@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,9 +61,9 @@ def default_config(*overlays: dict) -> dict:
     return config
 
 
-def settings_of(model: str, variant: str) -> dict:
+def settings_of(model: str, variant: str, split: str | None = None) -> dict:
     """The settings of a run of the default configuration at a small size."""
-    return run_settings(default_config(SMALL), model, variant)
+    return run_settings(default_config(SMALL), model, variant, split)
 
 
 def sequences(
@@ -99,6 +100,15 @@ def random_sessions(
     skipped = [[*(rng.random(size - 1) < 0.4).tolist(), False] for size in sizes]
     unseen = [rng.integers(1, n_tracks + 1, rng.integers(0, 4)).tolist() for _ in range(n)]
     return sequences(tracks, skipped, rng.integers(1, n_tracks + 1, n), unseen)
+
+
+def relabelled(sessions: Sequences, seed: int) -> Sequences:
+    """The same plays with other labels: a third of them unknown, a third skipped."""
+    label = np.random.default_rng(seed).integers(0, 3, len(sessions.skipped.values))
+    offsets = sessions.skipped.offsets
+    return replace(
+        sessions, skipped=Ragged(label == 1, offsets), unknown=Ragged(label == 2, offsets)
+    )
 
 
 def cyclic_sessions(

@@ -10,7 +10,7 @@ import pytest
 import torch
 from examples import random_sessions, settings_of
 from safetensors import SafetensorError, safe_open
-from skipwise.core.artifacts import write_artifact
+from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.errors import StoppedError
 from skipwise.core.registry import find_model
 from skipwise.training import checkpoints
@@ -307,7 +307,7 @@ def run(folder, code, *, seed=1, threads=1, **changes):
     )
 
 
-def write_data(folder, seed: int) -> None:
+def write_data(folder, seed: int, headline: str = "full") -> None:
     for part, sessions in (
         ("train", random_sessions(40, N_TRACKS, seed=seed)),
         ("valid", random_sessions(20, N_TRACKS, seed=2)),
@@ -319,11 +319,12 @@ def write_data(folder, seed: int) -> None:
                 pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values)
             )
         write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
+    write_json({"headline": headline}, folder / "split.json")
     ids = range(1, N_TRACKS + 1)
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")
 
 
-@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "code"])
+@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "headline", "code"])
 def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_path, change):
     code = tmp_path / "code.py"
     code.write_text("1")
@@ -336,6 +337,8 @@ def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_p
     assert left == tmp_path / "checkpoints" / "c.safetensors"
     if change == "data":
         write_data(tmp_path, seed=5)
+    elif change == "headline":  # models are selected in another way
+        write_data(tmp_path, seed=1, headline="new")
     elif change == "code":
         code.write_text("2")
     changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(

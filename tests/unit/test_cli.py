@@ -25,6 +25,7 @@ from examples import (
     random_sessions,
     sequences,
     settings_of,
+    splits_of,
 )
 from safetensors.torch import save_file
 from skipwise.commands.cli import main
@@ -96,10 +97,13 @@ def results(tmp_path_factory) -> Path:
     write_artifact(
         pa.table({"track_id": range(1, N + 1), "track_key": KEYS, **counts}), "tracks", tracks
     )
+    (split,) = splits_of(list(parts.values()))
     for model, variant in (("markov", "orig"), ("sasrec", "orig"), ("wrmf", "nr")):
+        settings = settings_of(model, variant)
         train_model(
-            parts["train"], parts["valid"], str(tracks), model_folder(folder, model, variant),
-            model=model, variant=variant, settings=settings_of(model, variant), seed=1, threads=1,
+            parts["train"], parts["valid"], str(tracks), split,
+            model_folder(folder, model, variant), model=model, recommender=model, variant=variant,
+            settings=settings, seed=1, threads=1,
         )  # fmt: skip
     return folder
 
@@ -149,7 +153,18 @@ class TestRecommend:
             names
         )
         out = tmp_path / "out.json"
-        options = ("--new-only", "--names", names, "--format", "json", "--out", out, "--k", 100)
+        options = (
+            "--candidates",
+            "new",
+            "--names",
+            names,
+            "--format",
+            "json",
+            "--out",
+            out,
+            "--k",
+            100,
+        )
         status, printed, _ = run(
             "recommend", "--run", model_folder(results, "markov"), "--session", session, *options
         )
