@@ -19,9 +19,10 @@ class TransformerEncoder(nn.Module):
     Padding stands at the end of a row and is never attended to.  With ``causal`` a position sees
     itself and earlier ones.
 
-    Positions count back from the last track of the session, where a prediction is read: that place
-    is trained by every session, whatever the length of a context.  Tracks further back than any
-    training session was long share the last trained position.  With ``positions: start``, a switch
+    Positions count back from the last track that predicts, so the place that a prediction is read
+    from is trained by every session, whatever the length of a context.  (A causal model does not
+    predict at the last track of a training sequence, which is a target only.)  Tracks further back
+    than those of any training sequence share the last trained position.  With ``positions: start``, a switch
     of the audit, they count from the first track, and a context that is longer than those of
     training is read at a position that training never reached.
 
@@ -74,10 +75,13 @@ class TransformerEncoder(nn.Module):
         length = real.shape[1]
         if self.from_start:
             return self.positions[:length]
+        predicting = real.sum(1, keepdim=True)
         if self.training:
-            self.trained.clamp_(min=length)
-        back = real.sum(1, keepdim=True) - 1 - torch.arange(length, device=real.device)  # (B, L)
-        back = torch.minimum(back.clamp(min=0), self.trained - 1)  # negative at padding
+            predicting = predicting - int(self.causal)
+            self.trained.clamp_(min=length - int(self.causal))
+        back = predicting - 1 - torch.arange(length, device=real.device)  # (B, L)
+        # Negative at padding, and at the last track of a causal model's training sequence.
+        back = torch.minimum(back.clamp(min=0), self.trained - 1)
         return functional.embedding(back, self.positions)
 
 
