@@ -13,7 +13,7 @@ import pyarrow as pa
 import torch
 import yaml
 from skipwise.core import paths
-from skipwise.core.artifacts import write_json
+from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.config import reads_lengths, run_settings
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
@@ -32,6 +32,7 @@ SMALL = {
     "neural": {
         "dimension": 32,
         "dropout": 0.1,
+        "learning_rate": 0.005,
         "batch_size": 16,
         "sampled_candidates": 30,
         "min_epochs": 1,
@@ -100,6 +101,23 @@ def random_sessions(
     skipped = [[*(rng.random(size - 1) < 0.4).tolist(), False] for size in sizes]
     unseen = [rng.integers(1, n_tracks + 1, rng.integers(0, 4)).tolist() for _ in range(n)]
     return sequences(tracks, skipped, rng.integers(1, n_tracks + 1, n), unseen)
+
+
+def write_part(sessions: Sequences, part: str, path: str | Path) -> None:
+    """Sessions as the file of a part of a split."""
+
+    def lists(rows: Ragged, unknown: Ragged | None = None) -> pa.ListArray:
+        values = pa.array(rows.values, mask=None if unknown is None else unknown.values)
+        return pa.ListArray.from_arrays(pa.array(rows.offsets, pa.int32()), values)
+
+    columns = {
+        "session_id": sessions.session_id,
+        "tracks": lists(sessions.tracks),
+        "skipped": lists(sessions.skipped, sessions.unknown),
+        "target": pa.array(sessions.target, pa.int32(), mask=sessions.target == 0),
+        "unseen_skips": lists(sessions.unseen_skips),
+    }
+    write_artifact(pa.table(columns), part, path)
 
 
 def relabelled(sessions: Sequences, seed: int) -> Sequences:

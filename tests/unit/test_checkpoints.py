@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from examples import random_sessions, settings_of
+from examples import random_sessions, settings_of, write_part
 from safetensors import SafetensorError, safe_open
-from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.artifacts import write_json
 from skipwise.core.errors import StoppedError
 from skipwise.core.registry import find_model
 from skipwise.training import checkpoints
@@ -312,13 +312,7 @@ def write_data(folder, seed: int, headline: str = "full") -> None:
         ("train", random_sessions(40, N_TRACKS, seed=seed)),
         ("valid", random_sessions(20, N_TRACKS, seed=2)),
     ):
-        columns = {name: getattr(sessions, name) for name in ("session_id", "target")}
-        for name in ("tracks", "skipped", "unseen_skips"):
-            ragged = getattr(sessions, name)
-            columns[name] = pa.ListArray.from_arrays(
-                pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values)
-            )
-        write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
+        write_part(sessions, part, folder / f"{part}.parquet")
     write_json({"headline": headline}, folder / "split.json")
     ids = range(1, N_TRACKS + 1)
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")

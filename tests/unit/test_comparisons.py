@@ -26,7 +26,9 @@ from skipwise.report.write import SIMULATED, make_table
 
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
+# With the plain names of the models.
 PAPERS = default_config()["papers"]
+PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}
 
 
 def write_ranks(
@@ -52,7 +54,12 @@ def outputs(folder, name="table") -> dict[str, str]:
 
 def made(name, folder, ranks, *, headline="full", **settings) -> list[dict]:
     files = outputs(folder)
-    settings = {"simulated": [], "intervals": INTERVALS, "metrics": CUTOFFS} | settings
+    settings = {
+        "simulated": [],
+        "intervals": INTERVALS,
+        "metrics": CUTOFFS,
+        "papers": PAPERS,
+    } | settings
     needs = {"ranks": ranks, "split": splits_of(ranks, headline)}
     make_table(name, given_for(needs, files, settings))
     assert all(Path(path).exists() for path in files.values())
@@ -422,7 +429,7 @@ class TestPaperComparison:
         """The tables of a run of SASRec on a data set in the form of MSSD, where the second of
         four targets repeats.
         """
-        new = {"repeat": [False, True, False, False]}
+        new = {"repeat": [False, True, False, False], "model": "sasrec-papers"}
         ranks = {
             "orig": write_ranks(
                 tmp_path,
@@ -451,6 +458,7 @@ class TestPaperComparison:
         needs = {"ranks": list(ranks.values()), "metrics": metric_files}
         needs["split"] = splits_of(needs["ranks"])
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
+        settings["papers"] = default_config()["papers"]
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))
         return {name: outputs(tmp_path, name)["parquet"] for name in names}
@@ -468,20 +476,22 @@ class TestPaperComparison:
             (row["table"], row["form"], row["model"], row["variant"], row["metric"]): row
             for row in rows
         }
-        row = cell["recsys24", "mssd", "sasrec", "contrastive-hidden", "hr_1"]
+        row = cell["recsys24", "mssd", "sasrec-papers", "contrastive-hidden", "hr_1"]
         assert row["paper"] == 0.410
         assert row["paper_relative_change"] == pytest.approx(0.410 / 0.377 - 1)
         assert (row["ours_sampled"], row["ours_full"], row["ours_new"]) == (2 / 4, 2 / 4, 1 / 3)
         assert row["ours_sampled_relative_change"] == pytest.approx(1)
         assert (row["dataset"], row["data"]) == ("mssd-sim", "simulated")
         assert "arXiv 2409.07367" in row["source"]
-        orig = cell["murs23", "mssd", "sasrec", "orig", "hr_5"]
+        orig = cell["murs23", "mssd", "sasrec-papers", "orig", "hr_5"]
         assert orig["paper"] == 0.4803
         assert orig["paper_relative_change"] is None
         # Not that of the row orig − blind.
         assert (orig["ours_sampled"], orig["ours_full"], orig["ours_new"]) == (4 / 4, 2 / 4, 1 / 3)
         assert orig["ours_full_relative_change"] is None
-        skips = cell["recsys24-skips", "mssd", "sasrec", "contrastive-hidden", "mrr_skipped_10"]
+        skips = cell[
+            "recsys24-skips", "mssd", "sasrec-papers", "contrastive-hidden", "mrr_skipped_10"
+        ]
         assert (skips["paper"], skips["ours_full"], skips["ours_sampled"]) == (0.950, 1 / 4, None)
         assert skips["ours_new"] == 1 / 3
 
@@ -493,12 +503,21 @@ class TestPaperComparison:
     @pytest.mark.parametrize(
         ("cell", "value"),
         [
-            (("murs23", "mssd", "bert4rec", "contrastive-item", "hr_1"), 0.2339),
+            (("murs23", "mssd", "bert4rec-papers", "contrastive-item", "hr_1"), 0.2339),
             (("recsys24", "lfm2b", "bpr", "nr", "hr_20"), 0.348),
             (("recsys24", "lfm1k", "wrmf", "bl", "hr_5"), 0.146),
-            (("recsys24", "lfm1k", "caser", "orig", "map_10"), 0.037),
-            (("recsys24", "mssd", "bert4rec", "contrastive-hidden", "hr_10"), 0.693),
-            (("recsys24-skips", "lfm2b", "sasrec", "contrastive-hidden", "mrr_skipped_10"), 0.911),
+            (("recsys24", "lfm1k", "caser-papers", "orig", "map_10"), 0.037),
+            (("recsys24", "mssd", "bert4rec-papers", "contrastive-hidden", "hr_10"), 0.693),
+            (
+                (
+                    "recsys24-skips",
+                    "lfm2b",
+                    "sasrec-papers",
+                    "contrastive-hidden",
+                    "mrr_skipped_10",
+                ),
+                0.911,
+            ),
         ],
     )
     def test_cells_of_the_papers(self, tables, tmp_path, cell, value):

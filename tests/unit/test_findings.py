@@ -8,21 +8,23 @@ import pytest
 from examples import ROOT, default_config, given_for, splits_of
 from skipwise.core.registry import find, names
 from skipwise.evaluation.evidence import FAILS, HOLDS, UNKNOWN, ordered_claims, verdict
-from skipwise.report.tables.findings import ON_SIMULATED
+from skipwise.report.tables.findings import AS_BUILT, AS_PRINTED, ON_SIMULATED
 from skipwise.report.write import make_table
 from test_comparisons import INTERVALS, outputs, write_ranks
 
+# With the plain names of the models.
 PAPERS = default_config()["papers"]
+PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}
 NEURAL = ("sasrec", "bert4rec", "gru4rec", "caser")
 N = 400
 SHARE = np.linspace(0.05, 0.9, N)
 
 
-def found(folder, ranks, *, simulated=(), forms=None, headline="full") -> list[dict]:
+def found(folder, ranks, *, simulated=(), forms=None, headline="full", papers=PAPERS) -> list[dict]:
     settings = {
         "simulated": list(simulated),
         "intervals": INTERVALS,
-        "papers": PAPERS,
+        "papers": papers,
         "forms": forms or {"toy": "mssd"},
     }
     needs = {
@@ -155,23 +157,49 @@ def test_where_nothing_differs_nothing_can_be_told(tmp_path):
 
 
 def test_bert4rec_on_mssd_is_the_exception(tmp_path):
+    sasrec, bert4rec = "sasrec-papers", "bert4rec-papers"  # of which the papers print numbers
     rates = {
         (model, variant): 0.5
-        for model in ("sasrec", "bert4rec")
+        for model in (sasrec, bert4rec)
         for variant in ("orig", "contrastive-hidden")
     }
-    sinks = {("sasrec", "contrastive-hidden"): 9, ("bert4rec", "contrastive-hidden"): 9}
+    sinks = {(sasrec, "contrastive-hidden"): 9, (bert4rec, "contrastive-hidden"): 9}
     ranks = planted(tmp_path, rates, skip_rank=sinks)
-    on_mssd = found(tmp_path, ranks, forms={"toy": "mssd"})
-    assert verdicts(on_mssd, "skips sink", model="sasrec") == {HOLDS}
-    assert verdicts(on_mssd, "skips sink", model="bert4rec") == {
+    papers = default_config()["papers"]
+    on_mssd = found(tmp_path, ranks, forms={"toy": "mssd"}, papers=papers)
+    assert verdicts(on_mssd, "skips sink", model=sasrec) == {HOLDS}
+    assert verdicts(on_mssd, "skips sink", model=bert4rec) == {
         FAILS
     }  # the papers say that they rise there
-    elsewhere = found(tmp_path, ranks, forms={"toy": "lfm1k"})
-    assert verdicts(elsewhere, "skips sink", model="bert4rec") == {HOLDS}
-    row = next(row for row in on_mssd if row["claim"] == "skips sink" and row["model"] == "sasrec")
+    elsewhere = found(tmp_path, ranks, forms={"toy": "lfm1k"}, papers=papers)
+    assert verdicts(elsewhere, "skips sink", model=bert4rec) == {HOLDS}
+    row = next(row for row in on_mssd if row["claim"] == "skips sink" and row["model"] == sasrec)
     assert row["estimate"] == pytest.approx(1 / 9 - 1 / 5)
     assert row["papers_print"] == "mrr_skipped at 10 0.960 → 0.950 (recsys24-skips)"
+
+
+def test_every_claim_is_put_to_both_settings_of_a_model(tmp_path):
+    rates = {
+        ("sasrec-papers", "orig"): 0.5,
+        ("sasrec-papers", "contrastive-hidden"): 0.7,
+        ("sasrec", "orig"): 0.7,
+        ("sasrec", "contrastive-hidden"): 0.5,
+        ("wrmf", "orig"): 0.5,
+        ("wrmf", "nr"): 0.7,
+    }
+    rows = found(tmp_path, planted(tmp_path, rates), papers=default_config()["papers"])
+    told = {
+        (row["model"], row["settings"]): (row["verdict"], row["other_settings"])
+        for row in rows
+        if row["claim"] == "helps everywhere" and row["model"]
+    }
+    assert told == {
+        ("sasrec-papers", AS_PRINTED): (HOLDS, FAILS),
+        ("sasrec", AS_BUILT): (FAILS, HOLDS),
+    }
+    # A model that is the same in both has one row.
+    of_wrmf = [row for row in rows if row["model"] == "wrmf" and row["variant"] == "nr"]
+    assert [row["other_settings"] for row in of_wrmf] == [None]
 
 
 def test_a_gain_that_grows_with_skips(tmp_path):
