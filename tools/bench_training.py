@@ -42,6 +42,10 @@ SETTINGS = {
     "layers": 2,
     "heads": 8,
     "feed_forward": 128,
+    "norm": "post",
+    "positions": "end",
+    "head": "linear-gelu",
+    "scale": False,
 }
 # By variant, the settings of its skip loss.
 VARIANTS: dict[str, dict] = {
