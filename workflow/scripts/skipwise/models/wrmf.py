@@ -15,10 +15,10 @@ from skipwise.sessions.sequences import Sequences
 
 
 class WRMF(VectorRecommender):
-    """A session is a user.  A track with r plays has the confidence ``alpha`` × r in the session, an
-    unobserved one has 1, so ``alpha`` is how much more a play weighs than a track that was not
-    played.  It must be above 1: with 1 a single play weighs no more than an unobserved track, and
-    nothing is weighted.  What a skipped track is, the setting ``skips`` says:
+    """A session is a user.  A track with r plays in it has the confidence ``alpha`` × r, and an
+    unobserved one has 1: ``alpha`` is the weight of a play in units of an unobserved track.  It
+    must be above 1, because with 1 a play weighs no more than no play.  What a skipped track is,
+    the setting ``skips`` says:
 
     - ``preferred`` (variant ``orig``): the same as a listened one
     - ``unobserved`` (``bl``): left out

@@ -49,7 +49,9 @@ def split_sessions(
         counts = {"sessions": steps.rows("listed")}
         for part in PARTS:
             of_part = "from parts join listed using (session_id) where part = $part"
-            rows = steps.connection.sql(f"select parts.*, time {of_part}", params={"part": part}).to_arrow_table()
+            rows = steps.connection.sql(
+                f"select parts.*, time {of_part}", params={"part": part}
+            ).to_arrow_table()
             if rows.num_rows == 0:
                 raise UserError(
                     f"{sessions}: the split '{split}' leaves no {part} session; take more sessions"
