@@ -1169,6 +1169,7 @@ def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
         Machine(threads),
         split=name,
         parameters=shares if parameters("split", name) else {},
+        headline="auto",
         outputs=outputs,
         out_stats=str(folder / "split.json"),
     )
@@ -1210,6 +1211,8 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
         "split": "paper",
         "counts": {"sessions": 4, "train": 2, "valid": 2, "test": 2},
         "unseen_target_share": 1.0,  # 9 is in no train sequence
+        "repeat_target_share": {"valid": 0.0, "test": 0.0},
+        "headline": "new",
     }
 
 
