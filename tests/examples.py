@@ -35,7 +35,7 @@ SMALL = {
         "validation_sessions": 100,
     },
     "model_registry": {
-        "wrmf": {"settings": {"factors": 8, "iterations": 5}},
+        "wrmf": {"settings": {"factors": 8, "iterations": 5, "regularization": 0.01}},
         "bpr": {"settings": {"factors": 8, "iterations": 5}},
         "sasrec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
         "bert4rec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},

@@ -316,6 +316,7 @@ def write_data(folder, seed: int) -> None:
             columns[name] = pa.ListArray.from_arrays(
                 pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values)
             )
+        columns["time"] = pa.nulls(len(sessions), pa.float64())
         write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
     ids = range(1, N_TRACKS + 1)
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")

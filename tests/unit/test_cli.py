@@ -74,9 +74,9 @@ def write_part(sessions: Sequences, part: str, path: Path) -> None:
         for rows in [getattr(sessions, name)]
     }
     target = pa.array(sessions.target, pa.int32(), mask=sessions.target == 0)
-    write_artifact(
-        pa.table({"session_id": sessions.session_id, "target": target, **lists}), part, path
-    )
+    columns = {"session_id": sessions.session_id, "target": target, **lists}
+    time = pa.nulls(len(sessions), pa.float64())
+    write_artifact(pa.table(columns | {"time": time}), part, path)
 
 
 N = 12

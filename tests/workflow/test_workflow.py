@@ -63,7 +63,7 @@ class TestPlan:
         assert (
             printed.count("Training sasrec contrastive-item") == 3 + 1 + 1
         )  # three seeds on the first data set
-        baselines, others = 4, 3 + 3 + 4 * 3
+        baselines, others = 11, 3 + 3 + 4 * 4
         assert printed.count("Training") == 3 * baselines + 5 * others
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):

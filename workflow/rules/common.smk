@@ -332,8 +332,13 @@ def memory_of_catalogue(wildcards, input, attempt):
     family = config["model_registry"][wildcards.model]["family"]
     # Only a factorisation has vectors of sessions; its jobs have the train sequences as input.
     n_sessions = rows(input.train) if family == "factorization" else 0
+    squares, _ = memory.squares_of(model_file_of(wildcards))
     taken = memory.training_memory(
-        family, settings(wildcards), n_tracks=rows(input.tracks), n_sessions=n_sessions
+        family,
+        settings(wildcards),
+        n_tracks=rows(input.tracks),
+        n_sessions=n_sessions,
+        squares=squares,
     )
     return f"{attempt * (taken + memory.SNAKEMAKE) // 10**6}MB"
 

@@ -54,6 +54,7 @@ _SPLIT = Artifact(
             required("skipped", pa.list_(pa.bool_())),
             pa.field("target", pa.int32()),
             required("unseen_skips", pa.list_(pa.int32())),
+            pa.field("time", pa.float64()),  # of the session, in days; null if the data has none
         ]
     ),
     ("session_id",),

@@ -22,7 +22,7 @@ from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
-from skipwise.training.memory import check_memory
+from skipwise.training.memory import check_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
 
@@ -56,7 +56,13 @@ def train_model(
     fitted: Recommender = find_model(recommender)(n_tracks, settings)
     fitted.candidates = read_json(split)["headline"]
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
-    check_memory(fitted.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    check_memory(
+        fitted.family,
+        settings,
+        n_tracks=n_tracks,
+        n_sessions=n_sessions,
+        squares=squares_of(recommender),
+    )
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
     made_of = [recommender, settings, fitted.candidates, seed, threads, data]
     depends_on = [*made_of, _environment(), sorted(map(sha256, code))]
