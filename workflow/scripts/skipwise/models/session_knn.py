@@ -10,6 +10,8 @@ from torch import Tensor
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
+SEARCH = {"neighbours": {"low": 10, "high": 2000, "log": True}}
+
 
 class SessionKNN(Recommender):
     """Score = sum over the ``neighbours`` most similar training sessions that hold the track of

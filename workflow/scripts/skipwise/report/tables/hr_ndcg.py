@@ -18,7 +18,7 @@ from skipwise.ranking import metrics
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "metrics", "split")
-SETTINGS = ("simulated", "metrics", "intervals")
+SETTINGS = ("simulated", "metrics", "intervals", "sources")
 TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 
@@ -36,7 +36,7 @@ def columns(given: Given) -> Artifact:
 
     Each metric, named like ``hr_10``, has its interval in ``_low`` and ``_high``.
     """
-    keys = ("dataset", "data", "split", "model", "variant", "candidates")
+    keys = ("dataset", "data", "split", "model", "variant", "settings", "candidates")
     names = [f"{name}_{k}" for name, ks in given.settings["metrics"].items() for k in ks]
     return rows_of(
         *(required(key, pa.string()) for key in keys),
@@ -75,6 +75,7 @@ def rows(given: Given) -> list[dict]:
                 "split": split,
                 "model": model,
                 "variant": variant,
+                "settings": given.settings["sources"][dataset][split][model][variant],
                 "candidates": candidates,
                 "headline": candidates == headline[dataset, split],
                 "sessions": int(inside.sum()),
