@@ -386,15 +386,12 @@ def settings_source(wildcards):
 
 
 def sources():
-    """Where the settings of every run are from, in words: by data set, split, model and variant."""
-    found = {}
-    for run in checked.runs(config):
-        *folders, variant = (run[key] for key in ("dataset", "split", "model", "variant"))
-        at = found
-        for key in folders:
-            at = at.setdefault(key, {})
-        at[variant] = checked.settings_source(config, *folders, variant)
-    return found
+    """Where the settings of every variant are from, in words, by its part of a path."""
+    keys = ("dataset", "split", "model", "variant")
+    return {
+        VARIANT.format(**run): checked.settings_source(config, *(run[key] for key in keys))
+        for run in checked.runs(config)
+    }
 
 
 def search(wildcards):

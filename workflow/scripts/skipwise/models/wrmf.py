@@ -14,7 +14,7 @@ from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
 SEARCH = {
-    "alpha": {"low": 1.0, "high": 40.0, "log": True},
+    "alpha": {"low": 0.1, "high": 40.0, "log": True},
     "regularization": {"low": 0.001, "high": 10.0, "log": True},
     "iterations": {"low": 3, "high": 40, "log": True},
     "skip_confidence": {"low": 1.1, "high": 20.0, "log": True},  # of rejected skips

@@ -39,7 +39,7 @@ def train_model(
     settings: dict,
     seed: int,
     threads: int,
-    settings_source: str,
+    settings_source: str = "as configured",
     best: str | None = None,
     checkpoint: str | Path | None = None,
     code: Iterable[str] = (),

@@ -91,8 +91,8 @@ def search_settings(
 
     Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
     (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
-    trial whose training is worse than the median of the others in the same epoch is pruned, not
-    before ``min_epochs``.  The winner has the highest validation NDCG@10, the earlier of equals.
+    trial whose training is worse than the median of the others in the same epoch is pruned, not in
+    the first half of ``min_epochs``.  The winner has the highest validation NDCG@10, the earlier of equals.
 
     ``journal`` is the file from which a search goes on, and ``checkpoint`` that of the trial at
     hand; both are of no use, and start over, if anything that the numbers depend on has changed.
@@ -113,7 +113,7 @@ def search_settings(
     )
     study = open_study(journal, mark)
     study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0)
+        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0) // 2
     )
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     n_tracks = pq.read_metadata(tracks).num_rows
@@ -149,14 +149,8 @@ def open_study(journal: str | Path, mark: str) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = Path(journal)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        # A kill or a full disk may leave a part of a line, which the next one would continue.
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            with whole_file(path) as partial:
-                partial.write_bytes(whole)
     try:
+        _check_lines(path)
         storage = JournalStorage(JournalFileBackend(str(path), _OneWriter(str(path))))
         names = [study.study_name for study in storage.get_all_studies()]
         reason = "is of another configuration, data, code, library or number of threads"
@@ -172,6 +166,19 @@ def open_study(journal: str | Path, mark: str) -> optuna.Study:
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
     return study
+
+
+def _check_lines(path: Path) -> None:
+    """Cut off a part of a line at the end of a journal, which a kill or a full disk may leave and
+    the next line would continue.  Raises ValueError if a line is not json.
+    """
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        json.loads(line)
+    if len(whole) < len(content):
+        with whole_file(path) as partial:
+            partial.write_bytes(whole)
 
 
 def ended(study: optuna.Study) -> list[FrozenTrial]:
@@ -299,12 +306,13 @@ def _log_trial(study: optuna.Study, number: int, trials: int) -> None:
     row, top = found[number], winner(found)
     value = row["valid_ndcg_10"]
     logger.info(
-        "trial %d of %d %s: validation NDCG@10 %s, %d epochs, %.1f s; best so far: %s",
+        "trial %d %s, %d of %d: validation NDCG@10 %s, %s%.1f s; best so far: %s",
+        number,
+        row["state"],
         number + 1,
         trials,
-        row["state"],
         "none" if value is None else f"{value:.4f}",
-        row["epochs"],
+        f"{row['epochs']} epochs, " if row["epochs"] else "",
         row["seconds"],
         f"{top['valid_ndcg_10']:.4f} with {in_words(json.loads(top['settings']))}"
         if top

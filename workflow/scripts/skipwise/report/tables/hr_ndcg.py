@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VARIANT, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.bootstrap import mean_interval
 from skipwise.evaluation.comparisons import headlines
@@ -56,6 +56,7 @@ def rows(given: Given) -> list[dict]:
     """
     cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
     headline = headlines(given["split"])
+    sources = given.settings["sources"]
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
     for rank_file, metric_file in zip(given["ranks"], given["metrics"], strict=True):
         keys = hive_keys(rank_file)
@@ -75,7 +76,9 @@ def rows(given: Given) -> list[dict]:
                 "split": split,
                 "model": model,
                 "variant": variant,
-                "settings": given.settings["sources"][dataset][split][model][variant],
+                "settings": sources[
+                    VARIANT.format(dataset=dataset, split=split, model=model, variant=variant)
+                ],
                 "candidates": candidates,
                 "headline": candidates == headline[dataset, split],
                 "sessions": int(inside.sum()),
