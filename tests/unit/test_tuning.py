@@ -46,8 +46,13 @@ SPACE = {
 
 @pytest.fixture
 def data(tmp_path):
-    write_data(tmp_path, seed=1)
+    write_split(tmp_path)
     return tmp_path
+
+
+def write_split(folder: Path) -> None:
+    write_data(folder, seed=1)
+    write_json({"headline": "full"}, folder / "split.json")
 
 
 def task(model="gru4rec", variant="orig", space=SPACE, **changed) -> Search:
@@ -62,6 +67,7 @@ def search(folder: Path, what: Search, trials: int = TRIALS, code: tuple[str, ..
     """Search as the workflow does, on the data of ``folder``."""
     search_settings(
         *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+        str(folder / "split.json"),
         str(folder / "trials.parquet"),
         str(folder / "best.json"),
         search=what,
@@ -107,6 +113,7 @@ class TestSearch:
         # A training with the winner, as the rule does it, has the value that the search saw.
         train_model(
             *(str(data / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+            str(data / "split.json"),
             data / "run",
             model="mine",
             recommender="gru4rec",
@@ -213,7 +220,7 @@ class TestInterruption:
         """Each process is killed by SIGKILL somewhere in its search; the last one ends."""
         whole = tmp_path / "whole"
         whole.mkdir()
-        write_data(whole, seed=1)
+        write_split(whole)
         started = time.monotonic()
         search(whole, task())
         took = time.monotonic() - started
@@ -263,7 +270,9 @@ class TestInterruption:
         assert found(data) == whole
         assert ("starts over" in caplog.text) == (b"\n" in content)
 
-    @pytest.mark.parametrize("change", ["code", "data", "settings", "space", "nothing"])
+    @pytest.mark.parametrize(
+        "change", ["code", "data", "settings", "space", "candidates", "nothing"]
+    )
     def test_a_journal_of_anything_else_starts_over(self, data, change, caplog):
         caplog.set_level("INFO", "skipwise")
         (data / "code.py").write_text("1")
@@ -277,6 +286,8 @@ class TestInterruption:
             what = task(dropout=0.3)
         elif change == "space":
             what = task(space={"learning_rate": RATE})
+        elif change == "candidates":
+            write_json({"headline": "new"}, data / "split.json")
         caplog.clear()
         search(data, what, trials=2, code=code)
         assert ("the search starts over" in caplog.text) == (change != "nothing")
