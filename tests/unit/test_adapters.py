@@ -99,7 +99,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "run": at(f"models/{keys}/run.json"),
     }
     stats = at("dataset=mssd-sim/stats.json")
-    split_stats = at("dataset=mssd-sim/split.json")
+    split_stats = at("dataset=mssd-sim/split=paper/split.json")
     config = default_config(SMALL)
     ranks = [at(f"{keys}/ranks.parquet")]
     found = {name: at(f"tuning/{keys}/{name}") for name in ("trials.parquet", "best.json")}
@@ -173,7 +173,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
             "output": Named(**split, stats=split_stats),
-            "params": SimpleNamespace(parameters={}),
+            "params": SimpleNamespace(parameters={}, headline="auto"),
         },
         "search_settings": {
             "input": Named(
@@ -199,7 +199,11 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         },
         "train_model": {
             "input": Named(
-                tracks=at("tracks.parquet"), best=found["best.json"], code=[__file__], **split
+                tracks=at("tracks.parquet"),
+                best=found["best.json"],
+                split=split_stats,
+                code=[__file__],
+                **split,
             ),
             "output": Named(**model),
             "params": SimpleNamespace(
