@@ -1,6 +1,7 @@
 """The search on validation data: the same trials whatever stops it, and settings that travel."""
 
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -22,6 +23,7 @@ from skipwise.core.config import run_settings, search_space, settings_source, va
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.report.write import make_table
+from skipwise.training import tuning
 from skipwise.training.train import train_model
 from skipwise.training.tuning import (
     Search,
@@ -207,6 +209,13 @@ class TestSearch:
         # The configuration itself must be possible.
         with pytest.raises(UserError, match="alpha × skip_confidence must be above 1"):
             search(data, task("wrmf", "nr", space, alpha=0.5, skip_confidence=1.0), trials=2)
+
+    def test_a_headline_without_a_target_is_one_clear_line(self, data, monkeypatch):
+        row = {"epoch": None, "valid_ndcg_10": math.nan, "valid_hr_10": math.nan}
+        monkeypatch.setattr(tuning, "_validated", lambda *_: row)
+        write_json({"headline": "new"}, data / "split.json")
+        with pytest.raises(UserError, match="no validation session has a target among new"):
+            search(data, task("session-knn", space={"neighbours": {"low": 2, "high": 9}}))
 
 
 def search_in_a_process(folder: str) -> None:

@@ -212,14 +212,6 @@ def _run_trial(
     settings = search.settings | chosen
     logger.info("trial %d: %s", number, in_words(chosen))
     history: list[dict] = []
-    started = time.perf_counter()
-
-    def watch(row: dict) -> None:
-        history.append(row)
-        trial.report(row["valid_ndcg_10"], row["epoch"])
-        if trial.should_prune():
-            raise optuna.TrialPruned
-
     state = "complete"
     try:
         model: Recommender = find_model(search.recommender)(n_tracks, settings)
@@ -230,18 +222,8 @@ def _run_trial(
         logger.warning("trial %d: %s", number, error)
     else:
         check_memory(model.family, settings, n_tracks=n_tracks, n_sessions=len(train))
-        model.candidates, model.watch = candidates, watch
-        try:
-            model.fit(train, valid, seed=search.seed, threads=search.threads, checkpoint=checkpoint)
-            seconds = time.perf_counter() - started
-            if not history:
-                history.append(_validated(model, train, valid, search) | {"seconds": seconds})
-        except optuna.TrialPruned:
-            state = "pruned"
-        except DivergedError as error:
-            state = "diverged"
-            logger.warning("trial %d: %s", number, error)
-    # Of a training that a kill interrupted, the history has the seconds before it.
+        model.candidates = candidates
+        state = _train(model, train, valid, search, trial, checkpoint, history)
     top = max(history, key=lambda row: row["valid_ndcg_10"], default={})
     trial.set_user_attr(
         RESULT,
@@ -260,6 +242,47 @@ def _run_trial(
     else:
         # The sampler learns to avoid what cannot be trained.
         study.tell(trial, top["valid_ndcg_10"] if state == "complete" else 0.0)
+
+
+def _train(
+    model: Recommender,
+    train: Sequences,
+    valid: Sequences,
+    search: Search,
+    trial: optuna.Trial,
+    checkpoint: Checkpoint,
+    history: list[dict],
+) -> str:
+    """Train and add the rows with validation metrics to ``history``; returns how it ended.
+
+    Epochs of a training that goes on from its checkpoint are in ``history``, too.
+    """
+
+    def watch(row: dict) -> None:
+        if math.isnan(row["valid_ndcg_10"]):
+            raise UserError(
+                f"no validation session has a target among {model.candidates} candidates; set "
+                "candidates.headline: full"
+            )
+        history.append(row)
+        if row["epoch"] is not None:
+            trial.report(row["valid_ndcg_10"], row["epoch"])
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    model.watch = watch
+    started = time.perf_counter()
+    try:
+        model.fit(train, valid, seed=search.seed, threads=search.threads, checkpoint=checkpoint)
+        seconds = time.perf_counter() - started
+        if not history:
+            watch(_validated(model, train, valid, search) | {"seconds": seconds})
+    except optuna.TrialPruned:
+        return "pruned"
+    except DivergedError as error:
+        logger.warning("%s", error)
+        return "diverged"
+    return "complete"
 
 
 def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
