@@ -215,7 +215,7 @@ class TestSearch:
         monkeypatch.setattr(tuning, "_validated", lambda *_: row)
         write_json({"headline": "new"}, data / "split.json")
         with pytest.raises(UserError, match="no validation session has a target among new"):
-            search(data, task("session-knn", space={"neighbours": {"low": 2, "high": 9}}))
+            search(data, task("session-knn", space={"neighbours": {"low": 2, "high": 40}}))
 
 
 def search_in_a_process(folder: str) -> None:
@@ -331,9 +331,19 @@ class TestSpace:
                 assert its.get("limit") in (None, "low", "high")
         assert spaces >= {"model": 7, "skip loss": 1}[kind]
 
+    def test_the_entries_of_the_papers_are_never_tuned(self):
+        papers = [name for name in DEFAULT["model_registry"] if name.endswith("-papers")]
+        assert papers
+        for model in papers:
+            assert search_space(DEFAULT, model, "orig") == {}
+            assert source(DEFAULT, model) == "as in the papers"
+
     def test_the_default_is_within_and_every_variant_of_a_model_has_the_same(self):
         for model in DEFAULT["models"]:
-            declared = registry.declared("model", model).get("SEARCH", {})
+            if checked._is_of_papers(DEFAULT, model):
+                continue
+            declared = registry.declared("model", checked.model_file(DEFAULT, model))
+            declared = declared.get("SEARCH", {})
             for variant in variants(DEFAULT, model):
                 space = search_space(DEFAULT, model, variant)
                 settings = run_settings(DEFAULT, model, variant)
@@ -363,7 +373,7 @@ class TestSpace:
             }
         )
         space = search_space(config, "sasrec", "contrastive-item")
-        assert (space["learning_rate"]["low"], space["learning_rate"]["high"]) == (0.0005, 0.5)
+        assert (space["learning_rate"]["low"], space["learning_rate"]["high"]) == (0.0002, 0.5)
         assert space["layers"]["choices"] == [1, 2, 3, 6]
         assert space["dropout"]["low"] == 0
         assert "alpha" not in space  # 0 has no place on a logarithmic scale
@@ -442,7 +452,7 @@ def ship(tmp_path, monkeypatch):
 
 FOUND = {
     "settings": {"learning_rate": 0.00123, "dropout": 0.4},
-    "configured": {"learning_rate": 0.005, "dropout": 0.2},
+    "configured": {"learning_rate": 0.001, "dropout": 0.5},
     "trials": 20,
     "value": 0.1,
 }
@@ -453,7 +463,7 @@ class TestShipped:
         ship({"paper": {"sasrec": {"orig": FOUND}}})
         checked.check_shipped(DEFAULT)
         configured = run_settings(DEFAULT, "sasrec", "orig", "paper")
-        assert configured["learning_rate"] == 0.005
+        assert configured["learning_rate"] == 0.001
         tuned = run_settings(DEFAULT, "sasrec", "orig", "paper", "mssd-sim")
         assert tuned == configured | FOUND["settings"]
         assert source(DEFAULT, "sasrec") == "tuned, 20 trials"
@@ -478,7 +488,7 @@ class TestShipped:
         ship({"paper": {"sasrec": {"orig": FOUND}}})
         config = default_config({"neural": {"learning_rate": 0.01}})
         tuned = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
-        assert (tuned["learning_rate"], tuned["dropout"]) == (0.01, 0.2)
+        assert (tuned["learning_rate"], tuned["dropout"]) == (0.01, 0.5)
         assert source(config, "sasrec") == "as configured"
         # Another one, which was not searched, changes nothing of it.
         config = default_config({"neural": {"dimension": 16}})
@@ -489,7 +499,7 @@ class TestShipped:
         ship({"paper": {"sasrec": {"orig": FOUND}}})
         config = default_config({"model_registry": {"sasrec": {"settings_of": "papers"}}})
         settings = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
-        assert settings["learning_rate"] == 0.005
+        assert settings["learning_rate"] == 0.001
         assert source(config, "sasrec") == "as in the papers"
 
     @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
 
 SEARCH = {
-    "learning_rate": {"low": 0.0005, "high": 0.02, "log": True},
-    "dropout": {"low": 0.0, "high": 0.6, "limit": "low"},
+    "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
+    "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
     "batch_size": {"choices": [16, 32, 64, 128]},
 }
 

@@ -183,11 +183,6 @@ COLUMNS = {
     ),
     "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
     "papers_print": Column("papers print", "Quoted, on their data."),
-    "settings": Column(
-        "settings",
-        "tuned: the best of so many trials on validation data; as in the papers: never tuned; as "
-        "configured: not tuned in this run.",
-    ),
     "trials": Column("trials", "Tried settings, the same number for every variant.", _count),
     "pruned": Column("pruned", "Trials that were ended before their last epoch.", _count),
     "seconds": Column("seconds", "Of training, all trials.", "{:.1f}".format),
