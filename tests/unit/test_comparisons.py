@@ -1,5 +1,6 @@
 """The tables of comparisons from hand-made ranks, with the values written as arithmetic."""
 
+from collections import defaultdict
 from math import log2
 from pathlib import Path
 
@@ -356,6 +357,7 @@ class TestPaperComparison:
         names = ("hr_ndcg", "recsys24_main", "skip_downranking")
         needs = {"ranks": list(ranks.values()), "metrics": metric_files}
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
+        settings["sources"] = defaultdict(lambda: "as configured")
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))
         return {name: outputs(tmp_path, name)["parquet"] for name in names}

@@ -3,6 +3,7 @@
 import csv
 import math
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
@@ -23,6 +24,8 @@ log2 = math.log2
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 NAMES = ["hr_1", "hr_5", "hr_10", "hr_20", "ndcg_5", "ndcg_10", "ndcg_20", "map_10"]
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
+SOURCES = defaultdict(lambda: "tuned, 20 trials")
+SOURCES["dataset=toy-sim/split=paper/model=popularity/variant=orig"] = "nothing to tune"
 
 # Ranks of ten sessions in the whole catalogue; among the sampled candidates every rank is one
 # better, at least 1.
@@ -75,6 +78,7 @@ def make(runs, folder, *, simulated=("toy-sim",), **changed) -> dict[str, str]:
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
     settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
+    settings["sources"] = SOURCES
     needs = {"ranks": list(ranks), "metrics": list(metric_files)}
     make_table("hr_ndcg", given_for(needs, paths, settings))
     return paths
@@ -112,12 +116,15 @@ def test_keys_of_a_path():
 
 def test_rows_and_values_of_the_csv(runs, tmp_path):
     rows = read_csv(make(runs, tmp_path / "tables")["csv"])
-    keys = ("dataset", "data", "split", "model", "variant", "candidates", "sessions", "seeds")
+    keys = ("dataset", "data", "split", "model", "variant", "settings", "candidates")
+    keys += ("sessions", "seeds")
     assert [tuple(row[key] for key in keys) for row in rows] == [
-        ("toy-sim", "simulated", "paper", "popularity", "orig", "full", "10", "1"),
-        ("toy-sim", "simulated", "paper", "popularity", "orig", "sampled", "10", "1"),
-        ("toy-sim", "simulated", "paper", "sasrec", "orig", "full", "10", "1 2"),
-        ("toy-sim", "simulated", "paper", "sasrec", "orig", "sampled", "10", "1 2"),
+        ("toy-sim", "simulated", "paper", model, "orig", settings, candidates, "10", seeds)
+        for model, settings, seeds in (
+            ("popularity", "nothing to tune", "1"),
+            ("sasrec", "tuned, 20 trials", "1 2"),
+        )
+        for candidates in ("full", "sampled")
     ]
     assert list(rows[0]) == [
         *keys,

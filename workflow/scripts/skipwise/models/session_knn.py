@@ -23,6 +23,8 @@ from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import may_be_target
 
+SEARCH = {"neighbours": {"low": 10, "high": 2000, "log": True}}
+
 
 class SessionKNN(Recommender):
     """Score = sum over the ``neighbours`` most similar training sessions that vote for the track of

@@ -13,6 +13,13 @@ from skipwise.core.errors import UserError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
+SEARCH = {
+    "alpha": {"low": 0.1, "high": 40.0, "log": True},
+    "regularization": {"low": 0.001, "high": 10.0, "log": True},
+    "iterations": {"low": 3, "high": 40, "log": True},
+    "skip_confidence": {"low": 1.1, "high": 20.0, "log": True},  # of rejected skips
+}
+
 
 class WRMF(VectorRecommender):
     """A session is a user.  A track with r plays in it has the confidence ``alpha`` × r, and an
