@@ -5,12 +5,17 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 import yaml
+from skipwise.core import paths
+from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.config import reads_lengths, run_settings
+from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
 from skipwise.report.write import Given
 from skipwise.sessions.label import label_sessions
@@ -27,6 +32,7 @@ SMALL = {
     "neural": {
         "dimension": 32,
         "dropout": 0.1,
+        "learning_rate": 0.005,
         "batch_size": 16,
         "sampled_candidates": 30,
         "min_epochs": 1,
@@ -56,22 +62,27 @@ def default_config(*overlays: dict) -> dict:
     return config
 
 
-def settings_of(model: str, variant: str) -> dict:
+def settings_of(model: str, variant: str, split: str | None = None) -> dict:
     """The settings of a run of the default configuration at a small size."""
-    return run_settings(default_config(SMALL), model, variant)
+    return run_settings(default_config(SMALL), model, variant, split)
 
 
 def sequences(
-    tracks: list[list[int]], skipped: list[list[bool]] | None = None, targets=None, unseen=None
+    tracks: list[list[int]],
+    skipped: list[list[bool | None]] | None = None,
+    targets=None,
+    unseen=None,
 ) -> Sequences:
-    """Sequences from lists, with session ids from 1."""
+    """Sequences from lists, with session ids from 1; a label that is None is unknown."""
     skipped = skipped or [[False] * len(session) for session in tracks]
+    unknown = [[label is None for label in session] for session in skipped]
     return Sequences(
         np.arange(1, len(tracks) + 1, dtype=np.int32),
         _ragged(tracks, np.int32),
-        _ragged(skipped, bool),
+        _ragged([[bool(label) for label in session] for session in skipped], bool),
         np.array(targets if targets is not None else [0] * len(tracks), np.int32),
         _ragged(unseen if unseen is not None else [[]] * len(tracks), np.int32),
+        _ragged(unknown, bool) if any(map(any, unknown)) else None,
     )
 
 
@@ -90,6 +101,35 @@ def random_sessions(
     skipped = [[*(rng.random(size - 1) < 0.4).tolist(), False] for size in sizes]
     unseen = [rng.integers(1, n_tracks + 1, rng.integers(0, 4)).tolist() for _ in range(n)]
     return sequences(tracks, skipped, rng.integers(1, n_tracks + 1, n), unseen)
+
+
+def write_part(sessions: Sequences, part: str, path: str | Path) -> None:
+    """Sessions as the file of a part of a split."""
+
+    def lists(rows: Ragged, unknown: Ragged | None = None) -> pa.ListArray:
+        values = pa.array(rows.values, mask=None if unknown is None else unknown.values)
+        return pa.ListArray.from_arrays(pa.array(rows.offsets, pa.int32()), values)
+
+    columns = {
+        "session_id": sessions.session_id,
+        "tracks": lists(sessions.tracks),
+        "skipped": lists(sessions.skipped, sessions.unknown),
+        "target": pa.array(sessions.target, pa.int32(), mask=sessions.target == 0),
+        "unseen_skips": lists(sessions.unseen_skips),
+        "time": pa.array(sessions.time, pa.float64())
+        if sessions.time is not None
+        else pa.nulls(len(sessions), pa.float64()),
+    }
+    write_artifact(pa.table(columns), part, path)
+
+
+def relabelled(sessions: Sequences, seed: int) -> Sequences:
+    """The same plays with other labels: a third of them unknown, a third skipped."""
+    label = np.random.default_rng(seed).integers(0, 3, len(sessions.skipped.values))
+    offsets = sessions.skipped.offsets
+    return replace(
+        sessions, skipped=Ragged(label == 1, offsets), unknown=Ragged(label == 2, offsets)
+    )
 
 
 def cyclic_sessions(
@@ -114,6 +154,51 @@ def outranking(ranks, skip_ranks) -> list[list[bool]]:
     """
     rows = zip(ranks, skip_ranks, strict=True)
     return [[(skip or 2**31) <= (rank or 2**31 - 1) for skip in skips] for rank, skips in rows]
+
+
+def ranks_table(
+    full,
+    *,
+    skips=None,
+    sampled=None,
+    repeat=None,
+    new=None,
+    skips_new=None,
+    share=None,
+    n_candidates=1064,
+) -> pa.Table:
+    """A ``ranks`` artifact of sessions from id 1.  Ranks among new candidates are those in the
+    catalogue where nothing else is said, and a target that repeats has none.
+    """
+    n = len(full)
+    repeat = [False] * n if repeat is None else repeat
+    skips = [[]] * n if skips is None else skips
+    if new is None:
+        new = [None if again else rank for rank, again in zip(full, repeat, strict=True)]
+    columns = {
+        "session_id": range(1, n + 1),
+        "rank_full": full,
+        "rank_new": new,
+        "rank_sampled": full if sampled is None else sampled,
+        "n_candidates": [n_candidates] * n,
+        "skip_share": [0.5] * n if share is None else share,
+        "is_repeat": repeat,
+        "target_popularity": [3] * n,
+        "skip_ranks_full": skips,
+        "skip_ranks_new": skips if skips_new is None else skips_new,
+        "skip_outranks": outranking(full, skips),
+    }
+    return pa.table(columns, ARTIFACTS["ranks"].schema)
+
+
+def splits_of(files: list[str], headline: str = "full") -> list[str]:
+    """The split.json of the data sets and splits that files of the workflow belong to, written
+    where it puts them.
+    """
+    found = list(dict.fromkeys(str(paths.beside(path, "split")) for path in files))
+    for path in found:
+        write_json({"headline": headline}, path)
+    return found
 
 
 class FixedScores(Recommender):

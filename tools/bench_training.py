@@ -38,9 +38,14 @@ SETTINGS = {
     "patience": 1,
     "validation_sessions": 1,
     "max_length": 20,
+    "targets": "listened",
     "layers": 2,
     "heads": 8,
     "feed_forward": 128,
+    "norm": "post",
+    "positions": "end",
+    "head": "linear-gelu",
+    "scale": False,
 }
 # By variant, the settings of its skip loss.
 VARIANTS: dict[str, dict] = {

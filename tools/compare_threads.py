@@ -35,6 +35,7 @@ def measured(
     with tempfile.TemporaryDirectory() as folder:
         of_run = {
             "model": model,
+            "recommender": model,
             "variant": variant,
             "settings": settings,
             "seed": 1,
@@ -44,6 +45,7 @@ def measured(
             str(split / "train.parquet"),
             str(split / "valid.parquet"),
             str(tracks),
+            str(split / "split.json"),
             folder,
             **of_run,
         )

@@ -50,7 +50,7 @@ def ours_and_lists(request, ranking):
     test = sequences([[1]] * SESSIONS, targets=targets.tolist())
     model = FixedScores(np.concatenate([scores[:1], scores]))  # sessions count from 1
     wanted = Ragged(targets, np.arange(SESSIONS + 1))
-    full, sampled, _ = ranker(model, np.zeros(TRACKS + 1)).rank(test, wanted, candidates)
+    full, _, sampled, _ = ranker(model, np.zeros(TRACKS + 1)).rank(test, wanted, candidates)
     if request.param == "full":
         rank = full
         lists = [(row[1:], target - 1) for row, target in zip(scores, targets, strict=True)]

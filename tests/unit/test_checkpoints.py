@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from examples import random_sessions, settings_of
+from examples import random_sessions, settings_of, write_part
 from safetensors import SafetensorError, safe_open
-from skipwise.core.artifacts import write_artifact
+from skipwise.core.artifacts import write_json
 from skipwise.core.errors import StoppedError
 from skipwise.core.registry import find_model
 from skipwise.training import checkpoints
@@ -294,8 +294,10 @@ def run(folder, code, *, seed=1, threads=1, **changes):
     )
     train_model(
         *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+        str(folder / "split.json"),
         folder / "run",
         model="sasrec",
+        recommender="sasrec",
         variant="contrastive-hidden",
         settings=settings,
         seed=seed,
@@ -305,24 +307,18 @@ def run(folder, code, *, seed=1, threads=1, **changes):
     )
 
 
-def write_data(folder, seed: int) -> None:
+def write_data(folder, seed: int, headline: str = "full") -> None:
     for part, sessions in (
         ("train", random_sessions(40, N_TRACKS, seed=seed)),
         ("valid", random_sessions(20, N_TRACKS, seed=2)),
     ):
-        columns = {name: getattr(sessions, name) for name in ("session_id", "target")}
-        for name in ("tracks", "skipped", "unseen_skips"):
-            ragged = getattr(sessions, name)
-            columns[name] = pa.ListArray.from_arrays(
-                pa.array(ragged.offsets, pa.int32()), pa.array(ragged.values)
-            )
-        columns["time"] = pa.nulls(len(sessions), pa.float64())
-        write_artifact(pa.table(columns), part, folder / f"{part}.parquet")
+        write_part(sessions, part, folder / f"{part}.parquet")
+    write_json({"headline": headline}, folder / "split.json")
     ids = range(1, N_TRACKS + 1)
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")
 
 
-@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "code"])
+@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "headline", "code"])
 def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_path, change):
     code = tmp_path / "code.py"
     code.write_text("1")
@@ -335,6 +331,8 @@ def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_p
     assert left == tmp_path / "checkpoints" / "c.safetensors"
     if change == "data":
         write_data(tmp_path, seed=5)
+    elif change == "headline":  # models are selected in another way
+        write_data(tmp_path, seed=1, headline="new")
     elif change == "code":
         code.write_text("2")
     changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(

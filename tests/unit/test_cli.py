@@ -23,8 +23,11 @@ from examples import (
     cyclic_sessions,
     label_and_sample_sessions,
     random_sessions,
+    ranks_table,
     sequences,
     settings_of,
+    splits_of,
+    write_part,
 )
 from safetensors.torch import save_file
 from skipwise.commands.cli import main
@@ -67,18 +70,6 @@ def failure(run, *arguments) -> str:
     return line
 
 
-def write_part(sessions: Sequences, part: str, path: Path) -> None:
-    lists = {
-        name: pa.ListArray.from_arrays(pa.array(rows.offsets, pa.int32()), pa.array(rows.values))
-        for name in ("tracks", "skipped", "unseen_skips")
-        for rows in [getattr(sessions, name)]
-    }
-    target = pa.array(sessions.target, pa.int32(), mask=sessions.target == 0)
-    columns = {"session_id": sessions.session_id, "target": target, **lists}
-    time = pa.nulls(len(sessions), pa.float64())
-    write_artifact(pa.table(columns | {"time": time}), part, path)
-
-
 N = 12
 KEYS = [f"t{(7 * i) % N}" for i in range(N)]  # track 1 is KEYS[0]
 
@@ -96,10 +87,13 @@ def results(tmp_path_factory) -> Path:
     write_artifact(
         pa.table({"track_id": range(1, N + 1), "track_key": KEYS, **counts}), "tracks", tracks
     )
+    (split,) = splits_of(list(parts.values()))
     for model, variant in (("markov", "orig"), ("sasrec", "orig"), ("wrmf", "nr")):
+        settings = settings_of(model, variant)
         train_model(
-            parts["train"], parts["valid"], str(tracks), model_folder(folder, model, variant),
-            model=model, variant=variant, settings=settings_of(model, variant), seed=1, threads=1,
+            parts["train"], parts["valid"], str(tracks), split,
+            model_folder(folder, model, variant), model=model, recommender=model, variant=variant,
+            settings=settings, seed=1, threads=1,
         )  # fmt: skip
     return folder
 
@@ -149,7 +143,18 @@ class TestRecommend:
             names
         )
         out = tmp_path / "out.json"
-        options = ("--new-only", "--names", names, "--format", "json", "--out", out, "--k", 100)
+        options = (
+            "--candidates",
+            "new",
+            "--names",
+            names,
+            "--format",
+            "json",
+            "--out",
+            out,
+            "--k",
+            100,
+        )
         status, printed, _ = run(
             "recommend", "--run", model_folder(results, "markov"), "--session", session, *options
         )
@@ -162,6 +167,59 @@ class TestRecommend:
             for i, key in enumerate(KEYS, 1)
             if i not in (4, 5, 6)
         }
+
+    def test_the_candidates_are_by_default_those_that_the_model_was_selected_on(
+        self, run, results, tmp_path
+    ):
+        session = session_file(tmp_path / "s.csv", [4, 5, 6, 5])
+        folder = tmp_path / "models/dataset=circle/split=paper/model=markov/variant=orig/seed=1"
+        shutil.copytree(model_folder(results, "markov"), folder)
+        tracks = results / "sessions/dataset=circle/tracks.parquet"
+        options = ("--run", folder, "--session", session, "--tracks", tracks, "--k", N)
+        assert read_json(folder / "run.json")["candidates"] == "full"
+        answers = {}
+        for selected in ("full", "new"):
+            stored = read_json(folder / "run.json") | {"candidates": selected}
+            write_json(stored, folder / "run.json")
+            for given in (None, "full", "new"):
+                more = ("--candidates", given) if given else ()
+                status, out, err = run("recommend", *options, *more)
+                assert (status, err) == (0, "")
+                answers[selected, given] = [line.split(",")[1] for line in out.splitlines()[1:]]
+        context = {KEYS[3], KEYS[4], KEYS[5]}
+        full, new = answers["full", "full"], answers["full", "new"]
+        assert sorted(full) == sorted(KEYS)
+        assert new == [track for track in full if track not in context]  # the order is the same
+        assert answers == {
+            (selected, given): new if (given or selected) == "new" else full
+            for selected, given in answers
+        }
+
+    def test_candidates_are_one_of_two_words(self, run, results, tmp_path):
+        session = session_file(tmp_path / "s.csv", [4, 5])
+        options = ("--run", model_folder(results, "markov"), "--session", session)
+        status, out, err = run("recommend", *options, "--candidates", "sampled")
+        assert (status, out) == (2, "")
+        assert "'sampled' is not one of 'full', 'new'" in err
+
+    def test_an_unknown_label_is_neither_a_skip_nor_listened(self, run, results, tmp_path):
+        """Of the seconds of the second play nothing is known."""
+        path = tmp_path / "s.csv"
+        path.write_text(f"track,seconds\n{KEYS[2]},200\n{KEYS[3]},\n{KEYS[4]},200\n")
+        folder = model_folder(results, "wrmf", "nr")
+        _, printed, _ = run(
+            "recommend", "--run", folder, "--session", path, "--skipped-when", "seconds < 30"
+        )
+        found = pl.read_csv(printed.encode())["score"].to_numpy()
+        scores = {
+            label: np.sort(
+                load_model(folder).score(sequences([[3, 4, 5]], [[False, label, False]]))[0, 1:]
+            )[::-1]
+            for label in (None, False, True)
+        }
+        assert found == pytest.approx(scores[None], abs=1e-6)
+        for label in (False, True):
+            assert np.abs(found - scores[label]).max() > 1e-3
 
     def test_unknown_tracks_are_named_and_left_out(self, run, results, tmp_path):
         known = session_file(tmp_path / "known.csv", [3, 4])
@@ -302,7 +360,7 @@ class TestRecommend:
         )
         folder.mkdir(parents=True)
         save_file(model.state(), folder / "model.safetensors")
-        run = {"model": "sasrec", "settings": settings, "n_tracks": n}
+        run = {"recommender": "sasrec", "candidates": "full", "settings": settings, "n_tracks": n}
         write_json(
             run | {"data": {"tracks": hashlib.sha256(tracks.read_bytes()).hexdigest()}},
             folder / "run.json",
@@ -384,7 +442,7 @@ class TestEvaluate:
         ]
         # Which of two tracks past the end is better is not known.
         for row in short.to_pylist():
-            for skip, outranks in zip(row["skip_ranks"], row["skip_outranks"], strict=True):
+            for skip, outranks in zip(row["skip_ranks_full"], row["skip_outranks"], strict=True):
                 neither = skip is None and row["rank_full"] is None
                 assert outranks == (None if neither else (skip or 99) <= (row["rank_full"] or 98))
         status, _, err = run("evaluate", tmp_path / "short.csv", "--test", path, "--score", "score")
@@ -420,9 +478,82 @@ class TestEvaluate:
             tracks=tmp_path / "tracks.parquet",
         ).to_pylist()
         assert [row["rank_full"] for row in found] == [7, None]
-        assert [row["skip_ranks"] for row in found] == [[2], []]
+        assert [row["skip_ranks_full"] for row in found] == [[2], []]
         assert [row["skip_outranks"] for row in found] == [[True], []]
         assert [row["target_popularity"] for row in found] == [1, 2]
+
+    @pytest.mark.parametrize("track_keys", [False, True])
+    @pytest.mark.parametrize("by", ["score", "place"])
+    def test_ranks_without_the_tracks_of_the_context(self, tmp_path, by, track_keys):
+        """Session 1 has the context a, b, b, d and the target c behind a and b; of its skips, e is
+        before c, d is in the context and g is not in the run.  The target of session 2 repeats,
+        and so it has no rank among new ones, but its skip has.  Session 3 has no row.
+        """
+        write_part(
+            sequences(
+                [[1, 2, 2, 4], [3, 5], [1]],
+                [[True, None, False, False], [False, False], [None]],
+                targets=[3, 5, 2],
+                unseen=[[5, 4, 7], [6], [3]],
+            ),
+            "test",
+            tmp_path / "test.parquet",
+        )
+        write_part(sequences([[1, 1, 3]]), "train", tmp_path / "train.parquet")
+        keys = [*"abcdefg"]
+        tracks = {"track_id": range(1, 8), "track_key": keys}
+        counts = {"n_plays": [1] * 7, "n_skips": [0] * 7}
+        write_artifact(pa.table(tracks | counts), "tracks", tmp_path / "tracks.parquet")
+        # By the place in the list; those scores are all different.
+        lists = {1: "abecdf", 2: "cefab"}
+        rows = [
+            (session, track if track_keys else keys.index(track) + 1, place, -place)
+            for session, order in lists.items()
+            for place, track in enumerate(order, start=1)
+        ]
+        columns = ["session", "item", "place", "score"]
+        pl.DataFrame(rows[::-1], columns, orient="row").write_csv(tmp_path / "run.csv")
+        found = ranks_of_run(
+            tmp_path / "run.csv",
+            tmp_path / "test.parquet",
+            session="session",
+            item="item",
+            track_keys=track_keys,
+            tracks=tmp_path / "tracks.parquet",
+            **{"score" if by == "score" else "rank": by},
+        ).to_pylist()
+        assert [(row["rank_full"], row["rank_new"], row["is_repeat"]) for row in found] == [
+            (4, 2, False),  # without a and b before it; d is behind it
+            (2, None, True),
+            (None, None, False),
+        ]
+        assert [row["skip_ranks_full"] for row in found] == [[3, 5, None], [3], [None]]
+        assert [row["skip_ranks_new"] for row in found] == [[1, None, None], [1], [None]]
+        assert [row["skip_outranks"] for row in found] == [[True, False, False], [False], [None]]
+        # Of all plays of the context, whatever is not known.
+        assert [row["skip_share"] for row in found] == [1 / 4, 0, 0]
+
+    def test_a_tie_with_a_track_of_the_context_counts_in_the_catalogue_alone(self, tmp_path):
+        test = sequences([[1, 1, 2]], targets=[3])
+        write_part(test, "test", tmp_path / "test.parquet")
+        write_part(sequences([[1, 1, 3]]), "train", tmp_path / "train.parquet")
+        (tmp_path / "run.csv").write_text("s,i,x\n1,1,5\n1,2,5\n1,3,5\n1,4,5\n1,5,9\n1,6,1\n")
+        found = ranks_of_run(
+            tmp_path / "run.csv", tmp_path / "test.parquet", session="s", item="i", score="x"
+        ).to_pylist()
+        assert [(row["rank_full"], row["rank_new"]) for row in found] == [(5, 3)]
+
+    def test_metrics_of_a_run_whose_targets_all_repeat(self, tmp_path, run):
+        write_artifact(
+            ranks_table([1, 3], repeat=[True, True], n_candidates=0),
+            "ranks",
+            tmp_path / "r.parquet",
+        )
+        status, out, err = run("evaluate", tmp_path / "r.parquet", "--format", "csv")
+        assert (status, err) == (0, "")
+        found = pl.read_csv(out.encode()).filter(metric="hr", k=1)
+        values = dict(found.filter(subset="all").select("candidates", "value").rows())
+        assert values == {"full": 1 / 2, "new": None}
 
     def test_every_metric_is_printed(self, tmp_path, run):
         test, scores, _ = scored(tmp_path, levels=50)
@@ -548,9 +679,9 @@ class TestLabel:
         assert found.select("at", "song", "skipped").rows() == [
             (100, "a", False),
             (200, "c", True),
-            (220, "a", False),
-            (9000, "c", False),
-            (5000, "a", False),
+            (220, "a", None),  # the last play of a session has no next one that would tell
+            (9000, "c", None),
+            (5000, "a", None),
         ]
 
     def test_skips_from_lengths(self, run, log):
@@ -559,11 +690,11 @@ class TestLabel:
         """
         options = ("--min-support", 1, "--margin", 0)
         _, out, _ = run("label", log, *self.COLUMNS, *options)
-        assert pl.read_csv(out.encode())["skipped"].to_list() == [False] * 5
+        assert pl.read_csv(out.encode())["skipped"].to_list() == [False, False, None, None, None]
         _, out, _ = run(
             "label", log, *self.COLUMNS, "--min-support", 2, "--default-length", 90, "--margin", 10
         )
-        assert pl.read_csv(out.encode())["skipped"].to_list() == [False, True, False, False, False]
+        assert pl.read_csv(out.encode())["skipped"].to_list() == [False, True, None, None, None]
 
     def test_sessions_as_they_are(self, run, log):
         options = (
@@ -599,9 +730,11 @@ class TestLabel:
         labels = pl.read_csv(out.encode())
         assert stats["counts"]["plays_sessionised"] == labels.height
         assert stats["counts"]["sessions_formed"] == labels["session"].n_unique()
+        # Of all plays: an unknown label, that of the last play of a session, is no skip.
         assert stats["counts"]["skip_share_before_filter"] == pytest.approx(
-            labels["skipped"].mean()
+            labels["skipped"].sum() / labels.height
         )
+        assert labels["skipped"].null_count() == labels["session"].n_unique()
         assert 0.1 < labels["skipped"].mean() < 0.9
 
     def test_lists_go_to_json_and_not_to_csv(self, run, tmp_path):
@@ -690,7 +823,9 @@ class TestInspect:
         ).rows()
         assert ["sessions in the sample", sessions.height] in found["steps"]
         assert ["plays in the sample", plays.height] in found["steps"]
-        assert found["skip_share"]["in the sample"] == pytest.approx(plays["skipped"].mean())
+        assert found["skip_share"]["in the sample"] == pytest.approx(
+            plays["skipped"].sum() / plays.height
+        )
 
     def test_the_terminal_has_steps_and_bars(self, run, results):
         status, out, _ = run("inspect", "mine", "--results", results)

@@ -5,17 +5,16 @@ from math import log2
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config, given_for, outranking
+from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
-from skipwise.core.artifacts import read_artifact, write_artifact
-from skipwise.core.schemas import ARTIFACTS
+from skipwise.core.artifacts import read_artifact, write_artifact, write_json
 from skipwise.evaluation.comparisons import (
     Ranked,
     RankedRuns,
     Resampling,
+    headlines,
     mean_measure,
     quartiles,
     skip_measures,
@@ -28,37 +27,25 @@ from skipwise.report.write import SIMULATED, make_table
 
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
+# With the plain names of the models.
 PAPERS = default_config()["papers"]
+PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}
 
 
 def write_ranks(
     folder,
     rank,
     *,
-    skips=None,
-    share=None,
-    sampled=None,
     dataset="toy",
     model="sasrec",
     variant="orig",
     seed=1,
+    **given,
 ):
-    """The ranks of a run in the path that the workflow uses."""
-    n = len(rank)
+    """The ranks of a run in the path that the workflow uses; ``given`` as in ranks_table."""
     keys = {"dataset": dataset, "model": model, "variant": variant, "seed": seed}
     path = paths.result("ranks", folder, split="paper", **keys)
-    table = {
-        "session_id": range(1, n + 1),
-        "rank_full": rank,
-        "rank_sampled": sampled or rank,
-        "n_candidates": [1064] * n,
-        "skip_share": [0.5] * n if share is None else share,
-        "is_repeat": [False] * n,
-        "target_popularity": [3] * n,
-        "skip_ranks": [[]] * n if skips is None else skips,
-        "skip_outranks": outranking(rank, [[]] * n if skips is None else skips),
-    }
-    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", path)
+    write_artifact(ranks_table(rank, **given), "ranks", path)
     return str(path)
 
 
@@ -66,10 +53,16 @@ def outputs(folder, name="table") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def made(name, folder, ranks, **settings) -> list[dict]:
+def made(name, folder, ranks, *, headline="full", **settings) -> list[dict]:
     files = outputs(folder)
-    settings = {"simulated": [], "intervals": INTERVALS, "metrics": CUTOFFS} | settings
-    make_table(name, given_for({"ranks": ranks}, files, settings))
+    settings = {
+        "simulated": [],
+        "intervals": INTERVALS,
+        "metrics": CUTOFFS,
+        "papers": PAPERS,
+    } | settings
+    needs = {"ranks": ranks, "split": splits_of(ranks, headline)}
+    make_table(name, given_for(needs, files, settings))
     assert all(Path(path).exists() for path in files.values())
     return pq.read_table(files["parquet"], partitioning=None).to_pylist()
 
@@ -94,11 +87,11 @@ class TestRecsys24:
         }
         assert rows.keys() == {
             (c, m)
-            for c in ("full", "sampled")
+            for c in ("full", "new", "sampled")
             for m in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")
         }
         row = rows["full", "hr_10"]
-        assert row["orig"] == pytest.approx((3 / 4 + 3 / 4) / 2)
+        assert row["reference_value"] == pytest.approx((3 / 4 + 3 / 4) / 2)
         assert row["value"] == pytest.approx((4 / 4 + 3 / 4) / 2)
         assert row["difference"] == pytest.approx(1 / 8)
         assert row["relative_change"] == pytest.approx((7 / 8) / (6 / 8) - 1)
@@ -113,7 +106,7 @@ class TestRecsys24:
         )
         orig_ap = [1, 1 / 4, 0, 1 / 10], [1 / 2, 1 / 4, 0, 1 / 10]
         ours_ap = [1, 1 / 2, 1 / 8, 1 / 10], [1, 1, 1 / 9, 0]
-        assert rows["full", "map_10"]["orig"] == pytest.approx(np.mean(orig_ap))
+        assert rows["full", "map_10"]["reference_value"] == pytest.approx(np.mean(orig_ap))
         assert rows["full", "map_10"]["value"] == pytest.approx(np.mean(ours_ap))
 
     def test_the_interval_is_paired_and_that_of_the_plain_bootstrap(self, tmp_path):
@@ -134,6 +127,62 @@ class TestRecsys24:
         assert (row["difference_low"], row["difference_high"]) == pytest.approx(
             limits, abs=0.15 * plain.std()
         )
+
+    def test_among_new_candidates_only_sessions_with_a_new_target_count(self, tmp_path):
+        """Targets 2 and 4 of 5 repeat.  The sampled ranks are those of all sessions."""
+        repeat = [False, True, False, True, False]
+        orig = {"new": [8, None, 11, None, 30], "repeat": repeat}
+        ours = {"new": [1, None, 10, None, 12], "repeat": repeat}
+        ranks = [
+            write_ranks(tmp_path, [12, 1, 15, 1, 40], sampled=[1, 1, 1, 1, 11], **orig),
+            write_ranks(
+                tmp_path, [3, 11, 14, 1, 20], sampled=[1] * 5, variant="contrastive-item", **ours
+            ),
+        ]
+        rows = {
+            row["candidates"]: row
+            for row in made("recsys24_main", tmp_path, ranks, headline="new")
+            if row["metric"] == "hr_10"
+        }
+        values = {
+            name: [row[key] for key in ("sessions", "reference_value", "value", "headline")]
+            for name, row in rows.items()
+        }
+        assert values == {
+            "full": [5, 2 / 5, 2 / 5, False],
+            "new": [3, pytest.approx(1 / 3), pytest.approx(2 / 3), True],
+            "sampled": [5, 4 / 5, 5 / 5, False],
+        }
+        assert rows["new"]["difference"] == pytest.approx(1 / 3)
+        assert rows["full"]["difference"] == 0
+
+    def test_orig_is_compared_with_blind_and_every_other_variant_with_orig(self, tmp_path):
+        hits = {"blind": 1, "contrastive-item": 4, "orig": 2, "bl": 3}
+        ranks = [
+            write_ranks(tmp_path, [1] * n + [50] * (4 - n), variant=variant)
+            for variant, n in hits.items()
+        ]
+        # Without blind nothing is said of orig, and without orig nothing of the others.
+        ranks += [
+            write_ranks(tmp_path, [1, 1, 1, 1], model="caser", variant=variant)
+            for variant in ("orig", "contrastive-item")
+        ]
+        ranks += [
+            write_ranks(tmp_path, [1, 1, 1, 1], model="gru4rec", variant=variant)
+            for variant in ("blind", "contrastive-item")
+        ]
+        rows = [
+            row
+            for row in made("recsys24_main", tmp_path, ranks)
+            if (row["candidates"], row["metric"]) == ("full", "hr_1")
+        ]
+        columns = ("model", "variant", "reference", "reference_value", "value", "difference")
+        assert [tuple(row[name] for name in columns) for row in rows] == [
+            ("sasrec", "contrastive-item", "orig", 2 / 4, 4 / 4, 2 / 4),
+            ("sasrec", "orig", "blind", 1 / 4, 2 / 4, 1 / 4),
+            ("sasrec", "bl", "orig", 2 / 4, 3 / 4, 1 / 4),
+            ("caser", "contrastive-item", "orig", 1, 1, 0),
+        ]
 
     def test_a_further_model_changes_no_row_but_for_holm(self, two_seeds, tmp_path):
         before = made("recsys24_main", tmp_path, two_seeds)
@@ -212,17 +261,18 @@ class TestMurs23:
 
 class TestSkips:
     def test_values(self, two_seeds, tmp_path):
-        rows = {row["metric"]: row for row in made("skip_downranking", tmp_path, two_seeds)}
+        table = made("skip_downranking", tmp_path, two_seeds)
+        rows = {row["metric"]: row for row in table if row["candidates"] == "full"}
         # Three unseen skips; orig ranks them 2, 12, 5 and 1, 12, 5; ours 4, 50, 9 and 3, 11, 2.
-        assert rows["mrr_skipped_10"]["orig"] == pytest.approx(
+        assert rows["mrr_skipped_10"]["reference_value"] == pytest.approx(
             ((1 / 2 + 0 + 1 / 5) / 3 + (1 + 0 + 1 / 5) / 3) / 2
         )
         assert rows["mrr_skipped_10"]["value"] == pytest.approx(
             ((1 / 4 + 0 + 1 / 9) / 3 + (1 / 3 + 0 + 1 / 2) / 3) / 2
         )
-        assert rows["hr_skipped_5"]["orig"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+        assert rows["hr_skipped_5"]["reference_value"] == pytest.approx((2 / 3 + 2 / 3) / 2)
         assert rows["hr_skipped_5"]["value"] == pytest.approx((1 / 3 + 2 / 3) / 2)
-        assert rows["delta_hr_10"]["orig"] == pytest.approx(3 / 4 - 2 / 3)
+        assert rows["delta_hr_10"]["reference_value"] == pytest.approx(3 / 4 - 2 / 3)
         assert rows["delta_hr_10"]["value"] == pytest.approx((4 / 4 + 3 / 4) / 2 - 2 / 3)
         gain = np.mean(
             [
@@ -240,25 +290,42 @@ class TestSkips:
         assert rows["delta_ndcg_10"]["value"] == pytest.approx(gain - skips)
         # Pairs in order: orig 1<2, 1<12, 4<5 and not 2<1, 2<12, 4<5; ours 1<4, 1<50, 2<9 and 1<3,
         # 1<11, 1<2.
-        assert rows["pairwise_accuracy"]["orig"] == pytest.approx((3 / 3 + 2 / 3) / 2)
+        assert rows["pairwise_accuracy"]["reference_value"] == pytest.approx((3 / 3 + 2 / 3) / 2)
         assert rows["pairwise_accuracy"]["value"] == pytest.approx(1)
-        assert {row["candidates"] for row in rows.values()} == {"full"}
+        # No target repeats and no track of a context scores higher, so new candidates say the same.
+        new = {row["metric"]: row for row in table if row["candidates"] == "new"}
+        assert len(table) == len(rows) + len(new)
+        assert new == {
+            metric: row | {"candidates": "new", "headline": False} for metric, row in rows.items()
+        }
 
     def test_they_are_those_of_the_metrics_artifact(self, tmp_path):
         rng = np.random.default_rng(3)
         skips = [rng.integers(1, 30, rng.integers(0, 4)).tolist() for _ in range(50)]
-        path = write_ranks(tmp_path, rng.integers(1, 30, 50), skips=skips)
+        new = [[rank if rng.random() < 0.7 else None for rank in ranks] for ranks in skips]
+        path = write_ranks(
+            tmp_path,
+            rng.integers(1, 30, 50),
+            skips=skips,
+            skips_new=new,
+            repeat=(rng.random(50) < 0.3).tolist(),
+        )
         ranked = Ranked.read([path])
         table = summarise(read_artifact("ranks", path), CUTOFFS).to_pylist()
         metrics = {
-            f"{row['metric']}_{row['k']}" if row["k"] else row["metric"]: row["value"]
+            (
+                row["candidates"],
+                f"{row['metric']}_{row['k']}" if row["k"] else row["metric"],
+            ): row["value"]
             for row in table
             if row["subset"] == "all"
         }
-        for measure in skip_measures(CUTOFFS):
-            assert measure.of_seeds(ranked) == pytest.approx([metrics[measure.name]], abs=1e-12), (
-                measure.name
-            )
+        for candidates in ("full", "new"):
+            of_candidates = ranked.among(candidates)
+            for measure in skip_measures(CUTOFFS, candidates):
+                assert measure.of_seeds(of_candidates) == pytest.approx(
+                    [metrics[candidates, measure.name]], abs=1e-12
+                ), (candidates, measure.name)
 
     def test_the_interval_of_a_mean_over_skips_resamples_sessions(self, tmp_path):
         rng = np.random.default_rng(4)
@@ -271,7 +338,7 @@ class TestSkips:
             write_ranks(tmp_path, [5] * 200, skips=lower, variant="nr"),
         ]
         orig, ours = (Ranked.read([path]) for path in ranks)
-        found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS)[0], ours, orig)
+        found = Resampling(**INTERVALS).difference(skip_measures(CUTOFFS, "full")[0], ours, orig)
         values = [
             np.array([sum(1 / r for r in session if r <= 10) for session in run])
             for run in (lower, skips)
@@ -292,6 +359,33 @@ class TestSkips:
         rows = {row["metric"]: row for row in made("skip_downranking", tmp_path, ranks)}
         assert rows["mrr_skipped_10"]["value"] is None
         assert rows["pairwise_accuracy"]["p_holm"] is None
+
+    def test_among_new_candidates_tracks_of_the_context_are_no_skips_to_find(self, tmp_path):
+        """The second target repeats, so its skips do not count; the first of the others is a track
+        of the context: it has no rank, which is past every cut-off.
+        """
+        repeat = {"repeat": [False, True, False]}
+        skips = [[1, 6], [2], [9]]
+        ranks = [
+            write_ranks(tmp_path, [2, 3, 4], skips=skips, skips_new=new, variant=variant, **repeat)
+            for variant, new in (
+                ("orig", [[None, 5], [1], [8]]),
+                ("contrastive-item", [[None, 2], [1], [4]]),
+            )
+        ]
+        rows = {
+            row["metric"]: row
+            for row in made("skip_downranking", tmp_path, ranks, headline="new")
+            if row["candidates"] == "new"
+        }
+        mrr = rows["mrr_skipped_10"]
+        assert mrr["sessions"] == 2
+        assert mrr["reference_value"] == pytest.approx((0 + 1 / 5 + 1 / 8) / 3)
+        assert mrr["value"] == pytest.approx((0 + 1 / 2 + 1 / 4) / 3)
+        assert rows["delta_hr_10"]["value"] == pytest.approx(2 / 2 - 2 / 3)
+        # By scores: 1 before 2, 6 and 9 after their targets.
+        assert rows["pairwise_accuracy"]["value"] == pytest.approx(2 / 3)
+        assert all(row["headline"] for row in rows.values())
 
 
 class TestSkipShare:
@@ -314,7 +408,7 @@ class TestSkipShare:
         assert [hits[q]["difference"] for q in (1, 2, 3, 4)] == [0, 0, 1 / 2, 1]
         assert hits[3]["share_low"] == pytest.approx(0.4)
         assert hits[4]["share_high"] == pytest.approx(0.9)
-        assert len(rows) == 4 * 4
+        assert len(rows) == 3 * 2 * 4  # candidates × metrics × quartiles
 
     def test_equal_shares_are_in_one_quartile(self):
         share = np.array([0.5] * 6 + [0.1, 0.9])
@@ -326,14 +420,17 @@ class TestSkipShare:
         ranked = Ranked.read(two_seeds[:2])
         part = subset(ranked, np.array([False, True, False, True]))
         assert part.rank["full"].tolist() == [[4, 10], [4, 10]]
-        assert part.skip_rank.tolist() == [[5], [5]]
+        assert part.skip_rank["full"].tolist() == [[5], [5]]
         assert part.n_skips.tolist() == [[1, 0], [1, 0]]
 
 
 class TestPaperComparison:
     @pytest.fixture
     def tables(self, tmp_path):
-        """The tables of a run of SASRec on a data set in the form of MSSD."""
+        """The tables of a run of SASRec on a data set in the form of MSSD, where the second of
+        four targets repeats.
+        """
+        new = {"repeat": [False, True, False, False], "model": "sasrec-papers"}
         ranks = {
             "orig": write_ranks(
                 tmp_path,
@@ -341,14 +438,18 @@ class TestPaperComparison:
                 skips=[[2], [], [], []],
                 sampled=[1, 2, 3, 4],
                 dataset="mssd-sim",
+                **new,
             ),
+            "blind": write_ranks(tmp_path, [9] * 4, dataset="mssd-sim", variant="blind", **new),
             "contrastive-hidden": write_ranks(
                 tmp_path,
                 [1, 1, 30, 10],
                 skips=[[4], [], [], []],
+                skips_new=[[3], [], [], []],
                 sampled=[1, 1, 3, 4],
                 dataset="mssd-sim",
                 variant="contrastive-hidden",
+                **new,
             ),
         }
         metric_files = [path.replace("ranks", "metrics") for path in ranks.values()]
@@ -356,8 +457,10 @@ class TestPaperComparison:
             compute_metrics(path, metrics, cutoffs=CUTOFFS)
         names = ("hr_ndcg", "recsys24_main", "skip_downranking")
         needs = {"ranks": list(ranks.values()), "metrics": metric_files}
+        needs["split"] = splits_of(needs["ranks"])
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
         settings["sources"] = defaultdict(lambda: "as configured")
+        settings["papers"] = default_config()["papers"]
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))
         return {name: outputs(tmp_path, name)["parquet"] for name in names}
@@ -375,19 +478,24 @@ class TestPaperComparison:
             (row["table"], row["form"], row["model"], row["variant"], row["metric"]): row
             for row in rows
         }
-        row = cell["recsys24", "mssd", "sasrec", "contrastive-hidden", "hr_1"]
+        row = cell["recsys24", "mssd", "sasrec-papers", "contrastive-hidden", "hr_1"]
         assert row["paper"] == 0.410
         assert row["paper_relative_change"] == pytest.approx(0.410 / 0.377 - 1)
-        assert (row["ours_sampled"], row["ours_full"]) == (2 / 4, 2 / 4)
+        assert (row["ours_sampled"], row["ours_full"], row["ours_new"]) == (2 / 4, 2 / 4, 1 / 3)
         assert row["ours_sampled_relative_change"] == pytest.approx(1)
         assert (row["dataset"], row["data"]) == ("mssd-sim", "simulated")
         assert "arXiv 2409.07367" in row["source"]
-        orig = cell["murs23", "mssd", "sasrec", "orig", "hr_5"]
+        orig = cell["murs23", "mssd", "sasrec-papers", "orig", "hr_5"]
         assert orig["paper"] == 0.4803
         assert orig["paper_relative_change"] is None
-        assert (orig["ours_sampled"], orig["ours_full"]) == (4 / 4, 2 / 4)
-        skips = cell["recsys24-skips", "mssd", "sasrec", "contrastive-hidden", "mrr_skipped_10"]
+        # Not that of the row orig − blind.
+        assert (orig["ours_sampled"], orig["ours_full"], orig["ours_new"]) == (4 / 4, 2 / 4, 1 / 3)
+        assert orig["ours_full_relative_change"] is None
+        skips = cell[
+            "recsys24-skips", "mssd", "sasrec-papers", "contrastive-hidden", "mrr_skipped_10"
+        ]
         assert (skips["paper"], skips["ours_full"], skips["ours_sampled"]) == (0.950, 1 / 4, None)
+        assert skips["ours_new"] == 1 / 3
 
     def test_a_cell_without_a_counterpart_stays_and_is_empty(self, tables, tmp_path):
         rows = self.rows(tables, tmp_path, {"mssd-sim": "events"})
@@ -397,12 +505,21 @@ class TestPaperComparison:
     @pytest.mark.parametrize(
         ("cell", "value"),
         [
-            (("murs23", "mssd", "bert4rec", "contrastive-item", "hr_1"), 0.2339),
+            (("murs23", "mssd", "bert4rec-papers", "contrastive-item", "hr_1"), 0.2339),
             (("recsys24", "lfm2b", "bpr", "nr", "hr_20"), 0.348),
             (("recsys24", "lfm1k", "wrmf", "bl", "hr_5"), 0.146),
-            (("recsys24", "lfm1k", "caser", "orig", "map_10"), 0.037),
-            (("recsys24", "mssd", "bert4rec", "contrastive-hidden", "hr_10"), 0.693),
-            (("recsys24-skips", "lfm2b", "sasrec", "contrastive-hidden", "mrr_skipped_10"), 0.911),
+            (("recsys24", "lfm1k", "caser-papers", "orig", "map_10"), 0.037),
+            (("recsys24", "mssd", "bert4rec-papers", "contrastive-hidden", "hr_10"), 0.693),
+            (
+                (
+                    "recsys24-skips",
+                    "lfm2b",
+                    "sasrec-papers",
+                    "contrastive-hidden",
+                    "mrr_skipped_10",
+                ),
+                0.911,
+            ),
         ],
     )
     def test_cells_of_the_papers(self, tables, tmp_path, cell, value):
@@ -413,6 +530,33 @@ class TestPaperComparison:
         ]
 
 
+def test_the_headline_ranks_are_those_of_the_sessions_that_count(tmp_path):
+    skips = {"skips": [[1], [2], [3, 4]], "skips_new": [[1], [1], [None, 2]]}
+    repeat = {"new": [4, None, 1], "repeat": [False, True, False]}
+    path = write_ranks(tmp_path, [5, 6, 7], **skips, **repeat)
+    key = ("toy", "paper", "sasrec", "orig")
+    for headline, rank, skip_rank in (
+        ("full", [5, 6, 7], [1, 2, 3, 4]),
+        ("new", [4, 1], [1, np.nan, 2]),
+    ):
+        found = RankedRuns([path], headlines(splits_of([path], headline)))[key]
+        np.testing.assert_array_equal(found.rank["headline"], [rank])
+        np.testing.assert_array_equal(found.skip_rank["headline"], [skip_rank])
+        assert found.session_id.tolist() == ([1, 2, 3] if headline == "full" else [1, 3])
+
+
+def test_headlines_are_by_data_set_and_split(tmp_path):
+    files = [str(paths.result("split", tmp_path, dataset=d, split=s)) for d in "ab" for s in "xy"]
+    for path, headline in zip(files, ("full", "new", "new", "full"), strict=True):
+        write_json({"headline": headline}, path)
+    assert headlines(files) == {
+        ("a", "x"): "full",
+        ("a", "y"): "new",
+        ("b", "x"): "new",
+        ("b", "y"): "full",
+    }
+
+
 def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):
     ranked = Ranked.read([write_ranks(tmp_path, [None, 3])])
     assert mean_measure("hr", 10, "full").of_seeds(ranked).tolist() == [1 / 2]
@@ -421,3 +565,18 @@ def test_a_measure_of_a_rank_past_the_cut_off_is_a_miss(tmp_path):
 def test_holm_leaves_out_what_is_not_known():
     rows = with_holm([{"p": 0.01}, {"p": None}, {"p": 0.04}])
     assert [row["p_holm"] for row in rows] == [0.02, None, 0.04]
+
+
+@pytest.mark.parametrize("table", ["recsys24_main", "skip_downranking", "by_skip_share"])
+def test_without_a_new_target_nothing_is_known_of_new_candidates(tmp_path, table):
+    repeat = [True] * 3
+    ranks = [
+        write_ranks(tmp_path, [1, 4, 2], skips=[[3], [], [9]], repeat=repeat, variant=variant)
+        for variant in ("orig", "contrastive-item")
+    ]
+    rows = made(table, tmp_path, ranks)
+    new = [row for row in rows if row["candidates"] == "new"]
+    assert new
+    assert {row["sessions"] for row in new} == {0}
+    assert {row["value"] for row in new} == {row["difference"] for row in new} == {None}
+    assert {row["p_holm"] for row in new} == {None}

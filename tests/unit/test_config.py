@@ -9,7 +9,15 @@ import pytest
 import yaml
 from examples import ROOT, default_config
 from jsonschema import Draft202012Validator
-from skipwise.core.config import check_config, raw_files, run_settings, runs, seeds, variants
+from skipwise.core.config import (
+    check_config,
+    model_file,
+    raw_files,
+    run_settings,
+    runs,
+    seeds,
+    variants,
+)
 from skipwise.core.errors import UserError
 from skipwise.core.registry import metrics, names
 from skipwise.simulation.worlds import Listeners
@@ -142,7 +150,10 @@ def test_a_missing_section_is_filled_in_by_the_schema():
 def test_names_in_the_schema_are_those_of_the_code():
     registry = SCHEMA["properties"]["registry"]["additionalProperties"]["properties"]
     assert list(registry["simulation"]["properties"]) == [*Listeners.__dataclass_fields__]
-    assert set(DEFAULT["model_registry"]) == set(names("model"))
+    # Several entries may use the file of one model.
+    assert {model_file(DEFAULT, entry) for entry in DEFAULT["model_registry"]} == set(
+        names("model")
+    )
     assert set(DEFAULT["metrics"]) == set(metrics())
     assert "enum" not in registry["form"].keys() | SCHEMA["properties"]["splits"]["items"].keys()
 
@@ -585,7 +596,7 @@ def test_runs_are_in_the_order_of_the_tables():
     )
     sasrec = [
         ("sasrec", variant, seed)
-        for variant in ("orig", "contrastive-item", "contrastive-hidden")
+        for variant in ("blind", "orig", "contrastive-item", "contrastive-hidden")
         for seed in (3, 1)
     ]
     expected = [
@@ -604,9 +615,14 @@ def test_a_variant_of_null_is_left_out():
         }
     )
     check_config(config, SCHEMA)
-    assert variants(config, "sasrec") == ["orig", "contrastive-hidden"]
+    assert variants(config, "sasrec") == ["blind", "orig", "contrastive-hidden"]
     assert "contrastive-item" not in {run["variant"] for run in runs(config)}
-    assert variants(DEFAULT, "sasrec") == ["orig", "contrastive-item", "contrastive-hidden"]
+    assert variants(DEFAULT, "sasrec") == [
+        "blind",
+        "orig",
+        "contrastive-item",
+        "contrastive-hidden",
+    ]
 
 
 def test_only_models_with_randomness_have_all_seeds():
@@ -684,6 +700,68 @@ def test_a_variant_overrides_its_model_and_a_model_what_is_shared():
     }
     found = run_settings(config, "sasrec", "contrastive-item")
     assert (found["dropout"], found["layers"], found["tau"], found["query"]) == (0.5, 1, 9, "item")
+
+
+def test_blind_differs_from_orig_in_its_targets_alone():
+    """Every model whose settings have targets has both variants."""
+    found = {}
+    for model in DEFAULT["models"]:
+        if "targets" in (orig := run_settings(DEFAULT, model, "orig")):
+            assert orig["targets"] == "listened"
+            assert run_settings(DEFAULT, model, "blind") == orig | {"targets": "next"}
+            found[model_file(DEFAULT, model)] = DEFAULT["model_registry"][model]["family"]
+        else:
+            assert "blind" not in variants(DEFAULT, model)
+    assert found.pop("markov") == "baseline"
+    assert set(found.values()) == {"neural"}
+
+
+@pytest.mark.parametrize("model", ["markov", "sasrec", "bert4rec", "gru4rec", "caser"])
+def test_the_authors_code_trains_on_plain_next_tracks_whatever_the_variant(model):
+    for variant in variants(DEFAULT, model):
+        of_variant = run_settings(DEFAULT, model, variant)
+        of_code = run_settings(DEFAULT, model, variant, "authors_code")
+        assert of_code == of_variant | {"targets": "next"}
+        for split in ("paper", "temporal"):
+            assert run_settings(DEFAULT, model, variant, split) == of_variant
+
+
+def test_a_split_gives_no_targets_to_a_model_without_that_setting():
+    for model in ("popularity", "wrmf", "session-knn"):
+        found = run_settings(DEFAULT, model, "orig", "authors_code")
+        assert found == run_settings(DEFAULT, model, "orig")
+
+
+def entry_like(model: str, **more) -> dict:
+    """The default configuration with another entry for the file of ``model``."""
+    entry = copy.deepcopy(DEFAULT["model_registry"][model])
+    return default_config({"model_registry": {"another": entry | {"model": model} | more}})
+
+
+def test_several_entries_may_use_the_file_of_one_model():
+    config = entry_like("sasrec", settings={"layers": 1, "heads": 1, "feed_forward": 8})
+    config["models"] = ["sasrec", "another"]
+    check_config(config, SCHEMA)
+    assert model_file(config, "another") == model_file(config, "sasrec") == "sasrec"
+    assert {run["model"] for run in runs(config)} == {"sasrec", "another"}
+    assert run_settings(config, "another", "orig")["heads"] == 1
+    assert run_settings(config, "sasrec", "orig") == run_settings(DEFAULT, "sasrec", "orig")
+
+
+def test_an_unknown_file_of_an_entry_is_named():
+    config = entry_like("sasrec")
+    config["model_registry"]["another"]["model"] = "sasrek"
+    message = mistake(config)
+    assert "model_registry.another.model: unknown model 'sasrek'; did you mean 'sasrec'?" in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("candidates", "headline"), ("sessions", "unknown_labels")]
+)
+def test_a_set_of_words_is_checked(section, key):
+    message = mistake(changed(section, key, value="nwe"))
+    assert f"{section}.{key}" in message
+    assert "'nwe'" in message
 
 
 def test_other_families_have_their_own_settings_alone():

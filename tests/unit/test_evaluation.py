@@ -1,5 +1,8 @@
 """Ranks against a brute force, and a stub model through the whole ranking."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from examples import FixedScores, random_sessions, sequences
@@ -51,9 +54,7 @@ def ranked(model, test, *, candidates=20, seed=1, popularity=None, cutoff=None):
 
 
 def with_targets(test, targets):
-    return type(test)(
-        test.session_id, test.tracks, test.skipped, np.asarray(targets, np.int32), test.unseen_skips
-    )
+    return replace(test, target=np.asarray(targets, np.int32))
 
 
 def test_every_column_by_hand():
@@ -77,10 +78,13 @@ def test_every_column_by_hand():
     ).to_pylist()
     # Every unobserved track is drawn, so the candidates are all six but the observed ones that are
     # nobody's target: without 1 in session 1; without 4 and 5 in session 3.
+    # New candidates of session 1 are 3 to 6 (scores 0.5, 0.5, 0.3, 0.2), so the target 3 is second,
+    # behind its equal, and of the skips only 4 is one; those of session 3 are 1, 2 and 6, equal.
+    third, most = pytest.approx(1 / 3), pytest.approx(3 / 4)
     assert [tuple(row.values()) for row in rows] == [
-        (1, 3, 2, 5, pytest.approx(1 / 3), False, 33, [6, 1, 3], [False, True, True]),
-        (2, 1, 1, 6, 0.0, True, 66, [], []),
-        (3, 6, 4, 4, pytest.approx(3 / 4), False, 22, [6, 6], [True, True]),
+        (1, 3, 2, 2, 5, third, False, 33, [6, 1, 3], [None, None, 2], [False, True, True]),
+        (2, 1, None, 1, 6, 0.0, True, 66, [], [], []),
+        (3, 6, 3, 4, 4, most, False, 22, [6, 6], [3, 3], [True, True]),
     ]
 
 
@@ -112,8 +116,13 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
         assert row["rank_full"] == brute_rank(scores, range(1, n_tracks + 1), target)
         assert row["rank_sampled"] == brute_rank(scores, candidates_of[target], target)
         assert row["n_candidates"] == len(candidates_of[target])
-        assert row["skip_ranks"] == [
+        assert row["skip_ranks_full"] == [
             brute_rank(scores, range(1, n_tracks + 1), skip) for skip in skips
+        ]
+        new = set(range(1, n_tracks + 1)) - set(context)
+        assert row["rank_new"] == (brute_rank(scores, new, target) if target in new else None)
+        assert row["skip_ranks_new"] == [
+            brute_rank(scores, new, skip) if skip in new else None for skip in skips
         ]
         assert row["skip_outranks"] == [bool(scores[skip] >= scores[target]) for skip in skips]
         skipped = test.skipped.values[test.tracks.offsets[i] : test.tracks.offsets[i + 1]]
@@ -121,7 +130,7 @@ def test_ranks_are_those_of_the_brute_force(drawn, groups, n_tracks, size):
         assert row["is_repeat"] == (target in context)
         assert row["target_popularity"] == 10 * target
     assert any(row["is_repeat"] for row in found)
-    assert any(not row["skip_ranks"] for row in found)
+    assert any(not row["skip_ranks_full"] for row in found)
 
 
 def test_candidates_come_from_the_sessions_own_group(drawn):
@@ -173,14 +182,16 @@ def test_a_rank_past_the_cutoff_is_null_and_everything_else_is_the_same(cutoff):
     test = random_sessions(150, 90, seed=3)
     table = random_scores(150, 90, seed=8)
     whole, cut = ranked(FixedScores(table), test), ranked(FixedScores(table), test, cutoff=cutoff)
-    within = [rank if rank <= cutoff else None for rank in whole["rank_full"].to_pylist()]
-    assert cut["rank_full"].to_pylist() == within
-    skips = [
-        [rank if rank <= cutoff else None for rank in ranks]
-        for ranks in whole["skip_ranks"].to_pylist()
-    ]
-    assert cut["skip_ranks"].to_pylist() == skips
-    for name in set(whole.column_names) - {"rank_full", "skip_ranks"}:
+
+    def within(ranks: list[int | None]) -> list[int | None]:
+        return [rank if rank and rank <= cutoff else None for rank in ranks]
+
+    of_targets, of_skips = ("rank_full", "rank_new"), ("skip_ranks_full", "skip_ranks_new")
+    for name in of_targets:
+        assert cut[name].to_pylist() == within(whole[name].to_pylist()), name
+    for name in of_skips:
+        assert cut[name].to_pylist() == [within(ranks) for ranks in whole[name].to_pylist()], name
+    for name in set(whole.column_names) - {*of_targets, *of_skips}:
         assert cut[name].equals(whole[name]), name
 
 
@@ -197,6 +208,33 @@ def test_validation_ranks_are_those_of_the_brute_force():
     )
     few = validation_ranks(ranker(FixedScores(table), np.zeros(31)), valid, cutoff=5)
     np.testing.assert_array_equal(few, [rank if rank <= 5 else np.nan for rank in expected])
+
+
+@pytest.mark.parametrize("cutoff", [None, 5])
+def test_validation_ranks_among_new_are_of_the_sessions_with_a_new_target(cutoff):
+    valid = random_sessions(80, 30, seed=3)
+    table = random_scores(80, 30, seed=8, levels=9)
+    contexts = [
+        set(valid.tracks.values[start:stop].tolist())
+        for start, stop in itertools.pairwise(valid.tracks.offsets)
+    ]
+    expected = [
+        brute_rank(table[s], set(range(1, 31)) - seen, t)
+        for s, t, seen in zip(valid.session_id, valid.target, contexts, strict=True)
+        if t not in seen
+    ]
+    assert 0 < len(expected) < 80
+    ranks = ranker(FixedScores(table), np.zeros(31))
+    found = validation_ranks(ranks, valid, cutoff=cutoff, candidates="new")
+    np.testing.assert_array_equal(
+        found, [rank if cutoff is None or rank <= cutoff else np.nan for rank in expected]
+    )
+
+
+def test_an_unknown_label_is_no_skip_in_the_share():
+    test = sequences([[1, 2, 3, 4]], [[True, None, False, None]], targets=[5])
+    row = ranked(FixedScores(random_scores(1, 9, seed=1)), test).to_pylist()[0]
+    assert row["skip_share"] == pytest.approx(1 / 4)
 
 
 def test_every_model_gets_the_same_candidates(drawn):
@@ -241,7 +279,9 @@ def test_no_session():
 
 def test_without_any_unseen_skip():
     test = sequences([[1, 2], [3]], targets=[3, 4])
-    assert ranked(FixedScores(random_scores(2, 5, seed=1)), test)["skip_ranks"].to_pylist() == [
+    assert ranked(FixedScores(random_scores(2, 5, seed=1)), test)[
+        "skip_ranks_full"
+    ].to_pylist() == [
         [],
         [],
     ]
@@ -255,11 +295,13 @@ def test_ranks_fit_their_artifact(tmp_path):
     assert written["session_id"].to_pylist() == test.session_id.tolist()
     for name in (
         "rank_full",
+        "rank_new",
         "rank_sampled",
         "n_candidates",
         "is_repeat",
         "target_popularity",
-        "skip_ranks",
+        "skip_ranks_full",
+        "skip_ranks_new",
         "skip_outranks",
     ):
         assert written[name].to_pylist() == table[name].to_pylist(), name

@@ -61,7 +61,7 @@ def split(tmp_path_factory):
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     sessions = str(folder / "sessions.parquet")
     out = {"outputs": parts, "out_stats": str(folder / "split.json")}
-    split_sessions(sessions, Machine(), split="paper", parameters={}, **out)
+    split_sessions(sessions, Machine(), split="paper", parameters={}, headline="full", **out)
     return folder, parts, seen
 
 
@@ -101,8 +101,10 @@ class TestHeldOut:
             parts["train"],
             parts["valid"],
             str(folder / "tracks.parquet"),
+            str(folder / "split.json"),
             tmp_path,
             model=model,
+            recommender=model,
             variant=variant,
             settings=settings_of(model, variant),
             seed=1,

@@ -9,9 +9,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import given_for, outranking
+from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import write_artifact
-from skipwise.core.registry import find
+from skipwise.core.registry import declared, find
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.report.drawing import plot_figure
 
@@ -33,24 +33,16 @@ def write(
     """An artifact of a run in the path that the workflow uses."""
     run = f"dataset={dataset}/split={split}/model={model}/variant={variant}/seed={seed}"
     path = str(folder / artifact / run / f"{artifact}.parquet")
-    write_artifact(pa.table(columns, ARTIFACTS[artifact].schema), artifact, path)
+    table = (
+        columns if isinstance(columns, pa.Table) else pa.table(columns, ARTIFACTS[artifact].schema)
+    )
+    write_artifact(table, artifact, path)
     return path
 
 
-def write_ranks(folder, targets, skips, **keys) -> str:
-    n = len(targets)
-    columns = {
-        "session_id": range(1, n + 1),
-        "rank_full": targets,
-        "rank_sampled": [1] * n,
-        "n_candidates": [50] * n,
-        "skip_share": [0.5] * n,
-        "is_repeat": [False] * n,
-        "target_popularity": [3] * n,
-        "skip_ranks": skips,
-        "skip_outranks": outranking(targets, skips),
-    }
-    return write("ranks", folder, columns, **keys)
+def write_ranks(folder, targets, skips, *, ranks=None, **keys) -> str:
+    """Ranks of a run; ``ranks`` has more of their columns, as in ranks_table."""
+    return write("ranks", folder, ranks_table(targets, skips=skips, **ranks or {}), **keys)
 
 
 def write_history(folder, ndcg, **keys) -> str:
@@ -94,9 +86,10 @@ def write_by_skip_share(folder, rows) -> str:
     schema = pa.schema(
         [(key, pa.int16() if key == "quartile" else pa.string()) for key in keys]
         + [(name, pa.float64()) for name in values]
+        + [("headline", pa.bool_())]
     )
     table = pa.Table.from_pylist(
-        [dict(zip((*keys, *values), row, strict=True)) for row in rows], schema=schema
+        [dict(zip((*keys, *values, "headline"), row, strict=True)) for row in rows], schema=schema
     )
     pq.write_table(table, path)
     return str(path)
@@ -114,9 +107,9 @@ def words(svg) -> list[str]:
 
 
 GAINS = [
-    (*keys, quartile, low, high, quartile / 100, quartile / 100 - 0.005, quartile / 100 + 0.005)
-    for dataset, data in (("toy-sim", "simulated"), ("ml", "real"))
-    for candidates in ("full", "sampled")
+    (*keys, quartile, low, high, gain, gain - 0.005, gain + 0.005, candidates == headline)
+    for dataset, data, headline in (("toy-sim", "simulated", "full"), ("ml", "real", "new"))
+    for candidates in ("full", "new", "sampled")
     for metric in ("hr_10", "ndcg_10")
     for variant in ("contrastive-item", "contrastive-hidden")
     for keys in [(dataset, data, "paper", candidates, "sasrec", variant, metric)]
@@ -125,6 +118,7 @@ GAINS = [
         (2, 0.25, 0.4),
         (4, 0.5, 0.75),
     )  # few shares: a quartile may be empty
+    for gain in (quartile / 100 + (candidates == "new"),)
 ]
 
 
@@ -136,15 +130,18 @@ NEEDS = {
 }
 
 
-def given(name, files, paths=None):
+def given(name, files, paths=None, headline="full"):
     settings = {"simulated": ["toy-sim"], "queries": QUERIES}
-    return given_for({NEEDS[name]: files}, paths or {}, settings)
+    needs = {NEEDS[name]: files}
+    if "split" in declared("figure", name)["NEEDS"]:
+        needs["split"] = splits_of(files, headline)
+    return given_for(needs, paths or {}, settings)
 
 
-def numbers(name, files) -> pl.DataFrame:
+def numbers(name, files, headline="full") -> pl.DataFrame:
     """The numbers of a figure, with the types of its columns."""
     figure = find("figure", name)
-    rows = figure.numbers(given(name, files))
+    rows = figure.numbers(given(name, files, headline=headline))
     return pl.DataFrame(pa.Table.from_pylist(rows, schema=figure.COLUMNS.schema))
 
 
@@ -208,9 +205,12 @@ def test_without_neural_models_a_figure_says_that_it_is_empty(name, tmp_path):
 # --- the numbers
 
 
-def test_gain_is_that_of_hr_10_in_the_full_catalogue(tmp_path):
+def test_gain_is_that_of_hr_10_among_the_headline_candidates(tmp_path):
+    """Those of toy-sim are full, those of ml new, where all gains are greater by 1."""
     rows = numbers("gain_by_skip_share", write_by_skip_share(tmp_path, GAINS)).to_dicts()
     assert len(rows) == 2 * 2 * 3
+    assert {row["dataset"] for row in rows if row["difference"] > 1} == {"ml"}
+    assert {row["dataset"] for row in rows if row["difference"] < 1} == {"toy-sim"}
     assert rows[2] == {
         "dataset": "toy-sim",
         "data": "simulated",
@@ -249,6 +249,23 @@ def test_share_of_ranks(tmp_path):
             7: 5 / 6,
             8: 6 / 6,
         },
+    }
+
+
+def test_share_of_ranks_among_new_candidates(tmp_path):
+    """The second target repeats: neither it nor its skip counts.  A skip of the context has no
+    rank, which lies past every other.
+    """
+    new = {"new": [1, None, 4], "skips_new": [[2, None], [1], []], "repeat": [False, True, False]}
+    run = write_ranks(tmp_path, [3, 2, 6], [[4, 1], [2], []], ranks=new)
+    frame = numbers("rank_distribution", [run], headline="new")
+    curves = {
+        tracks: frame.filter(tracks=tracks).select("rank", "share").rows()
+        for tracks in frame["tracks"].unique().to_list()
+    }
+    assert curves == {
+        "target": [(1, 1 / 2), (2, 1 / 2), (3, 1 / 2), (4, 2 / 2)],
+        "unseen skips": [(1, 0), (2, 1 / 2), (3, 1 / 2), (4, 1 / 2)],
     }
 
 

@@ -5,27 +5,33 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from examples import ROOT, default_config, given_for
+from examples import ROOT, default_config, given_for, splits_of
 from skipwise.core.registry import find, names
 from skipwise.evaluation.evidence import FAILS, HOLDS, UNKNOWN, ordered_claims, verdict
-from skipwise.report.tables.findings import ON_SIMULATED
+from skipwise.report.tables.findings import AS_BUILT, AS_PRINTED, ON_SIMULATED
 from skipwise.report.write import make_table
 from test_comparisons import INTERVALS, outputs, write_ranks
 
+# With the plain names of the models.
 PAPERS = default_config()["papers"]
+PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}
 NEURAL = ("sasrec", "bert4rec", "gru4rec", "caser")
 N = 400
 SHARE = np.linspace(0.05, 0.9, N)
 
 
-def found(folder, ranks, *, simulated=(), forms=None) -> list[dict]:
+def found(folder, ranks, *, simulated=(), forms=None, headline="full", papers=PAPERS) -> list[dict]:
     settings = {
         "simulated": list(simulated),
         "intervals": INTERVALS,
-        "papers": PAPERS,
+        "papers": papers,
         "forms": forms or {"toy": "mssd"},
     }
-    needs = {"ranks": ranks, "papers": str(ROOT / "resources/paper_results.csv")}
+    needs = {
+        "ranks": ranks,
+        "split": splits_of(ranks, headline),
+        "papers": str(ROOT / "resources/paper_results.csv"),
+    }
     make_table("findings", given_for(needs, outputs(folder), settings))
     return pq.read_table(outputs(folder)["parquet"], partitioning=None).to_pylist()
 
@@ -103,6 +109,37 @@ def test_what_is_true_holds(tmp_path):
     assert summary["note"] == "holds in 8, does not hold in 0, cannot be told in 0 of 8 rows."
 
 
+def test_findings_are_of_the_headline_candidates(tmp_path):
+    """In the catalogue the variant is worse, among new candidates better; a quarter of the targets
+    repeat.
+    """
+    repeat = np.arange(N) % 4 == 0
+    ranks = []
+    for variant, full, new in (("orig", 1, 50), ("contrastive-hidden", 50, 1)):
+        among = [None if again else new for again in repeat]
+        skips = {"skips": [[5]] * N, "skips_new": [[4 if variant == "orig" else 8]] * N}
+        given = skips | {"new": among, "repeat": repeat.tolist(), "share": SHARE}
+        ranks.append(write_ranks(tmp_path, [full] * N, variant=variant, **given))
+    for headline, expected, sessions, sinks in (
+        ("full", FAILS, N, 0),
+        ("new", HOLDS, N * 3 // 4, 1 / 8 - 1 / 4),
+    ):
+        rows = found(tmp_path, ranks, headline=headline)
+        assert verdicts(rows, "helps everywhere") == {expected}
+        by_claim = {row["claim"]: row for row in rows if row["model"]}
+        row = by_claim["helps everywhere"]
+        assert (row["candidates"], row["sessions"]) == (headline, sessions)
+        assert abs(row["estimate"]) == 1
+        assert by_claim["skips sink"]["estimate"] == pytest.approx(sinks)
+
+
+def test_a_run_without_labels_makes_no_claim_of_its_own(tmp_path):
+    """orig against blind is no variant with the term."""
+    rates = {("sasrec", "orig"): 0.5, ("sasrec", "contrastive-hidden"): 0.6}
+    before = found(tmp_path, planted(tmp_path, rates))
+    assert found(tmp_path, planted(tmp_path, rates | {("sasrec", "blind"): 0.1})) == before
+
+
 def test_what_is_false_does_not_hold(tmp_path):
     rows = found(tmp_path, planted(tmp_path, everything(-1)))
     for claim in (
@@ -120,23 +157,49 @@ def test_where_nothing_differs_nothing_can_be_told(tmp_path):
 
 
 def test_bert4rec_on_mssd_is_the_exception(tmp_path):
+    sasrec, bert4rec = "sasrec-papers", "bert4rec-papers"  # of which the papers print numbers
     rates = {
         (model, variant): 0.5
-        for model in ("sasrec", "bert4rec")
+        for model in (sasrec, bert4rec)
         for variant in ("orig", "contrastive-hidden")
     }
-    sinks = {("sasrec", "contrastive-hidden"): 9, ("bert4rec", "contrastive-hidden"): 9}
+    sinks = {(sasrec, "contrastive-hidden"): 9, (bert4rec, "contrastive-hidden"): 9}
     ranks = planted(tmp_path, rates, skip_rank=sinks)
-    on_mssd = found(tmp_path, ranks, forms={"toy": "mssd"})
-    assert verdicts(on_mssd, "skips sink", model="sasrec") == {HOLDS}
-    assert verdicts(on_mssd, "skips sink", model="bert4rec") == {
+    papers = default_config()["papers"]
+    on_mssd = found(tmp_path, ranks, forms={"toy": "mssd"}, papers=papers)
+    assert verdicts(on_mssd, "skips sink", model=sasrec) == {HOLDS}
+    assert verdicts(on_mssd, "skips sink", model=bert4rec) == {
         FAILS
     }  # the papers say that they rise there
-    elsewhere = found(tmp_path, ranks, forms={"toy": "lfm1k"})
-    assert verdicts(elsewhere, "skips sink", model="bert4rec") == {HOLDS}
-    row = next(row for row in on_mssd if row["claim"] == "skips sink" and row["model"] == "sasrec")
+    elsewhere = found(tmp_path, ranks, forms={"toy": "lfm1k"}, papers=papers)
+    assert verdicts(elsewhere, "skips sink", model=bert4rec) == {HOLDS}
+    row = next(row for row in on_mssd if row["claim"] == "skips sink" and row["model"] == sasrec)
     assert row["estimate"] == pytest.approx(1 / 9 - 1 / 5)
     assert row["papers_print"] == "mrr_skipped at 10 0.960 → 0.950 (recsys24-skips)"
+
+
+def test_every_claim_is_put_to_both_settings_of_a_model(tmp_path):
+    rates = {
+        ("sasrec-papers", "orig"): 0.5,
+        ("sasrec-papers", "contrastive-hidden"): 0.7,
+        ("sasrec", "orig"): 0.7,
+        ("sasrec", "contrastive-hidden"): 0.5,
+        ("wrmf", "orig"): 0.5,
+        ("wrmf", "nr"): 0.7,
+    }
+    rows = found(tmp_path, planted(tmp_path, rates), papers=default_config()["papers"])
+    told = {
+        (row["model"], row["settings"]): (row["verdict"], row["other_settings"])
+        for row in rows
+        if row["claim"] == "helps everywhere" and row["model"]
+    }
+    assert told == {
+        ("sasrec-papers", AS_PRINTED): (HOLDS, FAILS),
+        ("sasrec", AS_BUILT): (FAILS, HOLDS),
+    }
+    # A model that is the same in both has one row.
+    of_wrmf = [row for row in rows if row["model"] == "wrmf" and row["variant"] == "nr"]
+    assert [row["other_settings"] for row in of_wrmf] == [None]
 
 
 def test_a_gain_that_grows_with_skips(tmp_path):

@@ -68,6 +68,7 @@ def ranks_of(
         Machine(),
         split="paper",
         parameters={},
+        headline="full",
         outputs=parts,
         out_stats=str(folder / "split.json"),
     )
@@ -78,8 +79,10 @@ def ranks_of(
             parts["train"],
             parts["valid"],
             str(folder / "tracks.parquet"),
+            str(folder / "split.json"),
             run,
             model=model,
+            recommender=model,
             variant=variant,
             settings=run_settings(CONFIG, model, variant),
             seed=1,

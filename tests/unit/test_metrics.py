@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
-from examples import outranking
+from examples import ranks_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from skipwise.core.artifacts import read_artifact, write_artifact
-from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking.metrics import (
     CUTOFFS,
     average_precision,
@@ -206,28 +205,18 @@ TEN = [
 ]
 
 
-def ranks_table(rows) -> pa.Table:
+def table_of(rows) -> pa.Table:
     full, sampled, repeat, skips = zip(*rows, strict=True)
-    n = len(rows)
-    return pa.table(
-        {
-            "session_id": range(n),
-            "rank_full": full,
-            "rank_sampled": sampled,
-            "n_candidates": [1064] * n,
-            "skip_share": [0.5] * n,
-            "is_repeat": repeat,
-            "target_popularity": [3] * n,
-            "skip_ranks": skips,
-            "skip_outranks": outranking(full, skips),
-        },
-        ARTIFACTS["ranks"].schema,
-    )
+    return ranks_table(full, sampled=sampled, repeat=repeat, skips=skips)
 
 
 def summary(rows, cutoffs=CONFIGURED) -> dict[tuple, tuple]:
     """(metric, k, candidates, subset) to (value, n)."""
-    found = summarise(ranks_table(rows), cutoffs).to_pylist()
+    return cells_of(summarise(table_of(rows), cutoffs))
+
+
+def cells_of(table: pa.Table) -> dict[tuple, tuple]:
+    found = table.to_pylist()
     cells = {
         (row["metric"], row["k"], row["candidates"], row["subset"]): (row["value"], row["n"])
         for row in found
@@ -291,10 +280,54 @@ def test_summary_of_the_unseen_skips():
     )
 
 
+# Among new candidates the targets that repeat, 1, 5, 11 and the null one, have no rank and do not
+# count, and neither do their skips; the others move up by the tracks of the context before them.
+NEW = [None, 1, None, 4, 10, None, 11, 20, None, 3]
+NEW_SKIPS = [[1], [None, 22], [], [4], [None], [], [], [], [2, None], []]
+
+
+def test_summary_among_new_candidates():
+    """Six targets with ranks 1, 4, 10, 11, 20, 3, and four skips with ranks null, 22, 4, null."""
+    full, sampled, repeat, skips = zip(*TEN, strict=True)
+    table = ranks_table(
+        full, sampled=sampled, repeat=repeat, skips=skips, new=NEW, skips_new=NEW_SKIPS
+    )
+    cells = cells_of(summarise(table, CONFIGURED))
+    for k, hits in {1: 1, 5: 3, 10: 4, 20: 6}.items():
+        assert cells["hr", k, "new", "all"] == mean_of(hits, n=6), k
+    first_five = (1, 1 / log2(5), 1 / log2(4))
+    assert cells["ndcg", 5, "new", "all"] == mean_of(*first_five, n=6)
+    assert cells["ndcg", 10, "new", "all"] == mean_of(*first_five, 1 / log2(11), n=6)
+    assert cells["ndcg", 20, "new", "all"] == mean_of(
+        *first_five, 1 / log2(11), 1 / log2(12), 1 / log2(21), n=6
+    )
+    assert cells["map", 10, "new", "all"] == mean_of(1, 1 / 4, 1 / 10, 1 / 3, n=6)
+    for k, hits in {1: 0, 5: 1, 10: 1, 20: 1}.items():
+        assert cells["hr_skipped", k, "new", "all"] == mean_of(hits, n=4), k
+    assert cells["ndcg_skipped", 10, "new", "all"] == mean_of(1 / log2(5), n=4)
+    assert cells["mrr_skipped", 10, "new", "all"] == mean_of(1 / 4, n=4)
+    # By scores, of a track of the context too: 2 < 1 no, 2 < 30 yes, 6 < 6 no, 10 < null yes.
+    assert cells["pairwise_accuracy", None, "new", "all"] == mean_of(2, n=4)
+    assert cells["delta_hr", 10, "new", "all"] == (pytest.approx(4 / 6 - 1 / 4, abs=1e-12), 4)
+    gain = sum((*first_five, 1 / log2(11))) / 6 - 1 / log2(5) / 4
+    assert cells["delta_ndcg", 10, "new", "all"] == (pytest.approx(gain, abs=1e-12), 4)
+    # The other candidates do not read these ranks.
+    others = {key: cell for key, cell in summary(TEN).items() if key[2] != "new"}
+    assert {key: cell for key, cell in cells.items() if key[2] != "new"} == others
+
+
 def test_summary_has_every_row_once():
-    targets = 8 * 2 * 3  # metrics × candidates × subsets
+    # Metrics × subsets: all three among full and sampled candidates, all among new ones.
+    targets = 8 * (3 + 1 + 3)
     skips = 4 + 1 + 1 + 1 + 2  # hr, ndcg, mrr, pairwise accuracy, the two differences
-    assert len(summary(TEN)) == targets + skips
+    assert len(summary(TEN)) == targets + 2 * skips  # among full and new candidates
+
+
+def test_without_drawn_candidates_there_are_no_rows_of_them():
+    full, _, repeat, skips = zip(*TEN, strict=True)
+    table = ranks_table(full, sampled=[None] * 10, repeat=repeat, skips=skips, n_candidates=0)
+    found = {candidates for _, _, candidates, _ in cells_of(summarise(table, CONFIGURED))}
+    assert found == {"full", "new"}
 
 
 def test_other_cutoffs():
@@ -315,7 +348,7 @@ def test_without_any_unseen_skip_the_skip_metrics_are_null():
         for key, cell in cells.items()
         if "skipped" in key[0] or key[0].startswith(("delta", "pairwise"))
     }
-    assert len(about_skips) == 9
+    assert len(about_skips) == 2 * 9
     assert set(about_skips.values()) == {(None, 0)}
     others = {key: cell for key, cell in cells.items() if key not in about_skips}
     assert others == {key: cell for key, cell in summary(TEN).items() if key not in about_skips}
@@ -323,7 +356,7 @@ def test_without_any_unseen_skip_the_skip_metrics_are_null():
 
 def test_a_subset_without_sessions_is_null():
     cells = summary([(1, 1, True, []), (2, 1, True, [])])
-    assert cells["hr", 10, "full", "new"] == (None, 0)
+    assert cells["hr", 10, "full", "new"] == cells["hr", 10, "new", "all"] == (None, 0)
     assert cells["hr", 10, "full", "repeat"] == cells["hr", 10, "full", "all"] == (1.0, 2)
 
 
@@ -349,21 +382,23 @@ def test_ranks_that_are_all_past_the_cutoff():
 )
 def test_every_summary_keeps_the_bounds(rows):
     cells = summary(rows)
-    for candidates in ("full", "sampled"):
-        for subset in ("all", "repeat", "new"):
-            found = {
-                f"{key[0]}_{key[1]}": cell[0]
-                for key, cell in cells.items()
-                if key[2:] == (candidates, subset)
-            }
-            values = {name: found[name] for name in GOOD}
-            if None not in values.values():
-                check_bounds(values, f"{candidates} {subset}")
+    of_all = [(candidates, "all") for candidates in ("full", "new", "sampled")]
+    parts = [(candidates, part) for candidates in ("full", "sampled") for part in ("repeat", "new")]
+    assert {key[2:] for key in cells} == {*of_all, *parts}
+    for candidates, subset in of_all + parts:
+        found = {
+            f"{key[0]}_{key[1]}": cell[0]
+            for key, cell in cells.items()
+            if key[2:] == (candidates, subset)
+        }
+        values = {name: found[name] for name in GOOD}
+        if None not in values.values():
+            check_bounds(values, f"{candidates} {subset}")
     assert cells["hr", 10, "full", "repeat"][1] == sum(repeat for _, _, repeat, _ in rows)
 
 
 def test_the_metrics_file_holds_the_summary_in_order(tmp_path):
-    write_artifact(ranks_table(TEN), "ranks", tmp_path / "ranks.parquet")
+    write_artifact(table_of(TEN), "ranks", tmp_path / "ranks.parquet")
     compute_metrics(
         str(tmp_path / "ranks.parquet"), str(tmp_path / "metrics.parquet"), cutoffs=CONFIGURED
     )

@@ -66,24 +66,38 @@ def in_brute_force(scores: np.ndarray, candidates, item: int) -> int:
     return 1 + higher + sum(float(scores[track]) == mine and track != item for track in candidates)
 
 
-def contexts(sessions: int):
-    return sequences([[1]] * sessions, targets=[1] * sessions)
-
-
-def rank_all(model, items: list[list[int]], candidates=None, *, cutoff=None, popularity=None):
-    """Ranks, ranks among and outranking as lists; session ``i`` has row ``i + 1`` of the model's
-    table.
+def ranks_of(
+    model, items: list[list[int]], candidates=None, *, cutoff=None, popularity=None, seen=None
+):
+    """Ranks of ``items`` as arrays, and the items; session ``i`` has row ``i + 1`` of the model's
+    table and the context ``seen[i]``, by default track 1.
     """
     popularity = np.arange(model.n_tracks + 1)[::-1] if popularity is None else popularity
     wanted = Ragged(np.concatenate(items).astype(np.int32), np.cumsum([0, *map(len, items)]))
-    found = ranker(model, popularity).rank(contexts(len(items)), wanted, candidates, cutoff=cutoff)
-    ranks, among, outranks = (array.tolist() for array in found)
-    cut = wanted.offsets[1:-1]
+    contexts = sequences(seen or [[1]] * len(items))
+    found = ranker(model, popularity).rank(contexts, wanted, candidates, cutoff=cutoff)
+    return found, wanted
+
+
+def rank_all(model, items: list[list[int]], candidates=None, **given):
+    """Ranks, ranks among and outranking as lists, see :func:`ranks_of`."""
+    found, wanted = ranks_of(model, items, candidates, **given)
     return (
-        [part.tolist() for part in np.split(ranks, cut)],
-        among,
-        [part.tolist() for part in np.split(outranks, cut)],
+        by_session(found.full, wanted),
+        found.sampled.tolist(),
+        by_session(found.outranks, wanted),
     )
+
+
+def rank_new(model, items: list[list[int]], seen: list[list[int]], **given) -> list[list[int]]:
+    """Ranks among the tracks that the context lacks as lists, see :func:`ranks_of`."""
+    found, wanted = ranks_of(model, items, seen=seen, **given)
+    return by_session(found.new, wanted)
+
+
+def by_session(values: np.ndarray, items: Ragged) -> list[list]:
+    """Values of the items as a list for each session."""
+    return [part.tolist() for part in np.split(values, items.offsets[1:-1])]
 
 
 # Few distinct scores: ties abound.
@@ -102,11 +116,23 @@ def test_all_ranks_are_those_of_the_brute_force(model_of, rows, data):
     ]
     candidates = np.array([[*row, *[0] * (N_TRACKS - len(row))] for row in drawn], np.int32)
     cutoff = data.draw(st.sampled_from([None, 1, 3, 6]))
+    # Contexts in which tracks repeat and which may hold an item.
+    seen = [data.draw(st.lists(TRACKS, min_size=1, max_size=8)) for _ in rows]
     table = np.array([[9.0] * (N_TRACKS + 1), *([8.0, *row] for row in rows)], np.float32)
-    ranks, among, outranks = rank_all(model_of(table), items, candidates, cutoff=cutoff)
+    model, given = model_of(table), {"cutoff": cutoff, "seen": seen}
+    ranks, among, outranks = rank_all(model, items, candidates, **given)
+    new = rank_new(model, items, **given)
+
+    def within(rank: int) -> int:
+        return rank if cutoff is None or rank <= cutoff else 0
+
     for i, row in enumerate(table[1:]):
+        unseen = set(range(1, N_TRACKS + 1)) - set(seen[i])
+        assert new[i] == [
+            within(in_brute_force(row, unseen, item)) if item in unseen else 0 for item in items[i]
+        ]
         exact = [in_brute_force(row, range(1, N_TRACKS + 1), item) for item in items[i]]
-        assert ranks[i] == [rank if cutoff is None or rank <= cutoff else 0 for rank in exact]
+        assert ranks[i] == [within(rank) for rank in exact]
         assert among[i] == in_brute_force(row, drawn[i], items[i][0])
         assert outranks[i] == [bool(row[item] >= row[items[i][0]]) for item in items[i]]
 
@@ -228,6 +254,78 @@ def test_a_large_tie_needs_little_memory():
     assert (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     ) / 1024 < 500  # MB; of all pairs at once it is 900
+
+
+@pytest.mark.parametrize("bfloat16", [True, False], ids=["bfloat16", "float32"])
+@pytest.mark.parametrize("cutoff", [None, 1, 20, 50])
+def test_new_ranks_are_those_of_float64_without_the_context(monkeypatch, cutoff, bfloat16, device):
+    """Of tracks that score nearly the same, whatever the blocks.  Half of a context are the best
+    tracks of its session, so that many ranks are within the cut-off only without them.
+    """
+    monkeypatch.setattr(ranking, "fast_bfloat16", lambda: bfloat16)
+    sessions, n_tracks = 60, 800
+    model = hard_case(sessions, n_tracks, 32, seed=5, device=device)
+    scores, rng = float64_scores(model, sessions), np.random.default_rng(1)
+    seen = [
+        [*np.argsort(-row)[: rng.integers(0, 40)] + 1, *rng.integers(1, n_tracks + 1, 20)]
+        for row in scores
+    ]
+    items = [
+        [*np.argsort(-row)[rng.integers(0, 90, 6)] + 1, seen[i][0]] for i, row in enumerate(scores)
+    ]
+    expected = []
+    for row, context, of in zip(scores, seen, items, strict=True):
+        is_new = ~np.isin(np.arange(1, n_tracks + 1), context)
+        rank = [int((is_new & (row >= row[item - 1])).sum()) * is_new[item - 1] for item in of]
+        expected.append([r if cutoff is None or r <= cutoff else 0 for r in rank])
+    for block, at_once, exact in ((8192, 512, 65_536), (100, 7, 50), (7, 60, 1000)):
+        for name, value in (
+            ("BLOCK", block),
+            ("BLOCK_OF_GPU", block),
+            ("SESSIONS", at_once),
+            ("EXACT", exact),
+        ):
+            monkeypatch.setattr(ranking, name, value)
+        popularity = rng.random(n_tracks + 1)
+        assert rank_new(model, items, seen, cutoff=cutoff, popularity=popularity) == expected
+    assert any(any(of) for of in expected)
+    assert all(of[-1] == 0 for of in expected)  # no candidate
+
+
+@MODELS
+def test_a_rank_past_the_cutoff_may_be_within_it_without_the_context(monkeypatch, model_of):
+    """Track t of 60 scores −t: the target 30 is at rank 30, and at rank 10 of a context with the
+    20 best, one of them played twice.  Popular tracks are counted first, the best last of all.
+    """
+    monkeypatch.setattr(ranking, "BLOCK", 3)
+    table = np.stack([-np.arange(61, dtype=np.float32)] * 2)
+    context = [*range(1, 21), 20]
+    items, seen = [[30, 31, 20, 60]], [context]
+    for popularity in (np.arange(61), np.arange(61)[::-1]):
+        given = {"cutoff": 10, "popularity": popularity}
+        assert rank_all(model_of(table), items, seen=seen, **given)[0] == [[0, 0, 0, 0]]
+        assert rank_new(model_of(table), items, seen, **given) == [[10, 0, 0, 0]]
+        assert rank_new(model_of(table), items, seen, **given | {"cutoff": 40}) == [[10, 11, 0, 40]]
+        assert rank_new(model_of(table), items, seen, **given | {"cutoff": None}) == [
+            [10, 11, 0, 40]
+        ]
+
+
+@MODELS
+def test_a_tie_with_a_track_of_the_context_does_not_count(model_of):
+    """Everything ties: only tracks that the context lacks count, the item itself among them."""
+    model = model_of(np.zeros((3, 31), np.float32))
+    seen = [[1, 2, 2, 3], [30, 30]]
+    assert rank_new(model, [[4, 2], [1, 30]], seen) == [[27, 0], [29, 0]]
+
+
+@MODELS
+def test_a_session_of_a_context_of_one_track(model_of):
+    """One pair of an item and a track, which arrays of torch and numpy treat in different ways."""
+    model = model_of(np.array([[0, 0, 0, 0], [0, 1, 2, 3]], np.float32))
+    found = [rank_new(model, [[item]], [[track]]) for track, item in ((3, 2), (2, 3), (1, 2))]
+    assert found == [[[1]], [[1]], [[2]]]
+    assert rank_new(model, [[3]], [[3]]) == [[0]]
 
 
 def test_the_screen_alone_would_be_wrong():
@@ -353,7 +451,7 @@ def test_no_session(model_of):
     found = ranker(model, np.arange(21)).rank(
         none, Ragged(np.empty(0, np.int32), np.zeros(1, np.int64)), np.empty((0, 7))
     )
-    assert [array.tolist() for array in found] == [[], [], []]
+    assert [array.tolist() for array in found] == [[], [], [], []]
 
 
 def test_a_model_of_vectors_is_ranked_by_them():

@@ -58,7 +58,7 @@ class PlainBatches(training.Batches):
             rows = order[start : start + self._size]
             at = np.arange(self._lengths.max())
             at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
-            yield training.Batch(self._tracks[at], self._skipped[at], self._next[at])
+            yield training.Batch(**{name: values[at] for name, values in self._values.items()})
 
 
 class PlainStep:
@@ -175,6 +175,7 @@ def data(request, tmp_path_factory):
         Machine(),
         split="paper",
         parameters={},
+        headline="full",
         outputs=parts,
         out_stats=str(folder / "split.json"),
     )

@@ -136,6 +136,46 @@ def test_the_times_are_read_where_every_session_has_one(tmp_path):
     assert read.take(np.array([1, 0, 1])).time.tolist() == [8.5, 7.0, 8.5]
 
 
+def test_an_unknown_label_is_neither_skipped_nor_listened(tmp_path):
+    rows = [(1, [4, 5, 4], [None, True, False], 6, []), (2, [1, 2], [False, None], 3, [])]
+    read = Sequences.read("test", written(tmp_path / "test.parquet", "test", rows))
+    assert lists(read.skipped) == [[False, True, False], [False, False]]
+    assert lists(read.unknown) == [[True, False, False], [False, True]]
+    assert lists(read.listened) == [[False, False, True], [True, False]]
+    taken = read.take(np.array([1, 1, 0]))
+    assert lists(taken.unknown) == [[False, True], [False, True], [True, False, False]]
+    assert lists(taken.listened) == [[True, False], [True, False], [False, False, True]]
+
+
+def test_labels_that_are_all_known_need_no_memory(tmp_path):
+    rows = [(1, [4, 5], [True, False], 6, [])]
+    read = Sequences.read("test", written(tmp_path / "test.parquet", "test", rows))
+    assert read.unknown is read.take(np.array([0])).unknown is None
+    assert lists(read.listened) == [[False, True]]
+
+
+def test_feedback_leaves_unknown_labels_out():
+    """Track 1 is listened and unknown, 2 skipped and unknown, 3 unknown alone, 4 skipped and
+    listened.
+    """
+    parts = sequences([[1, 1, 2, 2, 3, 4, 4]], [[False, None, True, None, None, True, False]])
+    listened, rejected = (found.toarray().tolist() for found in parts.listened_and_rejected(4))
+    assert listened == [[0, 1, 0, 0, 1]]
+    assert rejected == [[0, 0, 1, 0, 0]]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.integers(1, 5), max_size=8), min_size=1, max_size=8))
+def test_distinct_tracks_are_those_of_a_set(rows):
+    assert lists(sequences(rows).distinct_tracks()) == [sorted(set(row)) for row in rows]
+
+
+def test_a_target_in_its_context_is_a_repeat():
+    parts = sequences([[1, 2, 1], [3], [4, 5], [6]], targets=[1, 4, 5, 3])
+    assert parts.repeats().tolist() == [True, False, True, False]
+    assert parts.take(np.array([], np.int64)).repeats().tolist() == []
+
+
 def test_train_has_padding_for_its_null_targets(tmp_path):
     rows = [(1, [4, 5], [False, False], None, []), (2, [6], [False], None, [])]
     read = Sequences.read("train", written(tmp_path / "train.parquet", "train", rows))

@@ -8,6 +8,7 @@ import random
 import statistics
 from datetime import datetime, timedelta
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,8 +22,10 @@ from skipwise.core.schemas import ARTIFACTS, CONTEXT
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import draw_sample
+from skipwise.sessions.sequences import Sequences
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.sessions.steps import Steps
+from skipwise.training.batches import Batches
 
 START = datetime(2020, 1, 1)
 TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {
@@ -210,8 +213,9 @@ def test_both_ways_to_sessions_give_the_same_columns(steps):
 # --- Skip labels
 
 
-@pytest.mark.parametrize(("raw", "expected"), [(True, True), (False, False), (None, False)])
-def test_label_given(steps, raw, expected):
+@pytest.mark.parametrize("raw", [True, False, None])
+def test_label_given(steps, raw):
+    """The raw label, null where there is none."""
     make(
         steps,
         "sessionised",
@@ -219,7 +223,7 @@ def test_label_given(steps, raw, expected):
         [("s", 1, "a", raw, None, 1.0), ("s", 2, "b", not raw, None, None)],
     )
     steps.table("labelled", "skip_rules/given")
-    assert rows(steps, "labelled", "position skipped")[0] == (1, expected)
+    assert rows(steps, "labelled", "position skipped")[0] == (1, raw)
     assert "gap" not in steps.connection.table("labelled").columns
 
 
@@ -232,12 +236,14 @@ def test_label_given(steps, raw, expected):
         (30.0, False),
         (31.0, False),
         (1200.0, False),
-        (None, False),
+        (None, None),
     ],
 )
 @pytest.mark.parametrize("raw", [True, False, None])
 def test_label_gap_below(steps, gap, raw, expected):
-    """The raw label has no say; the last play of a session, which has no gap, is listened."""
+    """The raw label has no say; that of the last play of a session, which has no gap, is
+    unknown.
+    """
     make(steps, "sessionised", (*PLAY, "gap"), [("s", 1, "a", raw, None, gap)])
     steps.table("labelled", "skip_rules/gap_below", seconds=30)
     assert rows(steps, "labelled", "position skipped") == [(1, expected)]
@@ -254,10 +260,10 @@ LENGTHS = {
     # Two gaps are too few; the default length is 180, skipped below 150.
     "two": [(149.0, True), (1000.0, False)],
     "one at the edge": [(150.0, False)],
-    # The last play of a session has no gap: it is listened, and supports no length.
-    "with last": [(160.0, False), (1000.0, False), (None, False)],
-    "only last": [(None, False), (None, False), (None, False)],
-    "last aside": [(100.0, True), (200.0, False), (210.0, False), (None, False)],
+    # The last play of a session has no gap: its label is unknown, and it supports no length.
+    "with last": [(160.0, False), (1000.0, False), (None, None)],
+    "only last": [(None, None), (None, None), (None, None)],
+    "last aside": [(100.0, True), (200.0, False), (210.0, False), (None, None)],
     # A short track: its median 25 less 30 is below every gap.
     "short": [(20.0, False), (25.0, False), (26.0, False)],
 }
@@ -396,11 +402,22 @@ def test_compare_skip_rules_by_hand(steps):
 
 
 def test_invert_exchanges_skipped_and_listened(steps):
-    make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False)])
+    make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False), ("s", 3, "c", None)])
     steps.table("inverted", "invert")
     assert rows(steps, "inverted", "session_key position track_key skipped") == [
         ("s", 1, "a", False),
         ("s", 2, "b", True),
+        ("s", 3, "c", None),
+    ]
+
+
+def test_unknown_labels_may_be_read_as_listened(steps):
+    make(steps, "labelled", KEYED, [("s", 1, "a", True), ("s", 2, "b", False), ("s", 3, "c", None)])
+    steps.table("read", "read_unknown_as_listened")
+    assert rows(steps, "read", "session_key position track_key skipped") == [
+        ("s", 1, "a", True),
+        ("s", 2, "b", False),
+        ("s", 3, "c", False),
     ]
 
 
@@ -488,8 +505,10 @@ def test_filter(steps):
         ("b", 0, 1, "x", False),  # no skip
         ("b", 0, 2, "y", False),
         ("b", 0, 3, "z", False),
-        ("c", 0, 1, "x", False),  # just long enough
+        ("c", 0, 1, "x", None),  # just long enough: an unknown label counts as a play
         ("c", 0, 2, "y", True),
+        ("d", 0, 1, "x", None),  # and as no skip
+        ("d", 0, 2, "y", False),
     ]
     make(steps, "pieces", "session_key piece position track_key skipped", pieces)
     steps.table("eligible", "filter", min_length=2)
@@ -536,7 +555,7 @@ def test_sessions_are_labelled_before_they_are_cut(steps):
         True,
         True,
         True,
-        False,
+        None,
     ]
 
 
@@ -563,7 +582,7 @@ def test_count_tracks_and_select_sessions(steps):
     pieces = [
         ("a", 0, 1, "x", True, 100),
         ("a", 0, 2, "y", False, 200),
-        ("a", 1, 1, "rare", False, 300),
+        ("a", 1, 1, "rare", None, 300),  # no skip that is known of
         ("b", 0, 1, "y", False, 100),
         ("b", 0, 2, "w", True, 150),
         ("c", 0, 1, "not sampled", True, 0),
@@ -587,7 +606,7 @@ def test_count_tracks_and_select_sessions(steps):
     assert plays == [
         (1, 1, 1, False, START + timedelta(seconds=100)),
         (1, 2, 3, True, START + timedelta(seconds=150)),
-        (2, 1, 2, False, START + timedelta(seconds=300)),
+        (2, 1, 2, None, START + timedelta(seconds=300)),
         (3, 1, 4, True, START + timedelta(seconds=100)),
         (3, 2, 1, False, START + timedelta(seconds=200)),
     ]
@@ -630,9 +649,19 @@ def test_count_steps(steps):
 def test_count_sampled(steps):
     sampled = [(1, "a", 0, 3, 1), (2, "a", 1, 3, 2), (3, "b", 0, 3, 1), (4, "q", 0, 7, 4)]
     make(steps, "sampled", "session_id session_key piece n_plays n_skips", sampled)
+    # Unknown labels of the sample: two in (a, 0), one in (q, 0); (a, 2) and (z, 0) are not in it.
+    labels = {("a", 0): (None, True, None), ("a", 1): (True,), ("a", 2): (None,)}
+    labels |= {("q", 0): (False, None), ("z", 0): (None, None)}
+    pieces = [
+        (*key, position, "t", label)
+        for key, of_piece in labels.items()
+        for position, label in enumerate(of_piece, start=1)
+    ]
+    make(steps, "pieces", "session_key piece position track_key skipped", pieces)
     assert steps.row("count_sampled") == {
         "sessions": 4,
         "plays": 16,
+        "plays_unknown": 3,
         "skip_share": pytest.approx(8 / 16),
         "length_mean": 4.0,
         "length_quantiles": [3, 3, 3, 3, 7],
@@ -646,6 +675,9 @@ def test_list_sessions(steps):
         (2, 3, 5, False, 90, None),
         (1, 1, 9, True, None, 4),
         (1, 2, 8, True, None, 4),
+        (3, 1, 1, None, None, 4),
+        (3, 2, 2, False, None, 4),
+        (3, 3, 3, None, None, 4),
     ]
     make(steps, "plays", LISTED, plays)
     steps.table("listed", "list_sessions")
@@ -653,6 +685,7 @@ def test_list_sessions(steps):
     assert rows(steps, "listed", "session_id tracks skipped listened time") == [
         (1, [9, 8], [True, True], None, 4.0),
         (2, [5, 7, 5], [True, False, False], [2, 3], pytest.approx(day, abs=1e-9)),
+        (3, [1, 2, 3], [None, False, None], [2], 4.0),
     ]
 
 
@@ -814,7 +847,7 @@ def test_track_ids_are_dense_by_frequency_and_key(tmp_path, form):
     for row in tracks:
         of_track = [play for play in plays if play["track_id"] == row["track_id"]]
         assert row["n_plays"] == len(of_track) > 0
-        assert row["n_skips"] == sum(play["skipped"] for play in of_track)
+        assert row["n_skips"] == sum(play["skipped"] is True for play in of_track)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -827,7 +860,7 @@ def test_sampled_sessions_keep_the_rules_and_the_counts(tmp_path, form):
         of_session = [play for play in plays if play["session_id"] == key["session_id"]]
         assert [play["position"] for play in of_session] == list(range(1, key["n_plays"] + 1))
         assert 6 <= key["n_plays"] <= 20
-        assert sum(play["skipped"] for play in of_session) == key["n_skips"] >= 1
+        assert sum(play["skipped"] is True for play in of_session) == key["n_skips"] >= 1
     stats = json.loads(outputs["stats"].read_text())
     assert stats["dataset"] == "mine"
     assert stats["sources"] == [{"file": "events"}]
@@ -842,8 +875,12 @@ def test_sampled_sessions_keep_the_rules_and_the_counts(tmp_path, form):
     assert counts["plays"] == len(plays)
     assert counts["tracks"] == read_artifact("tracks", outputs["tracks"]).num_rows
     assert counts["skip_share"] == pytest.approx(
-        sum(play["skipped"] for play in plays) / len(plays)
+        sum(play["skipped"] is True for play in plays) / len(plays)
     )
+    # The last plays of sessions, where skips are derived from time.
+    unknown = sum(play["skipped"] is None for play in plays)
+    assert counts["plays_unknown"] == unknown
+    assert (unknown > 0) == (form == "by gap")
     seconds = {(event["session_key"], event["started_at"]) for event in events}
     assert counts.get("batch_scrobbles_dropped", 0) == (
         len(events) - len(seconds) if form == "by gap" else 0
@@ -912,8 +949,11 @@ def test_rules_that_need_a_time_say_so(tmp_path, session_gap, skip_rule):
 # --- Splits
 
 
+Plays = list[tuple[int, bool | None]]
+
+
 def put_sessions(
-    steps: Steps, sessions: dict[int, list[tuple[int, bool]]], days: dict[int, int] | None = None
+    steps: Steps, sessions: dict[int, Plays], days: dict[int, int] | None = None
 ) -> None:
     """Sessions of (track, skipped), and the day of each."""
     plays = [
@@ -937,9 +977,10 @@ def split(steps: Steps, name: str, **shares) -> dict[str, dict[int, tuple]]:
     return parts
 
 
-def session(text: str) -> list[tuple[int, bool]]:
-    """``"1 2- 3"`` is track 1 listened, 2 skipped, 3 listened."""
-    return [(int(word.rstrip("-")), word.endswith("-")) for word in text.split()]
+def session(text: str) -> Plays:
+    """``"1 2- 3?"`` is track 1 listened, 2 skipped, 3 of unknown label."""
+    labels = {"-": True, "?": None}
+    return [(int(word.rstrip("-?")), labels.get(word[-1], False)) for word in text.split()]
 
 
 HAND = {
@@ -949,6 +990,8 @@ HAND = {
     4: session("41- 42- 43- 44- 45 46"),  # only two listened
     5: session("51- 52- 53- 54- 55-"),  # none listened
     6: session("61 62 61- 62 61- 63- 63 61-"),  # t0 = 2, t1 = 4, t2 = 7; repeats stay
+    7: session("71 72? 73- 74 75? 76 77? 78 79- 80?"),  # t0 = 4, t1 = 6, t2 = 8: 1 is one too many
+    8: session("81 82 83? 84? 85? 86-"),  # only two that are known to be listened
 }
 
 
@@ -959,37 +1002,49 @@ def test_split_paper_by_hand(steps):
             1: ([11, 12, 13], [False, True, False], None, []),
             2: ([21, 22], [True, False], None, []),
             6: ([61, 62], [False, False], None, []),
+            7: ([71, 72, 73, 74], [False, None, True, False], None, []),
         },
         "valid": {
             1: ([11, 12, 13], [False, True, False], 15, []),
             2: ([21, 22], [True, False], 23, []),
             6: ([61, 62], [False, False], 62, []),
+            7: ([71, 72, 73, 74], [False, None, True, False], 76, []),
         },
         "test": {
             1: ([11, 12, 13, 14, 15], [False, True, False, True, False], 17, [16, 18]),
             2: ([21, 22, 23], [True, False, False], 24, []),
             6: ([61, 62, 61, 62], [False, False, True, False], 63, [61, 63, 61]),
+            7: (
+                [71, 72, 73, 74, 75, 76],
+                [False, None, True, False, None, False],
+                78,
+                [79],  # the labels of 77 and 80 are not known
+            ),
         },
     }
 
 
 def test_split_authors_code_by_hand(steps):
-    """Plain next tracks, skipped or not: train x_1..x_{n-3}, validation target x_{n-1}, test target
-    x_n.
+    """Plain next tracks, whatever their labels: train x_1..x_{n-3}, validation target x_{n-1}, test
+    target x_n.
     """
-    put_sessions(steps, {1: session("11 12- 13 14 15- 16- 17-"), 5: HAND[5]})
+    code = {1: session("11 12- 13 14 15- 16- 17-"), 5: HAND[5], 8: session("81- 82? 83 84? 85?")}
+    put_sessions(steps, code)
     assert split(steps, "authors_code") == {
         "train": {
             1: ([11, 12, 13, 14], [False, True, False, False], None, []),
             5: ([51, 52], [True, True], None, []),
+            8: ([81, 82], [True, None], None, []),
         },
         "valid": {
             1: ([11, 12, 13, 14, 15], [False, True, False, False, True], 16, []),
             5: ([51, 52, 53], [True] * 3, 54, []),
+            8: ([81, 82, 83], [True, None, False], 84, []),
         },
         "test": {
             1: ([11, 12, 13, 14, 15, 16], [False, True, False, False, True, True], 17, []),
             5: ([51, 52, 53, 54], [True] * 4, 55, []),
+            8: ([81, 82, 83, 84], [True, None, False, None], 85, []),
         },
     }
 
@@ -1041,7 +1096,7 @@ def module_steps():
         yield steps
 
 
-PLAYS = st.tuples(st.integers(1, 30), st.booleans())
+PLAYS = st.tuples(st.integers(1, 30), st.sampled_from([True, True, False, False, None]))
 MANY = st.lists(st.lists(PLAYS, min_size=1, max_size=12), min_size=1, max_size=12).map(
     lambda found: dict(enumerate(found, start=1))
 )
@@ -1050,21 +1105,21 @@ QUICK = settings(
 )
 
 
-def listened_positions(plays: list[tuple[int, bool]]) -> list[int]:
-    return [position for position, (_, skipped) in enumerate(plays, start=1) if not skipped]
+def listened_positions(plays: Plays) -> list[int]:
+    return [position for position, (_, skipped) in enumerate(plays, start=1) if skipped is False]
 
 
-def upto(plays: list[tuple[int, bool]], position: int) -> tuple[list[int], list[bool]]:
+def upto(plays: Plays, position: int) -> tuple[list[int], list[bool | None]]:
     """x_1..x_position and their skips."""
     return [track for track, _ in plays[:position]], [skipped for _, skipped in plays[:position]]
 
 
-def splittable(plays: list[tuple[int, bool]]) -> bool:
+def splittable(plays: Plays) -> bool:
     listened = listened_positions(plays)
     return len(listened) >= 3 and listened[-3] >= 2
 
 
-def expected_test(plays: list[tuple[int, bool]]) -> tuple:
+def expected_test(plays: Plays) -> tuple:
     """The test row of ``paper`` and ``temporal``."""
     *_, t1, t2 = listened_positions(plays)
     return (*upto(plays, t1), plays[t2 - 1][0], [track for track, skipped in plays[t1:] if skipped])
@@ -1083,14 +1138,15 @@ def test_split_paper_is_what_the_protocol_says(module_steps, sessions):
         assert parts["valid"][i] == (*upto(plays, t0), plays[t1 - 1][0], [])
         assert parts["test"][i] == expected_test(plays)
         # Train sequence, skips up to t1, its target, skips, the test target, skips: all of the
-        # session, nothing twice.
+        # session, nothing twice, but for unknown labels, which may stand among the skips.
         tracks, skips, target, unseen = parts["test"][i]
         assert tracks[:t0] == parts["train"][i][0]
-        assert all(skips[t0 : t1 - 1])
+        assert False not in skips[t0 : t1 - 1]
         assert tracks[t1 - 1] == parts["valid"][i][2]
-        assert not skips[t1 - 1]
-        assert len(tracks) + 1 + len(unseen) == len(plays)
-        assert all(skipped for _, skipped in plays[t1 : t2 - 1])
+        assert skips[t1 - 1] is False
+        unknown = sum(skipped is None for _, skipped in plays[t1:])
+        assert len(tracks) + 1 + len(unseen) + unknown == len(plays)
+        assert False not in [skipped for _, skipped in plays[t1 : t2 - 1]]
         assert target == plays[t2 - 1][0]
 
 
@@ -1142,7 +1198,7 @@ def test_split_temporal_is_what_the_protocol_says(module_steps, sessions, days, 
 # --- The splits as files
 
 
-def session_file(path, sessions: dict[int, list[tuple[int, bool]]], *, day: bool = True) -> str:
+def session_file(path, sessions: dict[int, Plays], *, day: bool = True) -> str:
     table = [
         dict.fromkeys(ARTIFACTS["sessions"].schema.names)
         | {
@@ -1161,7 +1217,7 @@ def session_file(path, sessions: dict[int, list[tuple[int, bool]]], *, day: bool
     return str(path)
 
 
-def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
+def split_files(folder, source: str, name: str, threads: int = 1, headline: str = "auto") -> dict:
     outputs = {part: str(folder / f"{part}.parquet") for part in PARTS}
     shares = {"valid_share": 0.2, "test_share": 0.2}
     split_sessions(
@@ -1169,7 +1225,7 @@ def split_files(folder, source: str, name: str, threads: int = 1) -> dict:
         Machine(threads),
         split=name,
         parameters=shares if parameters("split", name) else {},
-        headline="auto",
+        headline=headline,
         outputs=outputs,
         out_stats=str(folder / "split.json"),
     )
@@ -1237,6 +1293,165 @@ def test_a_split_keeps_the_time_of_each_session_in_days(tmp_path, name):
     for row in [row for part in PARTS for row in found[part]]:
         expected = 40 - (row["session_id"] - 1) + 6 / 24 + 1 / 86400
         assert row["time"] == pytest.approx(expected, abs=1e-9)
+
+
+def repeating(valid: int, test: int, of: int) -> dict[int, Plays]:
+    """So many sessions, in which the first few validation and test targets are repeats."""
+    return {
+        i: [
+            (1, True),
+            (2, False),
+            (2 if i <= valid else 3, False),
+            (2 if i <= test else 4, False),
+        ]
+        for i in range(1, of + 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("repeats", "headline", "expected"),
+    [
+        ((1, 0, 100), "auto", "full"),  # 1 % is not under 1 %
+        ((1, 0, 101), "auto", "new"),
+        ((0, 101, 101), "full", "full"),
+        ((0, 100, 101), "auto", "new"),  # test targets have no say
+        ((2, 0, 101), "auto", "full"),
+        ((101, 0, 101), "auto", "full"),
+        ((100, 50, 101), "new", "new"),
+        ((0, 0, 101), "full", "full"),
+    ],
+)
+def test_the_headline_goes_by_the_share_of_validation_targets_that_repeat(
+    tmp_path, repeats, headline, expected
+):
+    valid, test, of = repeats
+    source = session_file(tmp_path / "sessions", repeating(valid, test, of))
+    found = split_files(tmp_path, source, "paper", headline=headline)
+    stats = read_json(tmp_path / "split.json")
+    assert stats["headline"] == expected
+    assert stats["repeat_target_share"] == pytest.approx({"valid": valid / of, "test": test / of})
+    for part, share in stats["repeat_target_share"].items():
+        assert share == pytest.approx(
+            Sequences.read(part, tmp_path / f"{part}.parquet").repeats().mean()
+        )
+        assert len(found[part]) == of
+
+
+@pytest.mark.parametrize("repeats", [(9, 0, 9), (0, 9, 9)])
+def test_new_candidates_without_a_new_target_are_one_line(tmp_path, repeats):
+    source = session_file(tmp_path / "sessions", repeating(*repeats))
+    with pytest.raises(UserError) as error:
+        split_files(tmp_path, source, "paper", headline="new")
+    assert "every target is a track of its context" in one_line(error)
+    assert "set candidates.headline to full" in one_line(error)
+
+
+# --- Unknown labels, from the label to the batches of training
+
+
+def labelled_events(n_sessions: int = 60) -> list[dict]:
+    """Sessions as they are in which every play has a track of its own, a fifth of them without a
+    label.
+    """
+    chance, events = random.Random(9), []
+    for number in range(n_sessions):
+        for position in range(1, chance.randrange(7, 24)):
+            events.append(
+                dict.fromkeys(ARTIFACTS["events"].schema.names)
+                | {
+                    "part": 0,
+                    "session_key": f"{number % 5}_{number}",
+                    "position": position,
+                    "track_key": f"t{len(events)}",
+                    "skipped": chance.choice([True, True, False, False, None]),
+                    "day": number % 5,
+                }
+            )
+    return events
+
+
+@pytest.fixture(params=["paper", "temporal"])
+def parts_of_unknown(request, tmp_path):
+    """What a reading of unknown labels makes of them: the parts of a split, the raw label of each
+    track, and stats.json.
+    """
+    events = labelled_events()
+
+    def made(reading: str) -> tuple[dict[str, Sequences], dict[int, bool | None], dict]:
+        sessions = SESSIONS | {"n_sessions": None, "unknown_labels": reading}
+        folder = tmp_path / reading
+        outputs = sample(folder, {"e": events}, sessions=sessions, **FORMS["given"][1])
+        split_files(folder, str(outputs["sessions"]), request.param)
+        parts = {part: Sequences.read(part, folder / f"{part}.parquet") for part in PARTS}
+        tracks = read_artifact("tracks", outputs["tracks"]).to_pylist()
+        of_key = {event["track_key"]: event["skipped"] for event in events}
+        labels = {row["track_id"]: of_key[row["track_key"]] for row in tracks}
+        return parts, labels, read_json(outputs["stats"])
+
+    return made
+
+
+def test_a_play_of_unknown_label_is_context_and_nothing_else(parts_of_unknown):
+    parts, labels, stats = parts_of_unknown("kept")
+    assert stats["counts"]["plays_unknown"] == sum(label is None for label in labels.values())
+    assert stats["rules"]["unknown_labels"] == "kept"
+
+    def labels_of(tracks) -> list[bool | None]:
+        return [labels[track] for track in tracks.tolist()]
+
+    for part, found in parts.items():
+        raw = labels_of(found.tracks.values)
+        assert found.skipped.values.tolist() == [label is True for label in raw], part
+        assert found.unknown.values.tolist() == [label is None for label in raw], part
+        assert found.listened.values.tolist() == [label is False for label in raw], part
+        assert found.unknown.values.sum() > 5
+        if part != "train":
+            assert set(labels_of(found.target)) == {False}
+    assert set(labels_of(parts["test"].unseen_skips.values)) == {True}
+    used = 0
+    for batch in Batches(parts["train"], 16).epoch(np.random.default_rng(1)):
+        masked = batch.mask(0.5, np.random.default_rng(1))
+        for chosen in (batch.listened, batch.may_be_target, batch.queries, masked):
+            assert set(labels_of(batch.tracks[chosen])) == {False}
+        assert set(labels_of(batch.targets)) == {False}
+        assert set(labels_of(batch.tracks[batch.skipped])) == {True}
+        # A play of unknown label has a target: it is context.
+        real = batch.tracks > 0
+        used += sum(label is None for label in labels_of(batch.tracks[real & batch.predicted]))
+    assert used > 5
+
+
+def test_unknown_labels_that_are_read_as_listened_are_listened(parts_of_unknown):
+    kept, labels, _ = parts_of_unknown("kept")
+    parts, same_labels, stats = parts_of_unknown("listened")
+    assert same_labels == labels  # the same sessions: an unknown label was no skip before
+    assert stats["counts"]["plays_unknown"] == 0
+    assert stats["rules"]["unknown_labels"] == "listened"
+    for part, found in parts.items():
+        assert found.unknown is None
+        raw = [labels[track] for track in found.tracks.values.tolist()]
+        assert found.skipped.values.tolist() == [label is True for label in raw], part
+        assert found.listened.values.tolist() == [label is not True for label in raw], part
+    assert {labels[track] for track in parts["test"].target.tolist()} == {False, None}
+    assert len(parts["test"]) > len(kept["test"])  # more sessions have three listened plays
+
+
+def test_the_last_play_of_a_session_is_unknown_where_skips_are_derived(tmp_path):
+    """So it is the test target only where unknown labels are read as listened."""
+    events, rules = FORMS["by gap"]
+    last = {}
+    for reading in ("kept", "listened"):
+        sessions = SESSIONS | {"n_sessions": None, "unknown_labels": reading}
+        outputs = sample(tmp_path / reading, {"e": events}, sessions=sessions, **rules)
+        plays = read_artifact("sessions", outputs["sessions"]).to_pylist()
+        labels: dict[int, list[bool | None]] = {}
+        for play in plays:
+            labels.setdefault(play["session_id"], []).append(play["skipped"])
+        assert not any(None in of_session[:-1] for of_session in labels.values())
+        last[reading] = [of_session[-1] for of_session in labels.values()]
+    # The last play of a piece that is cut off has a next one, whose time tells.
+    assert {None, False} <= set(last["kept"])
+    assert last["listened"] == [bool(label) for label in last["kept"]]
 
 
 def test_unseen_target_share_counts_targets_out_of_every_train_sequence(tmp_path):

@@ -90,7 +90,8 @@ def row(model="sasrec", hr=0.5, **changed) -> dict:
 
 def compared(model="sasrec", metric="hr_10", value=0.5, orig=0.4, **changed) -> dict:
     numbers = {
-        "orig": orig,
+        "reference": "orig",
+        "reference_value": orig,
         "value": value,
         "difference": value - orig,
         "relative_change": value / orig - 1,
@@ -161,7 +162,7 @@ class TestBest:
         for column in ("value", "difference"):
             assert found.marked(column) == [0, 3, 5], column
         assert found.marked("relative_change") == [0, 3]  # a delta of orig may be negative
-        assert found.marked("orig") == [0, 1, 2, 3, 4, 5]
+        assert found.marked("reference_value") == [0, 1, 2, 3, 4, 5]
         metric = found.head.index("metric")
         assert [cells[metric] for cells in found.cells[::2]] == [
             "MRR@10 of skips ↓",

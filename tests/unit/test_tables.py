@@ -7,13 +7,11 @@ from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from examples import given_for, outranking
+from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
 from skipwise.core.paths import hive_keys
-from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking.metrics import compute_metrics
 from skipwise.report.drawing import plot_figure
 from skipwise.report.tables import datasets as datasets_table
@@ -46,18 +44,13 @@ def write_run(
         str(folder / "metrics" / run / "metrics.parquet"),
     )
     n = len(ranks)
-    table = {
-        "session_id": range(1, n + 1),
-        "rank_full": ranks,
-        "rank_sampled": [None if rank is None else max(1, rank - 1) for rank in ranks],
-        "n_candidates": [1064] * n,
-        "skip_share": [0.5] * n,
-        "is_repeat": [i % 2 == 0 for i in range(n)],
-        "target_popularity": [3] * n,
-        "skip_ranks": [[4]] * n,
-        "skip_outranks": outranking(ranks, [[4]] * n),
-    }
-    write_artifact(pa.table(table, ARTIFACTS["ranks"].schema), "ranks", paths[0])
+    table = ranks_table(
+        ranks,
+        sampled=[None if rank is None else max(1, rank - 1) for rank in ranks],
+        skips=[[4]] * n,
+        repeat=[i % 2 == 0 for i in range(n)],
+    )
+    write_artifact(table, "ranks", paths[0])
     compute_metrics(*paths, cutoffs=CUTOFFS)
     return paths
 
@@ -74,12 +67,16 @@ def outputs(folder, name="hr_ndcg") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def make(runs, folder, *, simulated=("toy-sim",), **changed) -> dict[str, str]:
+def make(runs, folder, *, simulated=("toy-sim",), headline="full", **changed) -> dict[str, str]:
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
     settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
     settings["sources"] = SOURCES
-    needs = {"ranks": list(ranks), "metrics": list(metric_files)}
+    needs = {
+        "ranks": list(ranks),
+        "metrics": list(metric_files),
+        "split": splits_of(ranks, headline),
+    }
     make_table("hr_ndcg", given_for(needs, paths, settings))
     return paths
 
@@ -117,20 +114,26 @@ def test_keys_of_a_path():
 def test_rows_and_values_of_the_csv(runs, tmp_path):
     rows = read_csv(make(runs, tmp_path / "tables")["csv"])
     keys = ("dataset", "data", "split", "model", "variant", "settings", "candidates")
-    keys += ("sessions", "seeds")
+    keys += ("headline", "sessions", "repeats_left_out", "seeds")
+    # Every second target repeats, which is no new candidate.
+    kinds = [
+        ("full", "true", "10", "0"),
+        ("new", "false", "5", "5"),
+        ("sampled", "false", "10", "0"),
+    ]
     assert [tuple(row[key] for key in keys) for row in rows] == [
-        ("toy-sim", "simulated", "paper", model, "orig", settings, candidates, "10", seeds)
+        ("toy-sim", "simulated", "paper", model, "orig", settings, *kind, seeds)
         for model, settings, seeds in (
             ("popularity", "nothing to tune", "1"),
             ("sasrec", "tuned, 20 trials", "1 2"),
         )
-        for candidates in ("full", "sampled")
+        for kind in kinds
     ]
     assert list(rows[0]) == [
         *keys,
         *(f"{name}{end}" for name in NAMES for end in ("", "_low", "_high")),
     ]
-    popularity, popularity_sampled, sasrec, _ = rows
+    popularity, popularity_new, popularity_sampled, sasrec, sasrec_new, _ = rows
 
     def written(value):
         return f"{value:.6f}"
@@ -146,6 +149,10 @@ def test_rows_and_values_of_the_csv(runs, tmp_path):
     assert popularity["ndcg_10"] == written((1 / log2(4) + 1 / log2(8) + 1 / log2(10)) / 10)
     assert popularity["map_10"] == written((1 / 3 + 1 / 7 + 1 / 9) / 10)
     assert popularity_sampled["map_10"] == written((1 / 2 + 1 / 6 + 1 / 8) / 10)
+    # The targets that are new: 30, 7, 18, 40, 9, and of sasrec 2, 6, 11, 21, 3 and 2, 8, 9, 1, 1.
+    assert popularity_new["hr_10"] == written(2 / 5)
+    assert popularity_new["map_10"] == written((1 / 7 + 1 / 9) / 5)
+    assert sasrec_new["hr_5"] == written((2 / 5 + 3 / 5) / 2)
     # sasrec: the mean over two seeds, 1, 2, 3, 5, 6, 10, 11, 20, … and 1, 1, 2, 2, 4, 8, 9, 10, …
     assert [sasrec[f"hr_{k}"] for k in (1, 5, 10, 20)] == [
         "0.150000",
@@ -236,7 +243,7 @@ def test_sessions_are_matched_between_seeds_by_their_place(tmp_path):
 
 def test_a_further_model_changes_no_other_row(runs, tmp_path):
     few = read_csv(make(runs[:1], tmp_path / "few")["csv"])
-    assert read_csv(make(runs, tmp_path / "all")["csv"])[:2] == few
+    assert read_csv(make(runs, tmp_path / "all")["csv"])[:3] == few
 
 
 def test_level_and_resamples_are_used(runs, tmp_path):
@@ -260,6 +267,8 @@ def test_parquet_has_the_schema_and_the_numbers_of_the_csv(runs, tmp_path):
         for name, value in exact.items():
             if isinstance(value, float):
                 assert float(rounded[name]) == pytest.approx(value, abs=5.1e-7)
+            elif isinstance(value, bool):
+                assert rounded[name] == str(value).lower()
             else:
                 assert rounded[name] == str(value)
 
@@ -285,9 +294,9 @@ def test_pages_show_values_with_their_intervals(tmp_path):
 def test_simulated_data_are_marked_as_such(tmp_path):
     simulated, real = write_run(tmp_path, [3] * 10), write_run(tmp_path, [4] * 10, dataset="mssd")
     cases = {
-        "simulated": ([simulated], ["simulated"] * 2),
-        "mixed": ([real, simulated], ["real"] * 2 + ["simulated"] * 2),
-        "real": ([real], ["real"] * 2),
+        "simulated": ([simulated], ["simulated"] * 3),
+        "mixed": ([real, simulated], ["real"] * 3 + ["simulated"] * 3),
+        "real": ([real], ["real"] * 3),
     }
     for name, (runs, data) in cases.items():
         paths = make(runs, tmp_path / name)
@@ -301,13 +310,13 @@ def test_simulated_data_are_marked_as_such(tmp_path):
 @pytest.mark.parametrize(
     ("metric", "k", "value", "bound"),
     [
-        ("hr", 5, 0.05, "HR@k"),
+        ("hr", 5, 0.95, "HR@k"),
         ("ndcg", 10, 0.9, "NDCG@10"),
         ("map", 10, 0.001, "MAP@10"),
         ("hr", 20, 1.5, "HR@k"),
     ],
 )
-@pytest.mark.parametrize("candidates", ["full", "sampled"])
+@pytest.mark.parametrize("candidates", ["full", "new", "sampled"])
 def test_metrics_that_break_the_bounds_make_no_table(
     runs, tmp_path, metric, k, value, bound, candidates
 ):
@@ -325,6 +334,17 @@ def test_metrics_that_break_the_bounds_make_no_table(
     assert not (tmp_path / "tables").exists()
 
 
+def test_a_candidate_set_without_a_session_has_no_row(tmp_path):
+    run = write_run(tmp_path, [3])  # the only target repeats
+    rows = read_csv(make([run], tmp_path / "tables", headline="full")["csv"])
+    assert [row["candidates"] for row in rows] == ["full", "sampled"]
+
+
+def test_the_headline_is_that_of_the_data_set_and_split(runs, tmp_path):
+    rows = read_csv(make(runs, tmp_path / "tables", headline="new")["csv"])
+    assert [row["headline"] for row in rows] == ["false", "true", "false"] * 2
+
+
 def test_table_has_the_same_bytes_again(runs, tmp_path):
     first, second = (contents(make(runs, tmp_path / name)) for name in ("first", "second"))
     assert first == second
@@ -340,13 +360,14 @@ def stats(**changed) -> dict:
         "sessions_eligible": 70,
         "sessions": 60,
         "plays": 800,
+        "plays_unknown": 60,
         "tracks": 55,
         "skip_share": 0.25,
         "length_quantiles": [6, 9, 13, 18, 20],
         "length_mean": 800 / 60,
         "more": 7,
     }
-    return {"counts": counts | changed}
+    return {"counts": counts | changed, "rules": {"min_length": 6}}
 
 
 REGISTRY = {
@@ -369,13 +390,16 @@ REGISTRY = {
 def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, str]:
     found: dict[str, list[str]] = {"stats": [], "splits": []}
     own = {"toy-sim": stats(), "ml": stats(plays_read=2000, length_quantiles=[6, 8, 9, 11, 20])}
+    own["ml"]["rules"]["unknown_labels"] = "listened"
     for dataset in datasets:
         found["stats"].append(str(folder / f"sessions/dataset={dataset}/stats.json"))
         write_json(own[dataset], found["stats"][-1])
         for split, train in (("paper", 58), ("temporal", 40)):
             path = str(folder / f"splits/dataset={dataset}/split={split}/split.json")
             counts = {"sessions": 60, "train": train, "valid": 5, "test": train // 2}
-            write_json({"split": split, "counts": counts, "unseen_target_share": 1 / 8}, path)
+            shares = {"valid": 0.005, "test": 0.25}
+            about = {"unseen_target_share": 1 / 8, "repeat_target_share": shares, "headline": "new"}
+            write_json({"split": split, "counts": counts} | about, path)
             found["splits"].append(path)
     paths = outputs(tables, "datasets")
     needs = {"stats": found["stats"], "split": found["splits"]}
@@ -386,7 +410,8 @@ def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, st
 def test_rows_of_the_data_sets(tmp_path):
     paths = make_datasets(tmp_path, tmp_path / "tables")
     table = pq.read_table(paths["parquet"])
-    common = (90, 70, 60, 800, 55, 0.25)
+    common = (90, 70, 60, 800, 55, 0.25, 60 / 800)
+    shares = (0.125, 0.25, "new")
     toy = (
         "toy-sim",
         "simulated",
@@ -399,10 +424,10 @@ def test_rows_of_the_data_sets(tmp_path):
     ml = ("ml", "real", "events", "research", "given (rating < 4)", 2000, *common)
     mean = pytest.approx(40 / 3)
     assert [tuple(row.values()) for row in table.to_pylist()] == [
-        (*toy, 13, mean, "paper", 58, 29, 0.125),
-        (*toy, 13, mean, "temporal", 40, 20, 0.125),
-        (*ml, 9, mean, "paper", 58, 29, 0.125),
-        (*ml, 9, mean, "temporal", 40, 20, 0.125),
+        (*toy, "kept", 13, mean, "paper", 58, 29, *shares),
+        (*toy, "kept", 13, mean, "temporal", 40, 20, *shares),
+        (*ml, "listened", 9, mean, "paper", 58, 29, *shares),
+        (*ml, "listened", 9, mean, "temporal", 40, 20, *shares),
     ]
     first = read_csv(paths["csv"])[0]
     assert first["dataset"] == "toy-sim"
@@ -458,7 +483,7 @@ def test_figure_names_models_data_and_cutoffs(runs, tmp_path):
         "HR@5",
         "HR@10",
         "HR@20",
-        "hit rate, full catalogue",
+        "hit rate, full candidates",
     } <= set(found)
     everything = " ".join(found)
     assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
@@ -485,6 +510,18 @@ def test_figure_shows_the_full_catalogue(runs, tmp_path):
         tmp_path / "full.parquet"
     )
     assert draw(tmp_path / "full.parquet", tmp_path).read_bytes() != both
+
+
+def test_figure_of_the_headline_candidates(runs, tmp_path):
+    table = make(runs, tmp_path / "tables", headline="new")["parquet"]
+    svg = draw(table, tmp_path)
+    assert "hit rate, new candidates" in words(svg)
+    rows = pq.read_table(svg.with_suffix(".parquet")).to_pylist()
+    assert {row["candidates"] for row in rows} == {"new"}
+    # Of the new targets 30, 7, 18, 40, 9 of popularity, and 2, 6, 11, 21, 3 and 2, 8, 9, 1, 1.
+    assert [row["hr"] for row in rows] == pytest.approx(
+        [0, 0, 2 / 5, 3 / 5, 2 / 10, 5 / 10, 8 / 10, 9 / 10]
+    )
 
 
 def test_figure_has_the_same_bytes_again(runs, tmp_path):

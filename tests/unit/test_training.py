@@ -9,10 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from examples import ROOT, random_sessions, sequences, settings_of
+from examples import ROOT, random_sessions, relabelled, sequences, settings_of
+from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
+from skipwise.ranking import metrics
+from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.training.batches import Batches
-from skipwise.training.loop import TrainStep
+from skipwise.training.loop import Training, TrainStep
 
 
 def rows(batches):
@@ -52,6 +55,105 @@ def test_an_epoch_holds_every_sequence_once(size):
             (tuple(train.tracks.values[inside].tolist()), tuple(skipped.tolist()), tuple(following))
         )
     assert sorted(rows(epoch)) == sorted(expected)
+
+
+def one_batch(tracks, skipped, targets):
+    (batch,) = Batches(sequences(tracks, skipped), 4, targets).epoch(np.random.default_rng(1))
+    return batch
+
+
+@pytest.mark.parametrize("targets", ["listened", "next"])
+def test_targets_are_those_of_a_loop_whatever_the_labels(targets):
+    train = relabelled(random_sessions(300, 50, seed=1, lengths=(1, 12)), seed=2)
+    found = {}
+    for batch in Batches(train, 16, targets).epoch(np.random.default_rng(1)):
+        names = ("skipped", "listened", "may_be_target", "next_listened", "next_target", "queries")
+        for tracks, *fields in zip(
+            batch.tracks, *(getattr(batch, name) for name in names), strict=True
+        ):
+            length = (tracks > 0).sum()
+            assert not any(field[length:].any() for field in fields[:3])
+            assert all((field[length:] == -1).all() for field in fields[3:5])
+            key = tuple(tracks[:length].tolist())
+            found.setdefault(key, []).append([field[:length].tolist() for field in fields])
+    expected = {}
+    for start, stop in itertools.pairwise(train.tracks.offsets):
+        skipped, unknown = (rows.values[start:stop] for rows in (train.skipped, train.unknown))
+        listened = [not (a or b) for a, b in zip(skipped, unknown, strict=True)]
+        eligible = listened if targets == "listened" else [True] * len(listened)
+
+        def following(chosen):
+            later = range(len(chosen))
+            return [next((j for j in later if j > i and chosen[j]), -1) for i in later]
+
+        following_listened = following(listened)
+        fields = [
+            skipped.tolist(),
+            listened,
+            eligible,
+            following_listened,
+            following(eligible),
+            [a and at >= 0 for a, at in zip(listened, following_listened, strict=True)],
+        ]
+        key = tuple(train.tracks.values[start:stop].tolist())
+        expected.setdefault(key, []).append(fields)
+    assert {key: sorted(of) for key, of in found.items()} == {
+        key: sorted(of) for key, of in expected.items()
+    }
+
+
+def test_plain_next_targets_see_no_label():
+    batch = one_batch([[5, 6, 7, 8]], [[False, True, None, True]], "next")
+    assert batch.next_target.tolist() == [[1, 2, 3, -1]]
+    assert batch.targets.tolist() == [6, 7, 8]
+    assert batch.may_be_target.all()
+    # The queries of the contrastive term are listened ones whatever the targets are.
+    assert batch.next_listened.tolist() == [[-1, -1, -1, -1]]
+    assert not batch.queries.any()
+
+
+def test_a_play_of_unknown_label_is_context_only():
+    batch = one_batch([[5, 6, 7, 8, 9]], [[None, False, None, True, False]], "listened")
+    assert batch.next_target.tolist() == batch.next_listened.tolist() == [[1, 4, 4, 4, -1]]
+    assert batch.targets.tolist() == [6, 9, 9, 9]
+    assert batch.queries.tolist() == [[False, True, False, False, False]]
+    assert batch.skipped.tolist() == [[False, False, False, True, False]]
+    assert batch.listened.tolist() == [[False, True, False, False, True]]
+
+
+def test_targets_are_one_of_two_words():
+    with pytest.raises(UserError, match="targets is listened or next, not 'nxt'"):
+        Batches(sequences([[1, 2]]), 4, "nxt")
+
+
+@pytest.mark.parametrize(("split", "expected"), [("paper", [7, 8]), ("authors_code", [6, 7, 8])])
+def test_the_authors_code_trains_on_plain_next_tracks(split, expected):
+    """Tracks 5 to 8, of which 6 is skipped; nothing is predicted at 8."""
+    settings = settings_of("sasrec", "orig", split)
+    model = find_model("sasrec")(9, settings)
+    model.initialise(1)
+    train = sequences([[5, 6, 7, 8]], [[False, True, False, False]])
+    training = Training(model, None, train, train, seed=1)
+    (batch,) = training.batches.epoch(np.random.default_rng(1))
+    assert sorted(set(batch.targets.tolist())) == expected
+
+
+@pytest.mark.parametrize("model", ["sasrec", "bert4rec", "gru4rec", "caser"])
+@pytest.mark.parametrize("headline", ["full", "new"])
+def test_models_are_selected_among_the_headline_candidates(model, headline):
+    """The history has the NDCG of the validation sessions that count among them."""
+    train = random_sessions(40, 30, seed=1)
+    recommender = find_model(model)(30, settings_of(model, "orig") | {"max_epochs": 2})
+    recommender.candidates = headline
+    history = recommender.fit(train, train, seed=1, threads=1)
+    best = next(row for row in history if row["best"])
+    ranks = validation_ranks(
+        ranker(recommender, train.counts(30)), train, cutoff=None, candidates=headline
+    )
+    assert 0 < train.repeats().sum() < 40
+    assert len(ranks) == (40 if headline == "full" else 40 - train.repeats().sum())
+    assert best["valid_ndcg_10"] == pytest.approx(metrics.ndcg(ranks, 10).mean(), rel=1e-9)
+    assert best["valid_hr_10"] == pytest.approx(metrics.hit_rate(ranks, 10).mean(), rel=1e-9)
 
 
 def test_targets_are_the_next_listened_tracks():

@@ -126,8 +126,10 @@ def estimate(
     level: float = 0.95,
 ) -> Estimate:
     """Estimate of ``statistic``, a function of the sums of ``columns`` (S, C) over the sessions:
-    (…, C) to (…).
+    (…, C) to (…).  Nothing is known without a session.
     """
+    if not len(columns):
+        return Estimate(np.nan, np.nan, np.nan, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = float(statistic(columns.sum(0)))
         samples = statistic(resampled_sums(columns, rng, resamples=resamples))

@@ -50,7 +50,7 @@ def measure(ranks: dict[Path, pa.Table], *, side_by_side: bool = False) -> pl.Da
         found = pl.DataFrame(metrics.summarise(table, metrics.CUTOFFS))
         for candidates in metrics.ranked_among(table):
             of_all = found.filter(subset="all", candidates=candidates).filter(
-                pl.col("metric").is_in(list(metrics.METRICS))
+                pl.col("metric").is_in(list(metrics.METRICS)), pl.col("n") > 0
             )
             values = {
                 f"{metric}_{k}": value
@@ -182,7 +182,10 @@ def ranks_of_run(
             rank_new=targets["rank_new"],
             rank_sampled=pl.lit(None, pl.Int32),
             n_candidates=pl.lit(0, pl.Int32),
-            skip_share=pl.col("skipped").list.mean().cast(pl.Float32),
+            # Of all plays of the context: an unknown label is no skip.
+            skip_share=(pl.col("skipped").list.sum() / pl.col("skipped").list.len()).cast(
+                pl.Float32
+            ),
             is_repeat=pl.col("tracks").list.contains(pl.col("target")),
             target_popularity=pl.Series(popularity[targets_of], dtype=pl.Int32),
             **{

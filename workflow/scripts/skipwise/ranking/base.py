@@ -84,7 +84,7 @@ class ScoreRanker(Ranker):
                 rank[at] = torch.tensor([np.count_nonzero(of_row) for of_row in above])
             ranks.append(rank.numpy())
             of_item, track = pairs_with_context(contexts.take(rows), wanted)
-            reaches = scores[row[of_item], track] >= own[of_item]
+            reaches = (scores[row[of_item], track] >= own[of_item]).numpy()
             seen.append(np.bincount(of_item[reaches], minlength=len(item)))
             outranks.append((own >= first[row]).numpy())
             if candidates is not None:

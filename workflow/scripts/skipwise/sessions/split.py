@@ -34,7 +34,7 @@ def split_sessions(
     written.  ``headline`` is the candidate set that models are selected on and tables lead with;
     ``auto`` takes ``new`` where fewer than ``FEW_REPEATS`` of the validation targets are in their
     context, else ``full``.  Raises UserError if a part is empty, or the split reads a time that is
-    missing.
+    missing, or nothing is left to rank among new candidates that are asked for.
     """
     with Steps(machine) as steps:
         steps.read("plays", [sessions])
@@ -72,6 +72,11 @@ def split_sessions(
         }
     if headline == "auto":
         headline = "new" if repeats["valid"] < FEW_REPEATS else "full"
+    if headline == "new" and 1 in repeats.values():
+        raise UserError(
+            f"{sessions}: in the split '{split}' every target is a track of its context, so there "
+            "are no new ones to rank; set candidates.headline to full"
+        )
     stats = {"split": split, "counts": counts, "unseen_target_share": unseen}
     write_json(stats | {"repeat_target_share": repeats, "headline": headline}, out_stats)
     message = (

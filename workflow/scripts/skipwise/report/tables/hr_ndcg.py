@@ -70,6 +70,8 @@ def rows(given: Given) -> list[dict]:
         )
         for candidates in metrics.ranked_among(of_seed[0]):
             inside = metrics.counted(of_seed[0], candidates)
+            if not inside.any():
+                continue
             row = {
                 "dataset": dataset,
                 "data": given.source(dataset),
