@@ -16,7 +16,8 @@
 #   results/metrics/<run>/                                      a metric
 #   results/tables, results/figures                             (the papers' tables and more)
 #   results/provenance.json                                     (sources of all numbers)
-#   results/tuning/dataset=…/split=…/model=…/variant=…/trial=…/ (trials of `snakemake tune`)
+#   results/tuning/dataset=…/split=…/model=…/variant=…/trials.parquet   a trial of a search
+#   results/tuning/<dataset>.yaml                               (what the searches found)
 #
 # <run> is dataset=…/split=…/model=…/variant=…/seed=….  One DuckDB glob over a stage has these keys
 # as columns.  The grammar of the paths is in workflow/scripts/skipwise/core/paths.py, every
@@ -42,7 +43,6 @@ wildcard_constraints:
     model="[a-z][a-z0-9-]*",
     variant="[a-z][a-z0-9-]*",
     seed=r"\d+",
-    trial=r"\d+",
     table=regex_of(registry.names("table")),
     figure=regex_of(registry.names("figure")),
 

@@ -41,7 +41,7 @@ SMALL = {
         "validation_sessions": 100,
     },
     "model_registry": {
-        "wrmf": {"settings": {"factors": 8, "iterations": 5}},
+        "wrmf": {"settings": {"factors": 8, "iterations": 5, "regularization": 0.01}},
         "bpr": {"settings": {"factors": 8, "iterations": 5}},
         "sasrec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
         "bert4rec": {"settings": {"heads": 2, "feed_forward": 32, "layers": 1}},
@@ -116,6 +116,9 @@ def write_part(sessions: Sequences, part: str, path: str | Path) -> None:
         "skipped": lists(sessions.skipped, sessions.unknown),
         "target": pa.array(sessions.target, pa.int32(), mask=sessions.target == 0),
         "unseen_skips": lists(sessions.unseen_skips),
+        "time": pa.array(sessions.time, pa.float64())
+        if sessions.time is not None
+        else pa.nulls(len(sessions), pa.float64()),
     }
     write_artifact(pa.table(columns), part, path)
 

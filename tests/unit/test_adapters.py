@@ -5,6 +5,7 @@ in one line.
 import json
 import runpy
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -82,7 +83,6 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         variant="contrastive-item",
         seed="1",
         shard="training_set_0",
-        trial="1",
         part="0",
     )
 
@@ -102,7 +102,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     split_stats = at("dataset=mssd-sim/split=paper/split.json")
     config = default_config(SMALL)
     ranks = [at(f"{keys}/ranks.parquet")]
-    trial = {name: at(f"{keys}/trial=1/{name}") for name in ("history.parquet", "trial.json")}
+    found = {name: at(f"tuning/{keys}/{name}") for name in ("trials.parquet", "best.json")}
     results = str(ROOT / "resources" / "paper_results.csv")
     sessions = config["sessions"] | {"n_sessions": 150}
     recipe = {"dataset": "mssd-sim", "skip_rule": MSSD["skip_rule"], "sessions": sessions}
@@ -110,6 +110,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "simulated": ["mssd-sim"],
         "forms": {"mssd-sim": "mssd"},
         "queries": {"sasrec": {"contrastive-item": "item"}},
+        "sources": {keys.rpartition("/")[0]: "tuned, 2 trials"},
         "registry": config["registry"] | {"mine": {}},
     }
     calls = {
@@ -172,16 +173,43 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "split_sessions": {
             "input": Named(sessions=at("sessions.parquet")),
             "output": Named(**split, stats=split_stats),
-            "params": SimpleNamespace(parameters={}, headline="full"),
+            "params": SimpleNamespace(parameters={}, headline="auto"),
+        },
+        "search_settings": {
+            "input": Named(
+                tracks=at("tracks.parquet"), split=split_stats, code=[__file__], **split
+            ),
+            "output": Named(trials=found["trials.parquet"], best=found["best.json"]),
+            "params": SimpleNamespace(
+                search={
+                    "recommender": "sasrec",
+                    "settings": settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
+                    "space": {"tau": {"low": 0.1, "high": 1.0}},
+                    "sampler_seed": 1,
+                    "seed": 1,
+                    "validation_sessions": 50,
+                },
+                trials=2,
+            ),
+        },
+        "collect_settings": {
+            "input": Named(best=[found["best.json"]]),
+            "output": Named(at("tuning/mssd-sim.yaml")),
+            "params": SimpleNamespace(command="snakemake tune"),
         },
         "train_model": {
             "input": Named(
-                tracks=at("tracks.parquet"), code=[__file__], **split | {"split": split_stats}
+                tracks=at("tracks.parquet"),
+                best=found["best.json"],
+                split=split_stats,
+                code=[__file__],
+                **split,
             ),
             "output": Named(**model),
             "params": SimpleNamespace(
                 recommender="sasrec",
                 settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
+                settings_source="tuned, 2 trials",
             ),
         },
         "rank_sessions": {
@@ -197,25 +225,6 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),
             "output": Named(at(f"{keys}/metrics.parquet")),
             "params": SimpleNamespace(cutoffs=config["metrics"]),
-        },
-        "run_trial": {
-            "input": Named(
-                tracks=at("tracks.parquet"),
-                train=split["train"],
-                valid=split["valid"],
-                split=split_stats,
-            ),
-            "output": Named(history=trial["history.parquet"], trial=trial["trial.json"]),
-            "params": SimpleNamespace(
-                recommender="sasrec",
-                settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
-                tuning=config["tuning"],
-                seed=1,
-            ),
-        },
-        "collect_trials": {
-            "input": Named(trials=[trial["trial.json"]]),
-            "output": Named(at("dataset=mssd-sim/split=paper/best.yaml")),
         },
         "record_provenance": {
             "input": Named(runs=[model["run"]], stats=[stats]),
@@ -236,8 +245,8 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "split": [split_stats],
         "gaps": [at("dataset=mine/gaps.parquet")],
         "gap_sessions": [at("dataset=mine/gap_sessions.parquet")],
-        "trial": [trial["trial.json"]],
-        "trial_history": [trial["history.parquet"]],
+        "trials": [found["trials.parquet"]],
+        "best": [found["best.json"]],
         "papers": results,
         "claims": [],
         "skip_rules": [],
@@ -272,8 +281,10 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     shown = pq.read_table(at("figure/query_cosines.parquet"))["to"].to_pylist()
     assert shown == ["next-positive", "skips"]
     assert "SIMULATED" in (tmp_path / "table/hr_ndcg.html").read_text().upper()
-    assert "trial 1 of sasrec" in (tmp_path / "log" / "run_trial.log").read_text()
-    assert "model_registry" in (tmp_path / "dataset=mssd-sim/split=paper/best.yaml").read_text()
+    assert "trial 1 complete, 2 of 2" in (tmp_path / "log" / "search_settings.log").read_text()
+    assert "contrastive-item:" in (tmp_path / "tuning/mssd-sim.yaml").read_text()
+    best = json.loads(Path(found["best.json"]).read_text())["settings"]
+    assert json.loads(Path(model["run"]).read_text())["settings"]["tau"] == best["tau"]
     assert (tmp_path / "log" / "train_model.log").read_text().count("epoch 1 of at most 1") == 1
 
 

@@ -68,6 +68,7 @@ def test_list_columns_are_cast_too(tmp_path):
             "skipped": [[False, True]],
             "target": pa.array([None], pa.int64()),
             "unseen_skips": pa.array([[]], pa.list_(pa.int64())),
+            "time": pa.nulls(1),
         }
     )
     write_artifact(table, "train", tmp_path / "train.parquet")
@@ -79,6 +80,7 @@ def test_list_columns_are_cast_too(tmp_path):
         "skipped": [False, True],
         "target": None,
         "unseen_skips": [],
+        "time": None,
     }
     assert read.to_pylist() == [row]
 

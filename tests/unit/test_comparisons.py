@@ -1,5 +1,6 @@
 """The tables of comparisons from hand-made ranks, with the values written as arithmetic."""
 
+from collections import defaultdict
 from math import log2
 from pathlib import Path
 
@@ -458,6 +459,7 @@ class TestPaperComparison:
         needs = {"ranks": list(ranks.values()), "metrics": metric_files}
         needs["split"] = splits_of(needs["ranks"])
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
+        settings["sources"] = defaultdict(lambda: "as configured")
         settings["papers"] = default_config()["papers"]
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))

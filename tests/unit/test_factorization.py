@@ -73,7 +73,7 @@ class TestHeldOut:
         [
             ("wrmf", "orig", 1),
             ("wrmf", "bl", 0),
-            ("wrmf", "nr", -2),
+            ("wrmf", "nr", -0.5),
             ("bpr", "orig", 1),
             ("bpr", "bl", 0),
             ("bpr", "nr", -1),
@@ -276,11 +276,11 @@ class TestWRMF:
         context = sequences([[1, 2, 3, 2, 2]], [[False, False, True, False, True]])
         train = random_sessions(60, 10, seed=1)
         for variant, confidence, preference in (
-            ("orig", [1, 3, 1], [1, 1, 1]),
-            ("bl", [1, 2, 1], [1, 1, 0]),
-            ("nr", [1, 2, 2], [1, 1, 0]),
+            ("orig", [4, 12, 4], [1, 1, 1]),  # alpha × plays
+            ("bl", [4, 8, 1], [1, 1, 0]),
+            ("nr", [4, 8, 2], [1, 1, 0]),
         ):
-            model = find_model("wrmf")(10, settings_of("wrmf", variant))
+            model = find_model("wrmf")(10, settings_of("wrmf", variant) | {"alpha": 4.0})
             model.fit(train, train, seed=1, threads=1)
             y = model.items.numpy().astype(np.float64)
             c, p = np.ones(11), np.zeros(11)
@@ -293,7 +293,13 @@ class TestWRMF:
         with pytest.raises(
             UserError, match=r"wrmf: alpha × skip_confidence must be above 1.*; it is 0\.8$"
         ):
-            find_model("wrmf")(10, settings | {"alpha": 0.4})
+            find_model("wrmf")(10, settings | {"alpha": 1.6})
+
+    @pytest.mark.parametrize("variant", ["orig", "bl", "nr"])
+    def test_an_alpha_that_gives_a_play_no_weight_is_an_error(self, variant):
+        settings = settings_of("wrmf", variant) | {"alpha": 1.0}
+        with pytest.raises(UserError, match=r"wrmf: alpha must be above 1: .*; it is 1$"):
+            find_model("wrmf")(10, settings)
 
 
 class TestBPR:

@@ -31,6 +31,21 @@ def test_a_baseline_has_no_table(monkeypatch):
     memory.check_memory("baseline", {}, n_tracks=10**9, n_sessions=9)
 
 
+def test_a_model_of_all_pairs_of_tracks_says_so(monkeypatch, caplog):
+    squares = memory.squares_of("ease")
+    assert squares[0] == 5
+    assert memory.squares_of("markov")[0] == 0
+    sizes = {"n_tracks": 10**5, "n_sessions": 9}
+    needed = memory.training_memory("baseline", {}, **sizes, squares=squares[0])
+    assert needed == GIB + 5 * 10**10 * 4
+    caplog.set_level(logging.INFO, "skipwise")
+    monkeypatch.setattr(memory, "available_memory", lambda: needed - 1)
+    with pytest.raises(UserError, match="take the model out of `models`") as error:
+        memory.check_memory("baseline", {}, **sizes, squares=squares)
+    assert "5 × 100000 tracks × 100000 tracks × 4 bytes" in str(error.value)
+    assert str(error.value).startswith(caplog.messages[-1])
+
+
 @pytest.mark.parametrize(
     ("model", "variant", "family", "rows", "remedy"),
     [

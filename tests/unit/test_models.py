@@ -17,8 +17,10 @@ from safetensors.torch import load_file, save_file
 from skipwise.core.config import variants
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model, names
+from skipwise.models.parts import plays
 from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
+from skipwise.models.parts.plays import weighted_tracks
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import Batches
 
@@ -363,9 +365,9 @@ class TestBaselines:
         scores = recommender.score(sequences([[3, 4, 2], [9 % 5, 1]])).numpy()
         # After 2 came 3 twice and 1 once; after 1 came 2 twice.  The rest is popularity below 1:
         # plays / (4 of track 2... + 1).
-        plays = np.array([0, 3, 3, 2, 1])
-        np.testing.assert_allclose(scores[0], np.array([0, 1, 0, 2, 0]) + plays / 4, rtol=1e-6)
-        np.testing.assert_allclose(scores[1], np.array([0, 0, 2, 0, 0]) + plays / 4, rtol=1e-6)
+        counts = np.array([0, 3, 3, 2, 1])
+        np.testing.assert_allclose(scores[0], np.array([0, 1, 0, 2, 0]) + counts / 4, rtol=1e-6)
+        np.testing.assert_allclose(scores[1], np.array([0, 0, 2, 0, 0]) + counts / 4, rtol=1e-6)
 
     @pytest.mark.parametrize(
         ("variant", "after_1"), [("blind", [0, 0, 2, 0, 0]), ("orig", [0, 0, 0, 1, 1])]
@@ -383,8 +385,7 @@ class TestBaselines:
 
     def test_session_knn_sums_the_similarity_of_its_neighbours(self):
         train = sequences([[1, 2], [1, 3], [2, 3, 4, 4], [5]])
-        recommender = find_model("session-knn")(5, {"neighbours": 2})
-        recommender.fit(train, train, seed=1, threads=1)
+        recommender = session_knn(5, train, neighbours=2)
         context = sequences([[1, 2, 2]])
         context.session_id[0] = 99
         # Cosines of {1, 2}: 1 with {1, 2}; 1/2 with {1, 3}; 1/√6 with {2, 3, 4}, which is the third
@@ -395,6 +396,208 @@ class TestBaselines:
         context.session_id[0] = 1  # the first training session itself
         expected = [[0, 0.5, 6**-0.5, 0.5 + 6**-0.5, 6**-0.5, 0]]
         np.testing.assert_allclose(recommender.score(context).numpy(), expected, rtol=1e-6)
+
+    def test_session_knn_weighs_recent_and_rare_tracks(self):
+        train = sequences([[1, 2], [1, 3], [1, 4]])
+        recommender = session_knn(4, train, neighbours=3, weighting="linear", idf=True)
+        # Track 1 is in every session, so its idf log(3/3) is 0; 2 and 3 have log 3 with the weights
+        # 1/3 and 2/3 of their positions in [2, 3, 1]: the cosines are 1/√5 and 2/√5.
+        scores = recommender.score(context_of([2, 3, 1])).numpy()
+        expected = np.array([[0, 3, 1, 2, 0]]) / 5**0.5
+        np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+    @pytest.mark.parametrize(
+        ("weighting", "weights"),
+        [
+            ("none", [1, 1, 1]),
+            ("linear", [2 / 4, 3 / 4, 1]),
+            ("quadratic", [4 / 16, 9 / 16, 1]),
+            ("log", [1 / np.log10(3.7), 1 / np.log10(2.7), 1 / np.log10(1.7)]),
+        ],
+    )
+    def test_a_track_has_the_weight_of_its_last_play(self, weighting, weights):
+        sessions = sequences([[5, 2], [3, 1, 2, 3]])
+        found = weighted_tracks(sessions, 5, weighting).toarray()
+        tracks = [1, 2, 3]  # last played at positions 2, 3 and 4 of 4
+        np.testing.assert_allclose(found[1, tracks], weights, rtol=1e-12)
+        assert found[1].nonzero()[0].tolist() == tracks
+        assert found[0].nonzero()[0].tolist() == [2, 5]
+
+    def test_plays_that_do_not_count_keep_the_places_of_the_others(self):
+        sessions = sequences([[3, 1, 2, 3]], [[False, True, False, True]])
+        found = weighted_tracks(sessions, 3, "linear", sessions.listened.values)
+        assert found.toarray().tolist() == [[0, 0, 3 / 4, 1 / 4]]
+
+    def test_an_unknown_weighting_is_named(self):
+        for model in ("session-knn", "item-knn", "ease"):
+            settings = settings_of(model, "orig") | {"weighting": "cubic"}
+            with pytest.raises(UserError, match="weighting is none, linear, quadratic, log, not"):
+                find_model(model)(5, settings)
+
+    def test_a_neighbour_votes_for_what_may_be_a_target(self):
+        train = sequences([[1, 2, 3], [1, 3]], [[False, True, False], [False, True]])
+        votes = {}
+        for targets in ("listened", "next"):
+            recommender = session_knn(3, train, neighbours=2, targets=targets)
+            votes[targets] = recommender.score(context_of([1])).numpy()
+        a, b = 3**-0.5, 2**-0.5  # the cosines are over all plays
+        np.testing.assert_allclose(votes["listened"], [[0, a + b, 0, a]], rtol=1e-6)
+        np.testing.assert_allclose(votes["next"], [[0, a + b, a, a + b]], rtol=1e-6)
+
+    def test_only_the_latest_sessions_that_share_a_track_are_compared(self):
+        train = sequences([[1], [1, 2], [1, 3], [4]])
+        times = np.array([5.0, 1.0, 7.0, 9.0])
+        timed = replace(train, time=times)
+        recommender = session_knn(4, timed, neighbours=9, sample_size=2)
+        a = 2**-0.5
+        scores = recommender.score(context_of([1])).numpy()
+        np.testing.assert_allclose(scores, [[0, 1 + a, 0, a, 0]], rtol=1e-6)
+        # Without times all are.
+        scores = session_knn(4, train, neighbours=9, sample_size=2).score(context_of([1])).numpy()
+        np.testing.assert_allclose(scores, [[0, 1 + 2 * a, a, a, 0]], rtol=1e-6)
+
+    def test_equal_neighbours_are_taken_in_order_and_blocks_change_nothing(self, monkeypatch):
+        train = sequences([[1, track] for track in (2, 3, 4, 5)])
+        recommender = session_knn(5, train, neighbours=2)
+        scores = recommender.score(context_of([1])).numpy()
+        assert scores.nonzero()[1].tolist() == [1, 2, 3]
+        settings = settings_of("session-knn", "orig")
+        recommender = find_model("session-knn")(N_TRACKS, settings)
+        recommender.fit(random_sessions(60, N_TRACKS, seed=1), None, seed=1, threads=1)
+        contexts = random_sessions(9, N_TRACKS, seed=2)
+        expected = recommender.score(contexts)
+        for cells in (1, 100):
+            monkeypatch.setattr(plays, "CELLS", cells)
+            assert torch.equal(recommender.score(contexts), expected)
+
+    def test_item_knn_is_shrunk_cosine_of_the_sessions_of_two_tracks(self):
+        train = sequences([[1, 2], [1, 2, 3], [3, 1, 1]], [[False, True], [False] * 3, [False] * 3])
+        scores = (
+            item_knn(3, train, neighbours=2, shrinkage=2.0).score(sequences([[1], [2]])).numpy()
+        )
+        # 1 is played in three sessions.  2 is listened to in one, with 1; 3 in two, both with 1.
+        expected = [0, 0, 1 / (3**0.5 + 2), 2 / (6**0.5 + 2)]
+        np.testing.assert_allclose(scores[0], expected, rtol=1e-6)
+        # 2 is played in two: 1 is listened to in both, and in three in all; 3 in one, and in two.
+        expected = [0, 2 / (6**0.5 + 2), 0, 1 / (2 + 2)]
+        np.testing.assert_allclose(scores[1], expected, rtol=1e-6)
+        # With plain next targets the skip of 2 is a play: in two sessions, both with 1.
+        blind = item_knn(3, train, neighbours=1, shrinkage=0.0, targets="next")
+        # Both are 2/√6, and the one neighbour is the first of them.
+        np.testing.assert_allclose(
+            blind.score(sequences([[1]])).numpy(), [[0, 0, 2 / 6**0.5, 0]], rtol=1e-6
+        )
+
+    def test_item_knn_sums_over_the_weighted_context(self):
+        train = sequences([[1, 3], [2, 3], [1, 2]])
+        recommender = item_knn(3, train, shrinkage=0.0, weighting="linear")
+        # Every pair is in one session and every track in two: 1/2.
+        scores = recommender.score(sequences([[1, 2]])).numpy()
+        np.testing.assert_allclose(scores, [[0, 1 / 2, 1 / 4, 3 / 4]], rtol=1e-6)
+
+    def test_item_knn_counts_a_session_by_its_age(self):
+        train = replace(sequences([[1, 2], [1, 3], [1, 3]]), time=np.array([10.0, 8.0, 6.0]))
+        recommender = item_knn(3, train, shrinkage=0.0, half_life=2.0)
+        # The weights are 1, 1/2 and 1/4.
+        scores = recommender.score(sequences([[1]])).numpy()
+        expected = [[0, 0, 1 / 1.75**0.5, 0.75 / (1.75 * 0.75) ** 0.5]]
+        np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+    def test_item_knn_is_the_same_in_blocks(self, monkeypatch):
+        train, contexts = (random_sessions(60, N_TRACKS, seed=seed) for seed in (1, 2))
+        expected = item_knn(N_TRACKS, train, neighbours=5).score(contexts)
+        for cells in (1, 300):
+            monkeypatch.setattr(plays, "CELLS", cells)
+            assert torch.equal(item_knn(N_TRACKS, train, neighbours=5).score(contexts), expected)
+
+    def test_ease_is_the_closed_form(self):
+        train = sequences([[1, 2], [1, 2], [1]])
+        settings = {"regularization": 1.0, "weighting": "none", "skips": "preferred"}
+        recommender = find_model("ease")(2, settings)
+        recommender.fit(train, train, seed=1, threads=1)
+        # XᵀX + I = [[4, 2], [2, 3]], so P = [[3, -2], [-2, 4]] / 8 and b_12 = 2/4, b_21 = 2/3.
+        scores = recommender.score(sequences([[1], [2], [2, 1]])).numpy()
+        expected = [[0, 0, 1 / 2], [0, 2 / 3, 0], [0, 2 / 3, 1 / 2]]
+        np.testing.assert_allclose(scores, expected, rtol=1e-6)
+
+    def test_ease_is_the_least_squares_of_each_track_on_the_others(self):
+        train = random_sessions(60, 8, seed=1)
+        recommender = find_model("ease")(8, settings_of("ease", "bl") | {"regularization": 3.0})
+        recommender.fit(train, train, seed=1, threads=1)
+        x = (train.matrix(8, train.listened.values).toarray() > 0).astype(float)
+        for track in range(1, 9):
+            others = [other for other in range(1, 9) if other != track]
+            of_others = x[:, others]
+            weights = np.linalg.solve(
+                of_others.T @ of_others + 3 * np.eye(7), of_others.T @ x[:, track]
+            )
+            np.testing.assert_allclose(recommender.weights[others, track], weights, atol=1e-6)
+            assert recommender.weights[track, track] == 0
+
+    def test_ease_leaves_skips_out_of_training_and_context(self):
+        train = sequences([[1, 2, 3], [1, 3]], [[False, True, False], [False, False]])
+        recommender = find_model("ease")(3, settings_of("ease", "bl"))
+        recommender.fit(train, train, seed=1, threads=1)
+        assert (recommender.weights[2] == 0).all()
+        assert (recommender.weights[:, 2] == 0).all()
+        contexts = sequences([[1, 3], [1]], [[False, True], [False]])
+        assert torch.equal(*recommender.score(contexts))
+
+    def test_popularity_decays_with_the_days_between_two_sessions(self):
+        train = replace(
+            sequences([[1, 2], [2, 2], [3]], [[True, False], [False] * 2, [False]]),
+            time=np.array([10.0, 14.0, 12.0]),
+        )
+        recommender = find_model("decayed-popularity")(3, {"half_life": 2.0})
+        recommender.fit(train, train, seed=1, threads=1)
+        contexts = replace(sequences([[3], [3], [3]]), time=np.array([12.0, 16.0, 12.0]))
+        contexts.session_id[:] = [91, 92, 2]
+        # On day 12 sessions 1 and 2 are a half-life away; on day 16 they are 3 and 1, 3 is 2.
+        expected = [
+            [0, 1 / 2, 1 / 2 + 2 / 2, 1],
+            [0, 1 / 8, 1 / 8 + 2 / 2, 1 / 4],
+            [0, 1 / 2, 1 / 2, 1],  # session 2 itself does not count
+        ]
+        np.testing.assert_allclose(recommender.score(contexts).numpy(), expected, rtol=1e-6)
+        # Without a time a context is at the end of the training: day 14.
+        untimed = context_of([3])
+        expected = [[0, 1 / 4, 1 / 4 + 2, 1 / 2]]
+        np.testing.assert_allclose(recommender.score(untimed).numpy(), expected, rtol=1e-6)
+
+    def test_without_times_popularity_does_not_decay(self, caplog):
+        train, contexts = (random_sessions(60, N_TRACKS, seed=seed) for seed in (1, 2))
+        contexts.session_id[:] += 1000
+        recommender, _ = fitted("decayed-popularity", "orig", train=train)
+        assert "half_life has no effect" in caplog.text
+        plain, _ = fitted("popularity", "orig", train=train)
+        assert torch.equal(recommender.score(contexts), plain.score(contexts))
+
+    def test_a_half_life_is_above_zero(self):
+        for model in ("decayed-popularity", "item-knn"):
+            with pytest.raises(UserError, match="half_life is a number of days above 0, not 0"):
+                find_model(model)(5, settings_of(model, "orig") | {"half_life": 0})
+
+
+def session_knn(n_tracks, train, **settings):
+    """A fitted session kNN; plain cosines and all plays as votes, where nothing else is asked."""
+    plain = {"weighting": "none", "idf": False, "sample_size": None, "targets": "next"}
+    recommender = find_model("session-knn")(n_tracks, plain | settings)
+    recommender.fit(train, train, seed=1, threads=1)
+    return recommender
+
+
+def item_knn(n_tracks, train, **settings):
+    """A fitted item kNN of the default settings and these."""
+    recommender = find_model("item-knn")(n_tracks, settings_of("item-knn", "orig") | settings)
+    recommender.fit(train, train, seed=1, threads=1)
+    return recommender
+
+
+def context_of(tracks):
+    """One context of a session that is not in training."""
+    context = sequences([tracks])
+    context.session_id[0] = 99
+    return context
 
 
 class TestOthersLayers:

@@ -98,9 +98,9 @@ def test_taking_does_not_change_what_it_takes_from():
     assert lists(rows) == [[1, 2], [3]]
 
 
-def written(path, part, rows):
-    names = ("session_id", "tracks", "skipped", "target", "unseen_skips")
-    columns = zip(*rows, strict=True)
+def written(path, part, rows, times=None):
+    names = ("session_id", "tracks", "skipped", "target", "unseen_skips", "time")
+    columns = [*zip(*rows, strict=True), times or [None] * len(rows)]
     table = pa.table(dict(zip(names, map(list, columns), strict=True)), ARTIFACTS[part].schema)
     write_artifact(table, part, path)
     return path
@@ -125,6 +125,15 @@ def test_a_test_artifact_is_read_in_the_order_of_session_ids(tmp_path):
         bool,
     )
     assert np.issubdtype(read.target.dtype, np.integer)
+
+
+def test_the_times_are_read_where_every_session_has_one(tmp_path):
+    rows = [(2, [4, 5], [False, False], None, []), (1, [6], [False], None, [])]
+    for times, expected in (([8.5, 7.0], [7.0, 8.5]), ([8.5, None], None), (None, None)):
+        read = Sequences.read("train", written(tmp_path / "train.parquet", "train", rows, times))
+        assert (None if read.time is None else read.time.tolist()) == expected
+    read = Sequences.read("train", written(tmp_path / "train.parquet", "train", rows, [8.5, 7.0]))
+    assert read.take(np.array([1, 0, 1])).time.tolist() == [8.5, 7.0, 8.5]
 
 
 def test_an_unknown_label_is_neither_skipped_nor_listened(tmp_path):

@@ -681,10 +681,10 @@ def test_list_sessions(steps):
     ]
     make(steps, "plays", LISTED, plays)
     steps.table("listed", "list_sessions")
-    second = START.timestamp() - datetime(1970, 1, 1).timestamp() + 20
+    day = (START - datetime(1970, 1, 1)).days + 20 / 86400
     assert rows(steps, "listed", "session_id tracks skipped listened time") == [
         (1, [9, 8], [True, True], None, 4.0),
-        (2, [5, 7, 5], [True, False, False], [2, 3], second),
+        (2, [5, 7, 5], [True, False, False], [2, 3], pytest.approx(day, abs=1e-9)),
         (3, [1, 2, 3], [None, False, None], [2], 4.0),
     ]
 
@@ -1251,6 +1251,7 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
             "skipped": [False, True, False, True, False],
             "target": 9,
             "unseen_skips": [6, 8],
+            "time": 1.0,
         },
         {
             "session_id": 2,
@@ -1258,6 +1259,7 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
             "skipped": [True, False, False],
             "target": 9,
             "unseen_skips": [],
+            "time": 2.0,
         },
     ]
     stats = read_json(tmp_path / "split.json")
@@ -1265,9 +1267,32 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
         "split": "paper",
         "counts": {"sessions": 4, "train": 2, "valid": 2, "test": 2},
         "unseen_target_share": 1.0,  # 9 is in no train sequence
-        "repeat_target_share": {"valid": 0, "test": 0},
+        "repeat_target_share": {"valid": 0.0, "test": 0.0},
         "headline": "new",
     }
+
+
+@pytest.mark.parametrize("name", names("split"))
+def test_a_split_keeps_the_time_of_each_session_in_days(tmp_path, name):
+    plays = [session("1 2- 3 4- 5 6- 9 8-")] * 20
+    starts = [timedelta(days=40 - i, hours=6) for i in range(20)]
+    table = [
+        {
+            "session_id": i + 1,
+            "position": position,
+            "track_id": track,
+            "skipped": skipped,
+            "started_at": datetime(1970, 1, 1) + starts[i] + timedelta(seconds=position),
+        }
+        for i, of_session in enumerate(plays)
+        for position, (track, skipped) in enumerate(of_session, start=1)
+    ]
+    sessions = pa.Table.from_pylist(table, schema=ARTIFACTS["sessions"].schema)
+    write_artifact(sessions, "sessions", tmp_path / "sessions")
+    found = split_files(tmp_path, str(tmp_path / "sessions"), name)
+    for row in [row for part in PARTS for row in found[part]]:
+        expected = 40 - (row["session_id"] - 1) + 6 / 24 + 1 / 86400
+        assert row["time"] == pytest.approx(expected, abs=1e-9)
 
 
 def repeating(valid: int, test: int, of: int) -> dict[int, Plays]:

@@ -3,6 +3,7 @@
 import csv
 import math
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +22,8 @@ log2 = math.log2
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 NAMES = ["hr_1", "hr_5", "hr_10", "hr_20", "ndcg_5", "ndcg_10", "ndcg_20", "map_10"]
 INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
+SOURCES = defaultdict(lambda: "tuned, 20 trials")
+SOURCES["dataset=toy-sim/split=paper/model=popularity/variant=orig"] = "nothing to tune"
 
 # Ranks of ten sessions in the whole catalogue; among the sampled candidates every rank is one
 # better, at least 1.
@@ -68,6 +71,7 @@ def make(runs, folder, *, simulated=("toy-sim",), headline="full", **changed) ->
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
     settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
+    settings["sources"] = SOURCES
     needs = {
         "ranks": list(ranks),
         "metrics": list(metric_files),
@@ -109,8 +113,8 @@ def test_keys_of_a_path():
 
 def test_rows_and_values_of_the_csv(runs, tmp_path):
     rows = read_csv(make(runs, tmp_path / "tables")["csv"])
-    keys = ("dataset", "data", "split", "model", "variant", "candidates", "headline", "sessions")
-    keys = (*keys, "repeats_left_out", "seeds")
+    keys = ("dataset", "data", "split", "model", "variant", "settings", "candidates")
+    keys += ("headline", "sessions", "repeats_left_out", "seeds")
     # Every second target repeats, which is no new candidate.
     kinds = [
         ("full", "true", "10", "0"),
@@ -118,8 +122,11 @@ def test_rows_and_values_of_the_csv(runs, tmp_path):
         ("sampled", "false", "10", "0"),
     ]
     assert [tuple(row[key] for key in keys) for row in rows] == [
-        ("toy-sim", "simulated", "paper", model, "orig", *kind, seeds)
-        for model, seeds in (("popularity", "1"), ("sasrec", "1 2"))
+        ("toy-sim", "simulated", "paper", model, "orig", settings, *kind, seeds)
+        for model, settings, seeds in (
+            ("popularity", "nothing to tune", "1"),
+            ("sasrec", "tuned, 20 trials", "1 2"),
+        )
         for kind in kinds
     ]
     assert list(rows[0]) == [

@@ -1,124 +1,597 @@
-"""The search on validation data: equal budgets, the same draws for all, and no test data."""
+"""The search on validation data: the same trials whatever stops it, and settings that travel."""
+
+import json
+import math
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from examples import default_config, given_for, settings_of
-from scipy.stats import loguniform
-from skipwise.core.artifacts import write_artifact, write_json
-from skipwise.core.config import check_config, run_settings
+from examples import ROOT, default_config, given_for, settings_of
+from skipwise.core import config as checked
+from skipwise.core import registry
+from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
+from skipwise.core.config import run_settings, search_space, settings_source, variants
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.report.write import make_table
-from skipwise.training.tuning import collect_trials, trial_settings
-from sklearn.model_selection import ParameterSampler
-from snakemake.utils import update_config
-from test_config import SCHEMA
+from skipwise.training import tuning
+from skipwise.training.train import train_model
+from skipwise.training.tuning import (
+    Search,
+    at_edge,
+    best,
+    collect_settings,
+    open_study,
+    rows,
+    search_settings,
+)
+from test_checkpoints import write_data
 
-SPACE = {"learning_rate": [0.0005, 0.02], "alpha": [0.05, 2.0], "tau": [0.05, 1.0]}
+DEFAULT = default_config()
+TRIALS = 8  # two of which the sampler chooses by the six before
+RATE = {"low": 0.0005, "high": 0.1, "log": True}
+SPACE = {
+    "learning_rate": RATE,
+    "dropout": {"low": 0.0, "high": 0.5},
+    "batch_size": {"choices": [8, 16, 32]},
+}
 
 
-def trials(variant, n=50, seed=1):
-    settings = settings_of("sasrec", variant)
-    return [trial_settings(settings, SPACE, trial, seed) for trial in range(n)]
+@pytest.fixture
+def data(tmp_path):
+    write_split(tmp_path)
+    return tmp_path
 
 
-def test_the_first_trial_is_the_configuration():
-    assert trials("contrastive-hidden")[0] == settings_of("sasrec", "contrastive-hidden")
+def write_split(folder: Path) -> None:
+    write_data(folder, seed=1)
+    write_json({"headline": "full"}, folder / "split.json")
 
 
-@pytest.mark.parametrize("variant", ["orig", "contrastive-item", "contrastive-hidden"])
-def test_trials_differ_in_what_is_searched_alone_and_stay_inside(variant):
-    first, *others = trials(variant)
-    searched = {"learning_rate"} if variant == "orig" else set(SPACE)
-    for settings in others:
-        assert {name for name in settings if settings[name] != first[name]} == searched
-        assert all(
-            SPACE[name][0] * 0.99 <= settings[name] <= SPACE[name][1] * 1.01 for name in searched
+def task(model="gru4rec", variant="orig", space=SPACE, **changed) -> Search:
+    small = {"dimension": 8, "max_epochs": 5, "patience": 2, "learning_rate": 0.02}
+    settings = settings_of(model, variant)
+    if settings.get("max_epochs"):
+        settings |= small
+    return Search(model, settings | changed, space, 1, seed=1, threads=1, validation_sessions=100)
+
+
+def search(folder: Path, what: Search, trials: int = TRIALS, code: tuple[str, ...] = ()) -> None:
+    """Search as the workflow does, on the data of ``folder``."""
+    search_settings(
+        *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+        str(folder / "split.json"),
+        str(folder / "trials.parquet"),
+        str(folder / "best.json"),
+        search=what,
+        trials=trials,
+        journal=folder / "checkpoints" / "search.journal",
+        checkpoint=folder / "checkpoints" / "trial.safetensors",
+        code=code,
+    )
+
+
+def found(folder: Path) -> list[dict]:
+    """The rows of the trials, without the seconds that they took."""
+    table = read_artifact("trials", folder / "trials.parquet")
+    return table.drop_columns(["seconds"]).to_pylist()
+
+
+def tried(folder: Path) -> list[dict]:
+    return [json.loads(row["settings"]) for row in found(folder)]
+
+
+class TestSearch:
+    def test_trials_are_a_budget_within_the_space_and_the_first_is_configured(self, data):
+        search(data, task())
+        assert [row["trial"] for row in found(data)] == list(range(TRIALS))
+        first, *others = tried(data)
+        assert first == {"learning_rate": 0.02, "dropout": 0.1, "batch_size": 16}
+        for settings in others:
+            assert settings.keys() == SPACE.keys()
+            assert 0.0005 <= settings["learning_rate"] <= 0.1
+            assert 0 <= settings["dropout"] <= 0.5
+            assert settings["batch_size"] in (8, 16, 32)
+            assert settings["dropout"] == float(f"{settings['dropout']:.3g}")
+        assert len({str(settings) for settings in others}) > TRIALS // 2
+
+    def test_the_winner_is_trained_with_its_settings(self, data):
+        search(data, task())
+        won = read_json(data / "best.json")
+        complete = [row for row in found(data) if row["state"] == "complete"]
+        top = max(complete, key=lambda row: row["valid_ndcg_10"])
+        assert won["trial"] == top["trial"]
+        assert won["settings"] == json.loads(top["settings"])
+        assert (won["value"], won["trials"]) == (top["valid_ndcg_10"], TRIALS)
+        # A training with the winner, as the rule does it, has the value that the search saw.
+        train_model(
+            *(str(data / f"{name}.parquet") for name in ("train", "valid", "tracks")),
+            str(data / "split.json"),
+            data / "run",
+            model="mine",
+            recommender="gru4rec",
+            variant="orig",
+            settings=task().settings,
+            seed=1,
+            threads=1,
+            settings_source="tuned, 8 trials",
+            best=str(data / "best.json"),
         )
+        run = read_json(data / "run/run.json")
+        assert run["settings"] == task().settings | won["settings"]
+        assert run["settings_source"] == "tuned, 8 trials"
+        history = read_artifact("history", data / "run/history.parquet").to_pylist()
+        assert max(row["valid_ndcg_10"] for row in history) == won["value"]
 
+    def test_one_seed_gives_one_search_and_another_seed_another(self, data):
+        made = []
+        for seed in (1, 1, 2):
+            (data / "checkpoints/search.journal").unlink(missing_ok=True)
+            search(data, replace(task(), sampler_seed=seed), trials=7)
+            made.append(found(data))
+        assert made[0] == made[1]
+        assert made[0][0] == made[2][0]
+        assert made[0][1:] != made[2][1:]
 
-def test_every_variant_gets_the_same_draws():
-    item, hidden, orig = (
-        trials(variant)[1:] for variant in ("contrastive-item", "contrastive-hidden", "orig")
+    def test_a_larger_budget_continues_the_smaller(self, data, caplog):
+        caplog.set_level("INFO", "skipwise")
+        search(data, task())
+        whole = found(data)
+        (data / "checkpoints/search.journal").unlink()
+        search(data, task(), trials=4)
+        assert found(data) == whole[:4]
+        caplog.clear()
+        search(data, task())
+        assert found(data) == whole
+        assert "with trial 4" in caplog.text
+        assert "trial 3" not in caplog.text
+        search(data, task(), trials=4)
+        assert found(data) == whole[:4]
+
+    def test_a_hopeless_trial_is_pruned_and_does_not_win(self, data, caplog):
+        caplog.set_level("INFO", "skipwise")
+        search(data, task(learning_rate=0.05, min_epochs=1, patience=5), trials=16)
+        pruned = [row for row in found(data) if row["state"] == "pruned"]
+        assert pruned
+        assert all(row["epochs"] < 5 for row in pruned)
+        assert read_json(data / "best.json")["trial"] not in {row["trial"] for row in pruned}
+        assert caplog.text.count("best so far") == 16
+
+    @pytest.mark.parametrize(
+        ("model", "variant", "space"),
+        [
+            ("wrmf", "nr", {"alpha": {"low": 1.0, "high": 20.0, "log": True}}),
+            ("bpr", "nr", {"skip_pair_share": {"low": 0.05, "high": 0.5}}),
+            ("session-knn", "orig", {"neighbours": {"low": 2, "high": 40, "log": True}}),
+        ],
     )
-    assert [s["learning_rate"] for s in item] == [s["learning_rate"] for s in orig]
-    assert [(s["alpha"], s["tau"]) for s in item] == [(s["alpha"], s["tau"]) for s in hidden]
-
-
-def test_draws_are_log_uniform_and_depend_on_the_seed():
-    rates = sorted(settings["learning_rate"] for settings in trials("orig", 400)[1:])
-    assert rates[200] == pytest.approx((0.0005 * 0.02) ** 0.5, rel=0.35)
-    assert trials("orig", 5, seed=2)[1:] != trials("orig", 5)[1:]
-    # A larger budget contains the smaller.
-    assert trials("orig", 8)[:5] == trials("orig", 5)
-
-
-@pytest.mark.parametrize("seed", [0, 1, 7, 2**31])
-def test_draws_are_those_of_scikit_learn(seed):
-    """The sampler that drew them in the releases before 0.2."""
-    ranges = {name: loguniform(*limits) for name, limits in SPACE.items()}
-    drawn = list(ParameterSampler(ranges, 40, random_state=seed))
-    for trial, settings in enumerate(trials("contrastive-item", 41, seed)[1:]):
-        expected = {name: float(f"{value:.3g}") for name, value in drawn[trial].items()}
-        assert {name: settings[name] for name in SPACE} == expected
-
-
-def write_trial(folder, variant, trial, best, **settings):
-    path = folder / f"dataset=toy/split=paper/model=sasrec/variant={variant}/trial={trial}"
-    row = {"loss": 1.0, "valid_hr_10": 0.2, "seconds": 2.0}
-    history = [
-        {"epoch": 1, "valid_ndcg_10": best / 2, "best": False},
-        {"epoch": 2, "valid_ndcg_10": best, "best": True},
-    ]
-    rows = pa.Table.from_pylist(
-        [row | epoch for epoch in history], schema=ARTIFACTS["history"].schema
-    )
-    write_artifact(rows, "history", path / "history.parquet")
-    write_json({"settings": settings, "seed": 1}, path / "trial.json")
-    return str(path / "trial.json")
-
-
-def test_the_best_trial_on_validation_becomes_an_overlay(tmp_path):
-    ours = {"learning_rate": 0.01, "alpha": 1.0, "tau": 0.1}
-    files = [
-        write_trial(tmp_path, "orig", 0, 0.3, learning_rate=0.005),
-        write_trial(tmp_path, "orig", 1, 0.3, learning_rate=0.001),
-        write_trial(tmp_path, "contrastive-hidden", 0, 0.1, **ours),
-        write_trial(tmp_path, "contrastive-hidden", 1, 0.4, **ours | {"tau": 0.7}),
-    ]
-    tables = {kind: str(tmp_path / f"tuning.{kind}") for kind in ("csv", "parquet", "html", "tex")}
-    overlay = tmp_path / "dataset=toy/split=paper/best.yaml"
-    collect_trials(files, [str(overlay)])
-    settings = {"simulated": ["toy"], "tuning": {"trials": 2}}
-    make_table("tuning", given_for({"trial": files}, tables, settings))
-    rows = pq.read_table(tables["parquet"], partitioning=None).to_pylist()
-    assert [(row["variant"], row["trial"], row["chosen"]) for row in rows] == [
-        ("orig", 0, True),  # the first of equals
-        ("orig", 1, False),
-        ("contrastive-hidden", 0, False),
-        ("contrastive-hidden", 1, True),
-    ]
-    assert (rows[0]["alpha"], rows[3]["tau"], rows[3]["seconds"], rows[3]["best_epoch"]) == (
-        None,
-        0.7,
-        4.0,
-        2,
-    )
-    made = yaml.safe_load(overlay.read_text(encoding="utf-8"))
-    assert made["datasets"] == ["toy"]
-    config = default_config()
-    update_config(config, made | {"datasets": ["mssd-sim"]})
-    check_config(config, SCHEMA)
-    assert run_settings(config, "sasrec", "contrastive-hidden")["tau"] == 0.7
-    assert run_settings(config, "sasrec", "contrastive-hidden")["query"] == "hidden"
-    assert run_settings(config, "sasrec", "orig")["learning_rate"] == 0.005
-
-
-def test_a_range_the_wrong_way_round_is_named():
-    config = default_config({"tuning": {"tau": [1.0, 0.1]}})
-    with pytest.raises(
-        UserError, match=r"tuning\.tau: the lowest value 1\.0 is not below the highest, 0\.1"
+    def test_a_model_without_epochs_is_ranked_on_the_validation_sessions(
+        self, data, model, variant, space
     ):
-        check_config(config, SCHEMA)
+        search(data, task(model, variant, space), trials=5)
+        for row in found(data):
+            assert (row["state"], row["epochs"], row["best_epoch"]) == ("complete", 0, None)
+            assert 0 <= row["valid_ndcg_10"] <= row["valid_hr_10"] <= 1
+
+    def test_a_training_that_diverges_is_a_trial_that_loses(self, data, monkeypatch):
+        from skipwise.training import loop
+
+        ranks = loop.validation_ranks
+
+        def fails(ranker, *arguments, **named):
+            if ranker.model.settings["learning_rate"] != 0.02:
+                raise loop.DivergedError("the loss is not finite")
+            return ranks(ranker, *arguments, **named)
+
+        monkeypatch.setattr(loop, "validation_ranks", fails)
+        search(data, task(), trials=4)
+        assert [row["state"] for row in found(data)] == ["complete", *["diverged"] * 3]
+        assert found(data)[1]["valid_ndcg_10"] is None
+        assert read_json(data / "best.json")["trial"] == 0
+        with pytest.raises(UserError, match="none of 3 trials of gru4rec could be trained"):
+            search(data, task(learning_rate=0.01), trials=3)
+
+    def test_settings_that_exclude_each_other_are_a_trial_that_loses(self, data):
+        space = {"alpha": {"low": 0.01, "high": 2.0, "log": True}}
+        search(data, task("wrmf", "nr", space, alpha=2.0, skip_confidence=1.0), trials=6)
+        states = [row["state"] for row in found(data)]
+        assert states[0] == "complete"
+        assert "impossible" in states
+        # The configuration itself must be possible.
+        with pytest.raises(UserError, match="alpha × skip_confidence must be above 1"):
+            search(data, task("wrmf", "nr", space, alpha=0.5, skip_confidence=1.0), trials=2)
+
+    def test_a_headline_without_a_target_is_one_clear_line(self, data, monkeypatch):
+        row = {"epoch": None, "valid_ndcg_10": math.nan, "valid_hr_10": math.nan}
+        monkeypatch.setattr(tuning, "_validated", lambda *_: row)
+        write_json({"headline": "new"}, data / "split.json")
+        with pytest.raises(UserError, match="no validation session has a target among new"):
+            search(data, task("session-knn", space={"neighbours": {"low": 2, "high": 40}}))
+
+
+def search_in_a_process(folder: str) -> None:
+    search(Path(folder), task())
+
+
+class TestInterruption:
+    def test_killed_thirty_times_at_random_moments_it_has_the_same_trials(
+        self, data, tmp_path, monkeypatch
+    ):
+        """Each process is killed by SIGKILL somewhere in its search; the last one ends."""
+        whole = tmp_path / "whole"
+        whole.mkdir()
+        write_split(whole)
+        started = time.monotonic()
+        search(whole, task())
+        took = time.monotonic() - started
+        # Processes of a server that has imported everything: a start costs milliseconds.
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of its imports
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["test_tuning"])
+        rng, kills, moments = random.Random(1), 0, set()
+        while True:
+            process = context.Process(target=search_in_a_process, args=(str(data),))
+            process.start()
+            process.join(rng.uniform(0, 1) * took / 12 if kills < 30 else None)
+            if process.exitcode is not None:
+                break
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
+            kills += 1
+            journal = data / "checkpoints/search.journal"
+            moments.add(journal.stat().st_size if journal.exists() else 0)
+        assert process.exitcode == 0
+        assert kills >= 20
+        assert len(moments) >= 5  # they were killed at different places
+        assert found(data) == found(whole)
+        assert read_json(data / "best.json") == read_json(whole / "best.json")
+
+    @pytest.mark.parametrize("lost", [1, 30])
+    def test_a_part_of_a_line_is_cut_off(self, data, lost):
+        search(data, task(), trials=5)
+        whole = found(data)
+        journal = data / "checkpoints/search.journal"
+        lines = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(b"".join(lines[: len(lines) * 2 // 3])[:-lost])
+        search(data, task(), trials=5)
+        assert found(data) == whole
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"\0" * 99, b"no\n", b'{"op_code": 4}\n', b"[1]\n[2]\n", b'{"op_code":0}\n'],
+    )
+    def test_an_unreadable_journal_starts_over(self, data, content, caplog):
+        caplog.set_level("INFO", "skipwise")
+        search(data, task(), trials=2)
+        whole = found(data)
+        (data / "checkpoints/search.journal").write_bytes(content)
+        search(data, task(), trials=2)
+        assert found(data) == whole
+        assert ("starts over" in caplog.text) == (b"\n" in content)
+
+    @pytest.mark.parametrize(
+        "change", ["code", "data", "settings", "space", "candidates", "nothing"]
+    )
+    def test_a_journal_of_anything_else_starts_over(self, data, change, caplog):
+        caplog.set_level("INFO", "skipwise")
+        (data / "code.py").write_text("1")
+        code, what = (str(data / "code.py"),), task()
+        search(data, what, trials=2, code=code)
+        if change == "code":
+            (data / "code.py").write_text("2")
+        elif change == "data":
+            write_data(data, seed=5)
+        elif change == "settings":
+            what = task(dropout=0.3)
+        elif change == "space":
+            what = task(space={"learning_rate": RATE})
+        elif change == "candidates":
+            write_json({"headline": "new"}, data / "split.json")
+        caplog.clear()
+        search(data, what, trials=2, code=code)
+        assert ("the search starts over" in caplog.text) == (change != "nothing")
+        assert ("continues from" in caplog.text) == (change == "nothing")
+
+    def test_a_trial_that_a_kill_left_is_not_counted(self, tmp_path):
+        study = open_study(tmp_path / "journal", "mark")
+        study.ask()
+        assert rows(open_study(tmp_path / "journal", "mark")) == []
+
+
+class TestSpace:
+    @pytest.mark.parametrize("kind", ["model", "skip loss"])
+    def test_every_search_space_names_settings_that_are_read(self, kind):
+        spaces = 0
+        for name in registry.names(kind):
+            declared = registry.declared(kind, name)
+            if "SEARCH" not in declared:
+                continue
+            spaces += 1
+            if kind == "model":
+                model = registry.find_model(name)
+                known = model.SETTINGS | model.OPTIONAL
+            else:
+                known = {*declared["SETTINGS"], "alpha", "beta"}
+            assert declared["SEARCH"].keys() <= known, name
+            for its in declared["SEARCH"].values():
+                ends = its.get("choices") or [its["low"], its["high"]]
+                assert ends == sorted(set(ends))
+                assert len(ends) > 1
+                assert its.keys() <= {"low", "high", "log", "choices", "limit"}
+                assert its.get("limit") in (None, "low", "high")
+        assert spaces >= {"model": 7, "skip loss": 1}[kind]
+
+    def test_the_entries_of_the_papers_are_never_tuned(self):
+        papers = [name for name in DEFAULT["model_registry"] if name.endswith("-papers")]
+        assert papers
+        for model in papers:
+            assert search_space(DEFAULT, model, "orig") == {}
+            assert source(DEFAULT, model) == "as in the papers"
+
+    def test_the_default_is_within_and_every_variant_of_a_model_has_the_same(self):
+        for model in DEFAULT["models"]:
+            if checked._is_of_papers(DEFAULT, model):
+                continue
+            declared = registry.declared("model", checked.model_file(DEFAULT, model))
+            declared = declared.get("SEARCH", {})
+            for variant in variants(DEFAULT, model):
+                space = search_space(DEFAULT, model, variant)
+                settings = run_settings(DEFAULT, model, variant)
+                ours = {name: its for name, its in declared.items() if name in settings}
+                assert ours.items() <= space.items()
+                losses = {"alpha", "tau"} if settings.get("skip_loss") else set()
+                assert space.keys() - declared.keys() == losses
+
+    def test_only_what_a_variant_uses_is_searched(self):
+        assert search_space(DEFAULT, "popularity", "orig") == {}
+        assert "skip_confidence" not in search_space(DEFAULT, "wrmf", "orig")
+        assert "skip_confidence" in search_space(DEFAULT, "wrmf", "nr")
+        assert "tau" not in search_space(DEFAULT, "sasrec", "blind")
+        assert {"tau", "learning_rate"} <= search_space(
+            DEFAULT, "sasrec", "contrastive-item"
+        ).keys()
+
+    def test_a_range_reaches_the_configured_value(self):
+        config = default_config(
+            {
+                "neural": {"learning_rate": 0.5, "dropout": 0},
+                "contrastive": {"alpha": 0},
+                "model_registry": {
+                    "sasrec": {"settings": {"layers": 6}},
+                    "session-knn": {"settings": {"neighbours": 7.5}},
+                },
+            }
+        )
+        space = search_space(config, "sasrec", "contrastive-item")
+        assert (space["learning_rate"]["low"], space["learning_rate"]["high"]) == (0.0002, 0.5)
+        assert space["layers"]["choices"] == [1, 2, 3, 6]
+        assert space["dropout"]["low"] == 0
+        assert "alpha" not in space  # 0 has no place on a logarithmic scale
+        assert search_space(config, "session-knn", "orig") == {}  # not a whole number
+
+    def test_settings_of_the_papers_and_other_tools_are_not_searched(self):
+        papers = DEFAULT["model_registry"]["sasrec"] | {"model": "sasrec", "settings_of": "papers"}
+        other = {"family": "external", "variants": {"orig": {}}}
+        overlay = {"model_registry": {"sasrec-papers": papers, "theirs": other}}
+        config = default_config(overlay | {"models": ["sasrec", "sasrec-papers", "theirs"]})
+        checked.check_config(
+            config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
+        )
+        assert {its["model"] for its in checked.searches(config)} == {"sasrec"}
+        assert source(config, "sasrec-papers") == "as in the papers"
+        assert source(config, "theirs") == "of another tool"
+
+    @pytest.mark.parametrize(
+        ("space", "inside", "at"),
+        [
+            ({"low": 0.0, "high": 1.0}, [0.021, 0.5, 0.979], [0.0, 0.02, 0.98, 1.0]),
+            ({"low": 0.01, "high": 1.0, "log": True}, [0.0111, 0.9], [0.01, 0.0109, 0.92]),
+            ({"low": 1, "high": 100}, [3, 98], [1, 2, 99, 100]),
+            ({"low": 1, "high": 100, "log": True}, [2, 91], [1, 92, 100]),
+            ({"choices": [1, 2, 3]}, [2], [1, 3]),
+            ({"choices": [1, 2, 3], "limit": "low"}, [1, 2], [3]),
+            ({"low": 0.0, "high": 0.5, "limit": "low"}, [0.0, 0.3], [0.5]),
+            ({"choices": ["a", "b"]}, ["a", "b"], []),
+        ],
+    )
+    def test_the_edge_of_a_range(self, space, inside, at):
+        assert [value for value in inside if at_edge(space, value)] == []
+        assert [value for value in at if not at_edge(space, value)] == []
+
+    def test_a_winner_at_an_edge_is_reported(self, caplog):
+        trials = [
+            trial(0, 0.3, dropout=0.2),
+            trial(1, 0.5, dropout=0.5),
+            trial(2, 0.5, dropout=0.3),
+        ]
+        won = best(trials, task(space={"dropout": {"low": 0.0, "high": 0.5}}))
+        assert (won["trial"], won["at_edge"]) == (1, ["dropout"])  # the first of equals
+        assert "the best value of dropout is at the edge of its range; widen SEARCH" in caplog.text
+
+
+def trial(number: int, value: float | None, state: str = "complete", **settings) -> dict:
+    return {
+        "trial": number,
+        "state": state,
+        "valid_ndcg_10": value,
+        "valid_hr_10": value,
+        "best_epoch": 2,
+        "epochs": 3,
+        "seconds": 2.0,
+        "settings": json.dumps(settings),
+    }
+
+
+def source(config, model, variant="orig", dataset="mssd-sim") -> str:
+    return settings_source(config, dataset, "paper", model, variant)
+
+
+@pytest.fixture
+def ship(tmp_path, monkeypatch):
+    """A function that puts settings into the project's folder of them."""
+    monkeypatch.setattr(checked, "TUNED", tmp_path / "tuned")
+    (tmp_path / "tuned").mkdir()
+
+    def write(splits: dict, dataset: str = "mssd-sim") -> None:
+        checked._read_yaml.cache_clear()
+        (tmp_path / "tuned" / f"{dataset}.yaml").write_text(yaml.safe_dump({"splits": splits}))
+
+    yield write
+    checked._read_yaml.cache_clear()
+
+
+FOUND = {
+    "settings": {"learning_rate": 0.00123, "dropout": 0.4},
+    "configured": {"learning_rate": 0.001, "dropout": 0.5},
+    "trials": 20,
+    "value": 0.1,
+}
+
+
+class TestShipped:
+    def test_runs_have_the_settings_that_come_with_the_project(self, ship):
+        ship({"paper": {"sasrec": {"orig": FOUND}}})
+        checked.check_shipped(DEFAULT)
+        configured = run_settings(DEFAULT, "sasrec", "orig", "paper")
+        assert configured["learning_rate"] == 0.001
+        tuned = run_settings(DEFAULT, "sasrec", "orig", "paper", "mssd-sim")
+        assert tuned == configured | FOUND["settings"]
+        assert source(DEFAULT, "sasrec") == "tuned, 20 trials"
+        for others in (("blind", "paper", "mssd-sim"), ("orig", "paper", "lfm1k-sim")):
+            assert run_settings(DEFAULT, "sasrec", *others) == run_settings(
+                DEFAULT, "sasrec", *others[:2]
+            )
+        assert source(DEFAULT, "sasrec", "blind") == "as configured"
+        assert source(DEFAULT, "sasrec", dataset="lfm1k-sim") == "as configured"
+        assert source(DEFAULT, "popularity") == "nothing to tune"
+
+    @pytest.mark.parametrize("settings", ["configured", "search"])
+    def test_not_if_others_are_wanted(self, ship, settings):
+        ship({"paper": {"sasrec": {"orig": FOUND}}})
+        config = default_config({"tuning": {"settings": settings, "trials": 7}})
+        tuned = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
+        assert tuned == run_settings(config, "sasrec", "orig", "paper")
+        words = {"configured": "as configured", "search": "tuned, 7 trials"}
+        assert source(config, "sasrec") == words[settings]
+
+    def test_a_setting_that_the_user_changes_is_the_users(self, ship):
+        ship({"paper": {"sasrec": {"orig": FOUND}}})
+        config = default_config({"neural": {"learning_rate": 0.01}})
+        tuned = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
+        assert (tuned["learning_rate"], tuned["dropout"]) == (0.01, 0.5)
+        assert source(config, "sasrec") == "as configured"
+        # Another one, which was not searched, changes nothing of it.
+        config = default_config({"neural": {"dimension": 16}})
+        tuned = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
+        assert (tuned["learning_rate"], tuned["dimension"]) == (0.00123, 16)
+
+    def test_not_for_the_papers_settings(self, ship):
+        ship({"paper": {"sasrec": {"orig": FOUND}}})
+        config = default_config({"model_registry": {"sasrec": {"settings_of": "papers"}}})
+        settings = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
+        assert settings["learning_rate"] == 0.001
+        assert source(config, "sasrec") == "as in the papers"
+
+    @pytest.mark.parametrize(
+        ("splits", "message"),
+        [
+            ({"papre": {}}, "unknown split 'papre'; did you mean 'paper'?"),
+            (
+                {"paper": {"sasrek": {}}},
+                "'sasrek' is not in model_registry; did you mean 'sasrec'?",
+            ),
+            (
+                {"paper": {"sasrec": {"origin": FOUND}}},
+                "paper, sasrec origin: no such variant in model_registry.sasrec; did you mean",
+            ),
+            (
+                {"paper": {"sasrec": {"orig": FOUND | {"settings": {"tau": 1}}}}},
+                "paper, sasrec orig: no setting 'tau'",
+            ),
+            (
+                {"paper": {"sasrec": {"orig": {"settings": {}}}}},
+                "paper, sasrec orig: it must have configured, settings, trials, value",
+            ),
+            ([], "the key 'splits' is missing"),
+        ],
+    )
+    def test_a_wrong_file_is_one_clear_line(self, ship, splits, message):
+        ship(splits)
+        with pytest.raises(UserError) as error:
+            checked.check_shipped(DEFAULT)
+        assert message in str(error.value)
+        assert "mssd-sim.yaml" in str(error.value)
+        assert "\n" not in str(error.value)
+        checked.check_shipped(default_config({"tuning": {"settings": "configured"}}))
+
+    def test_what_comes_with_the_project_fits_the_default(self):
+        for path in (ROOT / "resources/tuned").glob("*.yaml"):
+            file = yaml.safe_load(path.read_text(encoding="utf-8"))
+            assert {"command", "revision"} <= file.keys()
+            assert list(checked._shipped_mistakes(DEFAULT, file)) == []
+
+    def test_what_is_found_can_be_shipped(self, ship, tmp_path):
+        """From the results of searches to the settings of runs."""
+        space = search_space(DEFAULT, "wrmf", "nr")
+        settings = run_settings(DEFAULT, "wrmf", "nr")
+        what = Search("wrmf", settings, space, 1, seed=1, threads=1, validation_sessions=9)
+        values = {name: 2 if name == "iterations" else 1.5 for name in space}
+        trials = [trial(0, 0.1, **what.configured), trial(1, 0.2, **values)]
+        place = "dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
+        write_json(best(trials, what), tmp_path / place)
+        checked._read_yaml.cache_clear()
+        made = tmp_path / "tuned/mssd-sim.yaml"
+        collect_settings([str(tmp_path / place)], str(made), command="snakemake tune")
+        assert yaml.safe_load(made.read_text())["command"] == "snakemake tune"
+        checked.check_shipped(DEFAULT)
+        tuned = run_settings(DEFAULT, "wrmf", "nr", "paper", "mssd-sim")
+        assert tuned == settings | values
+        assert source(DEFAULT, "wrmf", "nr") == "tuned, 2 trials"
+
+
+def test_the_table_has_one_row_per_search(tmp_path):
+    files: dict[str, list[str]] = {"trials": [], "best": []}
+    for variant, edge in (("orig", {}), ("contrastive-hidden", {"tau": 0.5})):
+        folder = tmp_path / f"dataset=toy/split=paper/model=sasrec/variant={variant}"
+        trials = [
+            trial(0, 0.1, learning_rate=0.005),
+            trial(1, 0.05, "pruned", learning_rate=0.001),
+            trial(2, 0.25, learning_rate=0.0123456, **edge),
+        ]
+        table = pa.Table.from_pylist(trials, schema=ARTIFACTS["trials"].schema)
+        write_artifact(table, "trials", folder / "trials.parquet")
+        space = {name: {"low": 0.0, "high": 0.5} for name in ("learning_rate", *edge)}
+        what = task(space=space, **edge)
+        write_json(best(trials, what), folder / "best.json")
+        files["trials"].append(str(folder / "trials.parquet"))
+        files["best"].append(str(folder / "best.json"))
+    tables = {kind: str(tmp_path / f"tuning.{kind}") for kind in ("csv", "parquet", "html", "tex")}
+    settings = {"simulated": ["toy"], "tuning": {"trials": 3}}
+    make_table("tuning", given_for(files, tables, settings))
+    first, second = pq.read_table(tables["parquet"], partitioning=None).to_pylist()
+    assert first == {
+        "dataset": "toy",
+        "data": "simulated",
+        "split": "paper",
+        "model": "sasrec",
+        "variant": "orig",
+        "trials": 3,
+        "pruned": 1,
+        "seconds": 6.0,
+        "valid_ndcg_10_configured": 0.1,
+        "valid_ndcg_10_tuned": 0.25,
+        "found": "learning_rate 0.01235",
+        "at_edge": "no",
+    }
+    assert second["found"] == "learning_rate 0.01235, tau 0.5"
+    assert second["at_edge"] == "tau"

@@ -6,7 +6,7 @@ import re
 import pytest
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, Phase, given, settings
-from skipwise.core.config import check_config, raw_files
+from skipwise.core.config import check_config, check_shipped, raw_files
 from skipwise.core.errors import UserError
 from snakemake.utils import validate
 
@@ -29,6 +29,7 @@ def accepted(count: int) -> list[dict]:
         try:
             check_config(config, SCHEMA)
             validate(config, str(PATH))
+            check_shipped(config)
             for dataset in config["datasets"]:
                 raw_files(dataset, config["registry"][dataset], "resources")
         except UserError:

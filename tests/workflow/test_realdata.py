@@ -22,7 +22,8 @@ def ratings(tmp_path_factory) -> Path:
 def test_movielens_through_the_whole_dag(project, ratings):
     overlay = project.overlay(
         "real.yaml",
-        "models: [popularity, session-popularity, markov, session-knn, wrmf, bpr, sasrec]\n"
+        "models: [popularity, session-popularity, decayed-popularity, markov, item-knn, "
+        "session-knn, ease, wrmf, bpr, sasrec]\n"
         f"seeds: [1]\nneural: {{dimension: 64, max_epochs: 25}}\nregistry: {{ml100k: {{paths: "
         f"['{ratings}']}}}}\n",
     )
@@ -33,7 +34,7 @@ def test_movielens_through_the_whole_dag(project, ratings):
     assert counts["skip_share_before_filter"] == pytest.approx((6_110 + 11_370 + 27_145) / 100_000)
     table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
     assert {row["data"] for row in table} == {"real"}
-    assert len(table) == 13 * 2
+    assert len(table) == 21 * 2
 
     def rank(model: str) -> np.ndarray:
         keys = {"dataset": "ml100k", "split": "paper", "model": model, "variant": "orig", "seed": 1}

@@ -15,7 +15,7 @@ import yaml
 from conftest import TINY
 from examples import ROOT, default_config
 from skipwise.core.artifacts import read_artifact, read_json, write_json
-from skipwise.core.config import variants
+from skipwise.core.config import searches, variants
 from skipwise.core.registry import find, names
 from skipwise.core.schemas import ARTIFACTS, Artifact
 from skipwise.evaluation.rank_sessions import rank_sessions
@@ -63,7 +63,7 @@ class TestPlan:
         assert (
             printed.count("Training sasrec contrastive-item") == 3 + 1 + 1
         )  # three seeds on the first data set
-        baselines, others = 4, 3 + 3 + 4 * 3
+        baselines, others = 11, 3 + 3 + 4 * 4
         assert printed.count("Training") == 3 * baselines + 5 * others
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):
@@ -86,8 +86,9 @@ class TestPlan:
             for rule, job in jobs
             if (model := re.search(r"model=([a-z0-9-]+)", job))
         }
-        neural = {(rule, "neural", True) for rule in ("train_model", "rank_sessions", "run_trial")}
-        others = {
+        rules = ("train_model", "rank_sessions", "search_settings")
+        neural = {(rule, "neural", True) for rule in rules}
+        others = {("search_settings", "factorization", False)} | {
             (rule, kind, False)
             for rule in ("train_model", "rank_sessions")
             for kind in ("baseline", "factorization")
@@ -101,19 +102,42 @@ class TestPlan:
         )
         assert printed.count("Training") == 3 * (4 + 3 + 3 + 3)
 
-    def test_tuning_gives_every_variant_the_same_trials_and_never_reads_the_test(self, project):
+    def test_tuning_searches_every_variant_and_never_reads_the_test(self, project):
         printed = project.made("--dry-run", "tune", configs=())
-        trials = re.findall(
-            r"^Job \d+: Trial (\d+) of (\S+ \S+) on (\S+)\nReason: (.*)$", printed, re.MULTILINE
+        jobs = re.findall(
+            r"^Job \d+: Searching settings of (\S+ \S+) on (\S+)\nReason: (.*)$",
+            printed,
+            re.MULTILINE,
         )
-        assert len({job[:3] for job in trials}) == len(trials) == 3 * 4 * 3 * 8
+        config = default_config()
+        wanted = {(f"{its['model']} {its['variant']}", its["dataset"]) for its in searches(config)}
+        assert {job[:2] for job in jobs} == wanted
+        assert len(jobs) == len(wanted)
+        searched = {its["model"] for its in searches(config)}
+        assert {"session-knn", "wrmf", "bpr", "sasrec", "bert4rec", "gru4rec", "caser"} <= searched
+        assert "Training" not in printed
         # As nothing is there yet, the reason names every file that a job reads and another one
         # makes.
-        for *_, dataset, reason in trials:
+        for *_, dataset, reason in jobs:
             read = re.findall(r"results/\S+\.parquet", reason.split("Input files")[1])
             split = f"results/splits/dataset={dataset}/split=paper"
             tracks = f"results/sessions/dataset={dataset}/tracks.parquet"
             assert sorted(read) == [tracks, f"{split}/train.parquet", f"{split}/valid.parquet"]
+
+    def test_one_plan_searches_trains_the_winners_and_makes_the_tables(self, project):
+        overlay = project.overlay(
+            "search.yaml", "tuning: {settings: search}\nseeds_by_dataset: {lfm1k-sim: [1, 2]}\n"
+        )
+        printed = project.made("--dry-run", configs=(TINY, overlay))
+        assert "Making the table tuning" in printed
+        assert printed.count("Searching settings") == 3 * (3 + 4)
+        trained = re.findall("^Job.*: Training", printed, re.MULTILINE)
+        assert len(trained) == 3 * (1 + 3 + 4) + (3 + 4)  # one data set has two seeds
+        for model, variant, reason in re.findall(
+            r"Training (\S+) (\S+) on .*\nReason: (.*)$", printed, re.MULTILINE
+        ):
+            best = f"model={model}/variant={variant}/best.json"
+            assert (best in reason) == (model != "popularity")
 
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_overlay_plans(self, project, overlay):
@@ -175,7 +199,7 @@ class TestRun:
                 ), path
             seen.add(name)
         shown = {*names("table"), *names("figure")} - {"tuning"}
-        assert seen == ARTIFACTS.keys() - {"tuning"} | shown
+        assert seen == ARTIFACTS.keys() - {"trials"} | shown
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
         table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
@@ -284,6 +308,42 @@ class TestRun:
             for variant in variants(config, model)
         }
 
+    def test_a_search_reaches_the_tables_and_what_it_finds_can_be_shipped(self, project):
+        few = (
+            "datasets: [mssd-sim]\nmodels: [popularity, wrmf]\nseeds: [1, 2]\n"
+            "model_registry: {wrmf: {variants: {orig: null, bl: null}}}\n"
+        )
+        overlay = project.overlay("search.yaml", few + "tuning: {settings: search, trials: 3}\n")
+        targets = ("results/tables/hr_ndcg.csv", "results/tables/tuning.csv")
+        file = "results/tuning/mssd-sim.yaml"
+        project.made(*targets, file, configs=(TINY, overlay), cores=2)
+        table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
+        assert {(row["model"], row["settings"]) for row in table} == {
+            ("popularity", "nothing to tune"),
+            ("wrmf", "tuned, 3 trials"),
+        }
+        best = read_json(
+            project / "results/tuning/dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
+        )
+        for seed in (1, 2):
+            run = f"dataset=mssd-sim/split=paper/model=wrmf/variant=nr/seed={seed}"
+            found = read_json(project / "results/models" / run / "run.json")
+            assert best["settings"].items() <= found["settings"].items()
+            assert found["settings_source"] == "tuned, 3 trials"
+        tuned = pq.read_table(project / "results/tables/tuning.parquet").to_pylist()
+        assert [row["variant"] for row in tuned] == ["nr"]
+        assert {row["trials"] for row in tuned} == {3}
+
+        # The file names the command, and a run with it in resources/tuned has the same models.
+        text = (project / file).read_text(encoding="utf-8")
+        assert f"--configfile {TINY} search.yaml -- tune" in text
+        (project / "resources/tuned").mkdir(parents=True, exist_ok=True)
+        shutil.copy(project / file, project / "resources/tuned/mssd-sim.yaml")
+        shipped = project.overlay("shipped.yaml", few)
+        before = (project / "results/tables/hr_ndcg.csv").read_bytes()
+        project.made(targets[0], configs=(TINY, shipped), cores=2)
+        assert (project / "results/tables/hr_ndcg.csv").read_bytes() == before
+
     def test_one_core_in_another_folder_gives_the_same_bytes(self, finished, project):
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
@@ -315,6 +375,22 @@ class TestRerun:
             for message in planned
             if message.startswith(("Simulating", "Reading", "Labelling", "Splitting"))
         ]
+
+    def test_shipped_settings_retrain_what_they_change_only(self, copy):
+        config = default_config(yaml.safe_load((ROOT / TINY).read_text(encoding="utf-8")))
+        configured = {"regularization": 0.01}
+        assert configured.items() <= config["model_registry"]["wrmf"]["settings"].items()
+        found = {"settings": {"regularization": 0.5}, "configured": configured}
+        found |= {"trials": 20, "value": 0.1}
+        folder = copy / "resources/tuned"
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.yaml"):
+            path.unlink()
+        before = {message for message in copy.planned() if message.startswith("Training")}
+        splits = {"paper": {"wrmf": {"bl": found}}}
+        (folder / "lfm1k-sim.yaml").write_text(yaml.safe_dump({"splits": splits}), encoding="utf-8")
+        planned = {message for message in copy.planned() if message.startswith("Training")}
+        assert planned - before == {"Training wrmf bl on lfm1k-sim, seed 1"}
 
     def test_another_revision_runs_nothing_again(self, copy):
         for command in (

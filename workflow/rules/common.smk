@@ -15,7 +15,7 @@ from skipwise.core import config as checked
 from skipwise.core import imports, registry
 from skipwise.core.artifacts import whole_file
 from skipwise.core.errors import UserError
-from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, TRIAL
+from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, VARIANT
 from skipwise.training import memory
 from snakemake_timers import look_twice_a_second
 
@@ -33,6 +33,7 @@ try:
         )
         for dataset in config["datasets"]
     }
+    checked.check_shipped(config)
     checked.check_external_ranks(config, workflow.pathvars.get("results"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
@@ -136,7 +137,7 @@ def models_of(family):
     return [model for model, its in families.items() if family in (its, None)]
 
 
-# --- Inputs: one path per shard, part, run or trial.
+# --- Inputs: one path per shard, part, run or search.
 
 
 def file_entry(wildcards):
@@ -201,18 +202,22 @@ def each_run(artifact, models=None):
     ]
 
 
-def each_trial(artifact):
-    """One path per trial of the tuning, the same number for every variant of every neural model."""
+def each_search(artifact, dataset=None):
+    """One path per search of the tuning, or per search of one data set."""
     return [
-        result(artifact).format(
-            dataset=dataset, split=split, model=model, variant=variant, trial=trial
-        )
-        for dataset in config["datasets"]
-        for split in config["splits"]
-        for model in neural_models()
-        for variant in checked.variants(config, model)
-        for trial in range(config["tuning"]["trials"])
+        result(artifact).format(**found)
+        for found in checked.searches(config)
+        if dataset in (None, found["dataset"])
     ]
+
+
+def best_of_search(wildcards):
+    """What a search found for a run, if the run takes its settings from one."""
+    if config["tuning"]["settings"] != "search":
+        return []
+    if not checked.search_space(config, wildcards.model, wildcards.variant):
+        return []
+    return result("best").format(**wildcards)
 
 
 def each_split(artifact):
@@ -244,8 +249,8 @@ def paths_of_need(need, family=None):
         return [result("table").format(table=need, format="parquet")]
     if need in ("gaps", "gap_sessions"):
         return parts_of(derived(), need)
-    if need in ("trial", "trial_history"):
-        return each_trial(need)
+    if need in ("trials", "best"):
+        return each_search(need)
     if need in ("stats", "split"):
         return each_split(need)
     if need == "papers":
@@ -261,7 +266,7 @@ def paths_of_need(need, family=None):
 
 def settings_needed(kind):
     """A params function: the values that a table or figure declares in ``SETTINGS``, by name."""
-    own = {"simulated": simulated, "forms": forms, "queries": queries}
+    own = {"simulated": simulated, "forms": forms, "queries": queries, "sources": sources}
 
     def values(wildcards):
         names = declared(kind, wildcards).get("SETTINGS", ())
@@ -277,11 +282,12 @@ def caption(kind):
 
 def in_all(kind):
     """The tables or figures of this run's target ``all``: those that are for it and have something to read."""
+    targets = {"all", "tune"} if config["tuning"]["settings"] == "search" else {"all"}
     chosen = []
     for name in registry.names(kind):
         of_file = registry.declared(kind, name)
         reads = all(paths_of_need(need) for need in of_file["NEEDS"]) or not of_file.get("OPTIONAL")
-        if of_file.get("TARGET", "all") == "all" and reads:
+        if of_file.get("TARGET", "all") in targets and reads:
             chosen.append(name)
     return chosen
 
@@ -332,8 +338,13 @@ def memory_of_catalogue(wildcards, input, attempt):
     family = config["model_registry"][wildcards.model]["family"]
     # Only a factorisation has vectors of sessions; its jobs have the train sequences as input.
     n_sessions = rows(input.train) if family == "factorization" else 0
+    squares, _ = memory.squares_of(model_file_of(wildcards))
     taken = memory.training_memory(
-        family, settings(wildcards), n_tracks=rows(input.tracks), n_sessions=n_sessions
+        family,
+        settings(wildcards),
+        n_tracks=rows(input.tracks),
+        n_sessions=n_sessions,
+        squares=squares,
     )
     return f"{attempt * (taken + memory.SNAKEMAKE) // 10**6}MB"
 
@@ -367,7 +378,45 @@ def raw_entry(wildcards):
 
 def settings(wildcards):
     """The merged settings of a run."""
-    return checked.run_settings(config, wildcards.model, wildcards.variant, wildcards.split)
+    return checked.run_settings(
+        config, wildcards.model, wildcards.variant, wildcards.split, wildcards.dataset
+    )
+
+
+def settings_source(wildcards):
+    """Where the settings of a run are from, in words."""
+    return checked.settings_source(
+        config, *(wildcards[key] for key in ("dataset", "split", "model", "variant"))
+    )
+
+
+def sources():
+    """Where the settings of every variant are from, in words, by its part of a path."""
+    keys = ("dataset", "split", "model", "variant")
+    return {
+        VARIANT.format(**run): checked.settings_source(config, *(run[key] for key in keys))
+        for run in checked.runs(config)
+    }
+
+
+def search(wildcards):
+    """What a search depends on, without its number of trials and threads."""
+    keys = (wildcards.model, wildcards.variant)
+    return {
+        "recommender": model_file_of(wildcards),
+        "settings": checked.run_settings(config, *keys, wildcards.split),
+        "space": checked.search_space(config, *keys),
+        "sampler_seed": config["tuning"]["seed"],
+        "seed": checked.seeds(config, wildcards.dataset, wildcards.model)[0],
+        "validation_sessions": config["neural"]["validation_sessions"],
+    }
+
+
+def tune_command():
+    """The command that searches with this configuration."""
+    overlays = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
+    chosen = ["--configfile", *overlays, "--"] if overlays else []
+    return " ".join(["snakemake", "--cores", "all", *chosen, "tune"])
 
 
 def gpus_of_run(wildcards):

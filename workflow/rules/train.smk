@@ -8,6 +8,7 @@ rule train_model:
         valid=result("valid"),
         tracks=result("tracks"),
         split=result("split"),
+        best=best_of_search,
         code=code("training.train", model=model_file_of, skip_loss=skip_loss_of),
     output:
         weights=result("weights"),
@@ -30,6 +31,7 @@ rule train_model:
     params:
         recommender=model_file_of,
         settings=settings,
+        settings_source=settings_source,
     message:
         "Training {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

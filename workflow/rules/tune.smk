@@ -1,15 +1,16 @@
-# Tuning: `snakemake --cores 8 tune`. Not a part of `all`.
+# Tuning: `snakemake --cores 8 tune` only searches.  With `tuning.settings: search` the trainings
+# wait for the searches and use what they find.
 
 
 rule tune:
-    """The same number of trials for every variant of every neural model, scored on validation data."""
+    """The same number of trials for every variant of every model, scored on validation data."""
     input:
         result("table").format(table="tuning", format="csv"),
-        each_split("best"),
+        expand(result("tuned"), dataset=config["datasets"]),
 
 
-rule run_trial:
-    """Train with the settings of one trial; the test data is not read."""
+rule search_settings:
+    """Search the settings of one variant; the test data is not read."""
     input:
         train=result("train"),
         valid=result("valid"),
@@ -17,49 +18,51 @@ rule run_trial:
         split=result("split"),
         code=code("training.tuning", model=model_file_of, skip_loss=skip_loss_of),
     output:
-        history=result("trial_history"),
-        trial=result("trial"),
+        trials=result("trials"),
+        best=result("best"),
     log:
-        f"<logs>/run_trial/{TRIAL}.log",
+        f"<logs>/search_settings/{VARIANT}.log",
     benchmark:
-        f"<benchmarks>/run_trial/{TRIAL}.jsonl"
+        f"<benchmarks>/search_settings/{VARIANT}.jsonl"
+    wildcard_constraints:
+        model=regex_of(own_models()),
     conda:
         "../../envs/skipwise.yaml"
     threads: lookup(dpath="threads/train", within=config)
     resources:
         mem=memory_of_catalogue,
-        runtime=by_attempt(720),
+        # The same at every attempt: the next one goes on where this one ended.
+        runtime=720,
         gpu=gpus_of_run,
     params:
-        recommender=model_file_of,
-        settings=settings,
-        tuning=lookup(dpath="tuning", within=config),
-        seed=config["seeds"][0],
+        search=search,
+        trials=lookup(dpath="tuning/trials", within=config),
     message:
-        "Trial {wildcards.trial} of {wildcards.model} {wildcards.variant} on {wildcards.dataset}"
+        "Searching settings of {wildcards.model} {wildcards.variant} on {wildcards.dataset}"
     script:
-        "../scripts/run_trial.py"
+        "../scripts/search_settings.py"
 
 
-rule collect_trials:
-    """Overlays with the best settings of every variant."""
+rule collect_settings:
+    """What the searches of one data set found, in one file that resources/tuned can take."""
     input:
-        trials=each_trial("trial"),
-        histories=each_trial("trial_history"),
+        best=lambda wildcards: each_search("best", wildcards.dataset),
         code=code("training.tuning"),
     output:
-        each_split("best"),
+        result("tuned"),
     log:
-        "<logs>/collect_trials.log",
+        "<logs>/collect_settings/{dataset}.log",
     benchmark:
-        "<benchmarks>/collect_trials.jsonl"
+        "<benchmarks>/collect_settings/{dataset}.jsonl"
     conda:
         "../../envs/skipwise.yaml"
     threads: 1
     resources:
         mem=by_attempt(1, "GB"),
         runtime=by_attempt(10),
+    params:
+        command=tune_command(),
     message:
-        "Collecting the trials"
+        "Collecting the settings found on {wildcards.dataset}"
     script:
-        "../scripts/collect_trials.py"
+        "../scripts/collect_settings.py"

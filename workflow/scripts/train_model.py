@@ -21,6 +21,8 @@ with rule_log(snakemake.log[0], snakemake.rule):
         settings=snakemake.params.settings,
         seed=int(snakemake.wildcards.seed),
         threads=snakemake.threads,
+        settings_source=snakemake.params.settings_source,
+        best=snakemake.input.best or None,
         checkpoint=paths.beside(weights, "checkpoint"),
         code=snakemake.input.code,
     )

@@ -1,6 +1,7 @@
 """The contract that every model keeps: what the workflow needs of it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,9 @@ class Recommender(ABC):
     # The candidates that validation ranks among, and that recommendations are taken from: ``full``,
     # or ``new``, which leaves out the tracks of the context.
     candidates: str = "full"
+    # Called after each epoch with its row of ``history``, by models with epochs and validation; an
+    # exception from it ends the training.
+    watch: Callable[[dict], None] | None = None
 
     def __init__(self, n_tracks: int, settings: dict):
         """Raises UserError when a setting is missing or unknown."""

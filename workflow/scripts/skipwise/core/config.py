@@ -7,14 +7,20 @@ import difflib
 import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
+import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
+
+# Settings that come with the project, one file per data set.
+TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
+SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
 # Suffixes that are not part of a shard's name.
 _SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet|tar))*$")
@@ -101,10 +107,6 @@ def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
     sessions = config.get("sessions", {})
     if sessions.get("min_length", 0) > sessions.get("max_length", float("inf")):
         yield "sessions", "min_length is greater than max_length, so no session would be kept"
-    for name in ("learning_rate", "alpha", "tau"):
-        low, high = config.get("tuning", {}).get(name, (1, 2))
-        if low >= high:
-            yield f"tuning.{name}", f"the lowest value {low} is not below the highest, {high}"
     cutoff = config.get("candidates", {}).get("rank_cutoff")
     # 10 is the cut-off of the metrics of unseen skips.
     largest = max([10, *(k for ks in config.get("metrics", {}).values() for k in ks)])
@@ -282,8 +284,11 @@ def variants(config: dict, model: str) -> list[str]:
     ]
 
 
-def run_settings(config: dict, model: str, variant: str, split: str | None = None) -> dict:
-    """The merged settings of a model's variant.
+def run_settings(
+    config: dict, model: str, variant: str, split: str | None = None, dataset: str | None = None
+) -> dict:
+    """The merged settings of a model's variant: as configured, or with a ``dataset`` as its runs
+    have them, which may be settings that come with the project.
 
     Only what the variant uses is in it: a changed temperature does not concern ``orig``, so it does
     not retrain it.  A ``split`` whose file says what a target is overrides the setting ``targets``.
@@ -296,7 +301,147 @@ def run_settings(config: dict, model: str, variant: str, split: str | None = Non
         settings = shared | loss_settings(config, settings["skip_loss"]) | settings
     if split and "targets" in settings:
         settings |= registry.remarks("split", split)
+    if split and dataset:
+        found = shipped(config, dataset, split, model, variant)
+        settings |= found["settings"] if found else {}
     return settings
+
+
+def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
+    """The settings of a variant that a search may change, by name, each with its range.
+
+    The files of the model and of the skip loss declare them in ``SEARCH``.  Settings that the
+    variant does not have are left out, and so are those whose configured value is not of the kind
+    of the range (an ``alpha`` of 0 has no place on a logarithmic scale).  A range is widened to
+    the configured value.  Empty for an entry with the papers' settings and for another tool's.
+    """
+    if is_external(config, model) or _is_of_papers(config, model):
+        return {}
+    settings = run_settings(config, model, variant)
+    declared = registry.declared("model", model_file(config, model)).get("SEARCH", {})
+    if loss := settings.get("skip_loss"):
+        declared = declared | registry.declared("skip loss", loss).get("SEARCH", {})
+    spaces = {
+        name: _around(space, settings[name]) for name, space in declared.items() if name in settings
+    }
+    return {name: space for name, space in spaces.items() if space}
+
+
+def _around(space: dict, value: Any) -> dict | None:
+    """A range that the configured value is in, None if it cannot be."""
+    if "choices" in space:
+        choices = space["choices"]
+        if type(value) not in {*map(type, choices)}:
+            return None
+        return space | {"choices": choices if value in choices else sorted([*choices, value])}
+    whole = type(space["low"]) is type(space["high"]) is int
+    kinds = (int,) if whole else (int, float)
+    if type(value) not in kinds or (space.get("log") and value <= 0):
+        return None
+    return space | {"low": min(space["low"], value), "high": max(space["high"], value)}
+
+
+def searches(config: dict) -> list[dict]:
+    """Every variant of the configuration that has something to search, on every data set and
+    split, in the order of the tables.
+    """
+    return [
+        {"dataset": dataset, "split": split, "model": model, "variant": variant}
+        for dataset in config["datasets"]
+        for split in config["splits"]
+        for model in config["models"]
+        for variant in variants(config, model)
+        if search_space(config, model, variant)
+    ]
+
+
+def shipped(config: dict, dataset: str, split: str, model: str, variant: str) -> dict | None:
+    """What the project's own search found for a variant: ``settings``, ``trials`` and ``value``.
+
+    None if ``tuning.settings`` is not ``shipped``, if there was no such search, and if the
+    configuration gives a setting that was searched another value than it had in the search: then
+    that value is what the user wants.
+    """
+    if config["tuning"]["settings"] != "shipped" or _is_of_papers(config, model):
+        return None
+    found = _tuned(dataset).get("splits", {}).get(split, {}).get(model, {}).get(variant)
+    if not found:
+        return None
+    settings = run_settings(config, model, variant)
+    changed = any(settings.get(name) != value for name, value in found["configured"].items())
+    return None if changed else found
+
+
+@cache
+def _read_yaml(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _tuned(dataset: str) -> dict:
+    return _read_yaml(TUNED / f"{dataset}.yaml")
+
+
+def settings_source(config: dict, dataset: str, split: str, model: str, variant: str) -> str:
+    """Where the settings of a run are from, in words: tuned with how many trials, as in the papers,
+    or as configured.
+    """
+    if is_external(config, model):
+        return "of another tool"
+    if _is_of_papers(config, model):
+        return "as in the papers"
+    if not search_space(config, model, variant):
+        return "nothing to tune"
+    found = shipped(config, dataset, split, model, variant)
+    if config["tuning"]["settings"] == "search":
+        found = config["tuning"]
+    if not found:
+        return "as configured"
+    return f"tuned, {found['trials']} trial{'s' if found['trials'] > 1 else ''}"
+
+
+def _is_of_papers(config: dict, model: str) -> bool:
+    return config["model_registry"][model].get("settings_of") == "papers"
+
+
+def check_shipped(config: dict) -> None:
+    """Raise UserError if the settings that come with the project are not those of a known split,
+    model or variant, or name a setting that the variant does not have.
+    """
+    for dataset in config["datasets"] if config["tuning"]["settings"] == "shipped" else ():
+        for wrong in _shipped_mistakes(config, _tuned(dataset)):
+            raise UserError(
+                f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
+                "configured"
+            )
+
+
+def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
+    entries = config["model_registry"]
+    if file and not isinstance(file.get("splits"), dict):
+        yield "the key 'splits' is missing"
+        return
+    for split, models in file.get("splits", {}).items():
+        if split not in registry.names("split"):
+            yield f"unknown split '{split}'{_known(split, registry.names('split'))}"
+        for model, its in models.items():
+            if model not in entries:
+                yield f"'{model}' is not in model_registry{_known(model, entries)}"
+                continue
+            known = entries[model]["variants"]
+            for variant, found in its.items():
+                where = f"{split}, {model} {variant}"
+                if variant not in known:
+                    yield (
+                        f"{where}: no such variant in model_registry.{model}"
+                        f"{_known(variant, known)}"
+                    )
+                elif not isinstance(found, dict) or found.keys() != SHIPPED_KEYS:
+                    yield f"{where}: it must have {', '.join(sorted(SHIPPED_KEYS))}"
+                elif known[variant] is not None:
+                    settings = run_settings(config, model, variant)
+                    for name in [*found["settings"], *found["configured"]]:
+                        if name not in settings:
+                            yield f"{where}: no setting '{name}'{_known(name, settings)}"
 
 
 def loss_settings(config: dict, skip_loss: str | None) -> dict:

@@ -11,6 +11,10 @@ class UserError(Exception):
     """
 
 
+class DivergedError(UserError):
+    """A training whose loss or scores are no longer finite; a search tries other settings."""
+
+
 class StoppedError(Exception):
     """A signal asked the work to stop, and it is saved; ``signal`` is its number."""
 

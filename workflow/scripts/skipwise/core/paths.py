@@ -16,7 +16,6 @@ PART = f"{DATASET}/part={{part}}"
 SPLIT = f"{DATASET}/split={{split}}"
 VARIANT = f"{SPLIT}/model={{model}}/variant={{variant}}"
 RUN = f"{VARIANT}/seed={{seed}}"
-TRIAL = f"{VARIANT}/trial={{trial}}"
 
 # Where each artifact lies in the folder of the results.
 RESULTS = {
@@ -43,9 +42,11 @@ RESULTS = {
     "ranks": f"ranks/{RUN}/ranks.parquet",
     "cosines": f"cosines/{RUN}/cosines.parquet",
     "metrics": f"metrics/{RUN}/metrics.parquet",
-    "trial": f"tuning/{TRIAL}/trial.json",
-    "trial_history": f"tuning/{TRIAL}/history.parquet",
-    "best": f"tuning/{SPLIT}/best.yaml",
+    "trials": f"tuning/{VARIANT}/trials.parquet",
+    "best": f"tuning/{VARIANT}/best.json",
+    "tuned": "tuning/{dataset}.yaml",
+    "journal": f"checkpoints/{VARIANT.replace('/', ',')}.journal",
+    "trial_checkpoint": f"checkpoints/{VARIANT.replace('/', ',')},trial.safetensors",
     "table": "tables/{table}.{format}",
     "figure": "figures/{figure}.{format}",
     "provenance": "provenance.json",

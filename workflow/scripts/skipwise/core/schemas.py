@@ -54,6 +54,7 @@ _SPLIT = Artifact(
             required("skipped", pa.list_(pa.bool_())),
             pa.field("target", pa.int32()),
             required("unseen_skips", pa.list_(pa.int32())),
+            pa.field("time", pa.float64()),  # of the session, in days; null if the data has none
         ]
     ),
     ("session_id",),
@@ -200,6 +201,24 @@ ARTIFACTS: dict[str, Artifact] = {
             ]
         ),
         ("epoch",),
+    ),
+    # One row per trial of a search.  state is complete, pruned, diverged or impossible (settings
+    # that exclude each other); the metrics are those of the best epoch.  settings are json, of
+    # what was searched only.
+    "trials": Artifact(
+        pa.schema(
+            [
+                required("trial", pa.int32()),
+                required("state", pa.string()),
+                pa.field("valid_ndcg_10", pa.float64()),
+                pa.field("valid_hr_10", pa.float64()),
+                pa.field("best_epoch", pa.int32()),
+                required("epochs", pa.int32()),
+                required("seconds", pa.float64()),
+                required("settings", pa.string()),
+            ]
+        ),
+        ("trial",),
     ),
     # One row per test session.  Ranks start at 1; null is past candidates.rank_cutoff or, in the
     # columns of `new`, no candidate: a track of the context.

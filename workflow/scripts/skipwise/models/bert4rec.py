@@ -8,6 +8,12 @@ from torch import nn
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.models.parts.transformer import TransformerEncoder
 
+SEARCH = {
+    "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
+    "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
+    "mask_share": {"low": 0.05, "high": 0.7},
+}
+
 
 class BERT4Rec(NeuralRecommender):
     """Training masks the last listened track always, which is the task at prediction, and

@@ -21,6 +21,12 @@ from skipwise.sessions.sequences import Ragged, Sequences
 PAIRS = 1024
 # Unobserved tracks drawn for one epoch of the fold-in.
 FOLD_IN_TRACKS = 16
+SEARCH = {
+    "learning_rate": {"low": 0.005, "high": 0.3, "log": True},
+    "regularization": {"low": 0.0005, "high": 0.1, "log": True},
+    "iterations": {"low": 10, "high": 200, "log": True},
+    "skip_pair_share": {"low": 0.02, "high": 0.9},  # of rejected skips
+}
 
 
 class BPR(VectorRecommender):

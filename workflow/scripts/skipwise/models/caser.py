@@ -7,6 +7,12 @@ from torch.nn import functional
 from skipwise.models.parts.layers import Dropout, linear
 from skipwise.models.parts.neural import NeuralRecommender
 
+SEARCH = {
+    "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
+    "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
+    "window": {"low": 2, "high": 9},
+}
+
 
 class Convolutions(nn.Module):
     """At each position horizontal and vertical convolutions over the window of the last W tracks:

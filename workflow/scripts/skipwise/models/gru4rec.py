@@ -6,6 +6,12 @@ from torch import Tensor, nn
 from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
 
+SEARCH = {
+    "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
+    "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
+    "batch_size": {"choices": [16, 32, 64, 128]},
+}
+
 
 class Recurrence(nn.Module):
     """Dropout, one GRU layer, dropout: (B, L, D) to (B, L, D).  Padding stands at the end, where

@@ -6,6 +6,12 @@ from torch import nn
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.models.parts.transformer import TransformerEncoder
 
+SEARCH = {
+    "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
+    "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
+    "layers": {"choices": [1, 2, 3], "limit": "low"},
+}
+
 
 class SASRec(NeuralRecommender):
     """Differences to Kang & McAuley, all the papers': post-norm layers, a GELU head,

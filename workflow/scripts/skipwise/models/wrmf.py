@@ -13,10 +13,19 @@ from skipwise.core.errors import UserError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
+SEARCH = {
+    "alpha": {"low": 0.1, "high": 40.0, "log": True},
+    "regularization": {"low": 0.001, "high": 10.0, "log": True},
+    "iterations": {"low": 3, "high": 40, "log": True},
+    "skip_confidence": {"low": 1.1, "high": 20.0, "log": True},  # of rejected skips
+}
+
 
 class WRMF(VectorRecommender):
-    """A session is a user; confidence = alpha × plays.  What a skipped track is, the setting
-    ``skips`` says:
+    """A session is a user.  A track with r plays in it has the confidence ``alpha`` × r, and an
+    unobserved one has 1: ``alpha`` is the weight of a play in units of an unobserved track.  It
+    must be above 1, because with 1 a play weighs no more than no play.  What a skipped track is,
+    the setting ``skips`` says:
 
     - ``preferred`` (variant ``orig``): the same as a listened one
     - ``unobserved`` (``bl``): left out
@@ -35,6 +44,12 @@ class WRMF(VectorRecommender):
 
     def __init__(self, n_tracks: int, settings: dict):
         super().__init__(n_tracks, settings)
+        if settings["alpha"] <= 1:
+            raise UserError(
+                "model_registry.wrmf: alpha must be above 1: the confidence of a track is alpha × "
+                "plays and that of an unobserved one is 1, so a play would weigh no more than no "
+                f"play; it is {settings['alpha']:g}"
+            )
         if settings["skips"] == "rejected" and settings["alpha"] * settings["skip_confidence"] <= 1:
             raise UserError(
                 "model_registry.wrmf: alpha × skip_confidence must be above 1, the confidence of "

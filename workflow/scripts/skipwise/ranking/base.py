@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from skipwise.core.errors import UserError
+from skipwise.core.errors import DivergedError
 from skipwise.core.schemas import PADDING
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Ragged, Sequences
@@ -47,7 +47,7 @@ class Ranker(ABC):
         """Rank the tracks ``items`` (S rows, I values, no row empty) of each session.
 
         ``candidates`` (S, C) are drawn tracks, padded with 0.  Ranks past ``cutoff`` need not be
-        known; None means that every rank counts.  Raises UserError where a score is not finite,
+        known; None means that every rank counts.  Raises DivergedError where a score is not finite,
         because a rank of it would mean nothing.
         """
 
@@ -139,8 +139,8 @@ def joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate([np.empty(0, dtype), *parts])
 
 
-def diverged(session: int) -> UserError:
-    return UserError(
+def diverged(session: int) -> DivergedError:
+    return DivergedError(
         f"the model gives session {session} a score that is not finite: its training diverged; "
         "lower neural.learning_rate and run again"
     )

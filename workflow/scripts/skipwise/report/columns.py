@@ -183,17 +183,20 @@ COLUMNS = {
     ),
     "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
     "papers_print": Column("papers print", "Quoted, on their data."),
-    "trial": Column("trial", "0 has the configured settings."),
-    "learning_rate": Column("learning rate", "Of Adam.", _few),
-    "alpha": Column("α", "Weight of the contrastive term.", _few),
-    "tau": Column("τ", "Temperature of the contrastive term.", _few),
-    "valid_ndcg_10": Column("validation NDCG@10 ↑", "Of the best epoch; decides.", _decimals),
-    "valid_hr_10": Column("validation HR@10 ↑", "Of the best epoch.", _decimals),
-    "best_epoch": Column("best epoch", "By validation NDCG@10.", _count),
-    "epochs": Column("epochs", "Trained.", _count),
-    "seconds": Column("seconds", "Of training.", "{:.1f}".format),
-    "chosen": Column(
-        "chosen", "The best trial of its variant.", lambda value: "yes" if value else "no"
+    "trials": Column("trials", "Tried settings, the same number for every variant.", _count),
+    "pruned": Column("pruned", "Trials that were ended before their last epoch.", _count),
+    "seconds": Column("seconds", "Of training, all trials.", "{:.1f}".format),
+    "valid_ndcg_10_configured": Column(
+        "configured: validation NDCG@10",
+        "Of the configured settings, which are trial 0.",
+        _decimals,
+    ),
+    "valid_ndcg_10_tuned": Column(
+        "tuned: validation NDCG@10", "Of the best trial; it decided.", _decimals
+    ),
+    "found": Column("settings found", "Of the best trial; only what was searched."),
+    "at_edge": Column(
+        "at the edge", "Settings whose best value is at an end of their range: it should be wider."
     ),
     "skip_rule": Column("skip rule", "What makes a play a skip."),
     "session_gap_minutes": Column("session gap, min", "A longer pause ends a session.", _few),

@@ -64,7 +64,8 @@ class Ragged:
 class Sequences:
     """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see;
     ``target`` is 0 in train.  A play whose label is ``unknown`` is neither skipped nor listened;
-    None: every label is known.
+    None: every label is known.  ``time`` is when a session began, in days; None where a session of
+    the part has no time.
     """
 
     session_id: np.ndarray  # (S,) int32
@@ -73,6 +74,7 @@ class Sequences:
     target: np.ndarray  # (S,) int32
     unseen_skips: Ragged  # int32
     unknown: Ragged | None = None  # bool, same offsets as tracks
+    time: np.ndarray | None = None  # (S,) float64
 
     @property
     def listened(self) -> Ragged:
@@ -97,6 +99,7 @@ class Sequences:
             table["target"].fill_null(PADDING).to_numpy(),
             Ragged.from_arrow(table["unseen_skips"]),
             Ragged(unknown, tracks.offsets) if unknown.any() else None,
+            None if table["time"].null_count else table["time"].to_numpy(),
         )
 
     def __len__(self) -> int:
@@ -111,6 +114,7 @@ class Sequences:
             self.target[rows],
             self.unseen_skips.take(rows),
             None if self.unknown is None else self.unknown.take(rows),
+            None if self.time is None else self.time[rows],
         )
 
     def distinct_tracks(self) -> Ragged:

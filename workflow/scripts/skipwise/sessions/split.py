@@ -48,8 +48,10 @@ def split_sessions(
         steps.table("parts", f"splits/{split}", **parameters)
         counts = {"sessions": steps.rows("listed")}
         for part in PARTS:
-            of_part = "from parts where part = $part"
-            rows = steps.connection.sql(of_part, params={"part": part}).to_arrow_table()
+            of_part = "from parts join listed using (session_id) where part = $part"
+            rows = steps.connection.sql(
+                f"select parts.*, time {of_part}", params={"part": part}
+            ).to_arrow_table()
             if rows.num_rows == 0:
                 raise UserError(
                     f"{sessions}: the split '{split}' leaves no {part} session; take more sessions"

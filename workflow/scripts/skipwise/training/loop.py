@@ -6,7 +6,7 @@ catalogue.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from signal import Signals
 from typing import Protocol
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skipwise.core.errors import StoppedError, UserError
+from skipwise.core.errors import DivergedError, StoppedError
 from skipwise.core.log import logger
 from skipwise.core.registry import find
 from skipwise.ranking import metrics
@@ -38,6 +38,7 @@ class Trainable(Protocol):
     settings: dict
     causal: bool
     candidates: str  # that validation ranks among
+    watch: Callable[[dict], None] | None
     table: Tensor  # (N + 1, D) embeddings of the tracks
     generator: torch.Generator
 
@@ -65,7 +66,7 @@ def train_network(
 
     The best epoch has the highest NDCG@10 on the validation sessions among the model's
     ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
-    ``min_epochs``.  Raises UserError when the loss is no longer finite.
+    ``min_epochs``.  Raises DivergedError when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
@@ -82,6 +83,7 @@ def train_network(
         if saved := checkpoint.load():
             training.restore(*saved)
             del saved  # a second table
+            training.watch(training.history)
             at = training.epoch, training.done
             logger.info("continues from %s: epoch %d, batch %d", checkpoint.path, *at)
         while not training.is_over:
@@ -104,6 +106,14 @@ def _stopped(received: Signals, training: "Training", checkpoint: Savepoint) -> 
     return StoppedError(received, f"stopped by {received.name} in epoch {training.epoch}; {kept}")
 
 
+def validation_sample(valid: Sequences, most: int) -> Sequences:
+    """The validation sessions that are ranked: at most ``most``, the same at every call."""
+    if len(valid) <= most:
+        return valid
+    chosen = np.random.default_rng(0).choice(len(valid), most, replace=False)
+    return valid.take(np.sort(chosen))
+
+
 class Training:
     """The state of a training between two steps: epochs count from 1, ``done`` batches of the
     current one are behind it.
@@ -119,12 +129,8 @@ class Training:
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )
-        if len(valid) > self.settings["validation_sessions"]:
-            chosen = np.random.default_rng(0).choice(
-                len(valid), self.settings["validation_sessions"], replace=False
-            )
-            valid = valid.take(np.sort(chosen))
-        self.valid, self.ranker = valid, ranker
+        self.valid = validation_sample(valid, self.settings["validation_sessions"])
+        self.ranker = ranker
         self.history: list[dict] = []
         self.best = 0
         self.best_state: dict[str, Tensor] = {}
@@ -168,7 +174,7 @@ class Training:
         seconds = self.seconds + time.perf_counter() - started
         loss, base, skip = (self.sums / len(self.batches)).tolist()
         if not np.isfinite(loss):
-            raise UserError(
+            raise DivergedError(
                 f"the loss is not finite in epoch {self.epoch}: training diverged; lower "
                 f"neural.learning_rate (now {self.settings['learning_rate']}) and run again"
             )
@@ -205,6 +211,13 @@ class Training:
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
         self.order_drawn_from = self.rng.bit_generator.state
+        self.watch(self.history[-1:])
+
+    def watch(self, rows: list[dict]) -> None:
+        """Show rows of the history to the one who watches the training, who may end it."""
+        if self.model.watch:
+            for row in rows:
+                self.model.watch(row)
 
     def finish(self) -> list[dict]:
         """Leave the model at its best epoch; returns the history."""

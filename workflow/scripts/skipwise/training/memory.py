@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from skipwise.core import registry
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 
@@ -24,15 +25,24 @@ COPIES = {
 }
 
 
-def training_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int) -> int:
+def squares_of(recommender: str) -> tuple[int, str]:
+    """The number of N × N tables that the training of a model's file holds, and what they are: its
+    literal ``SQUARES``; none where it has not.
+    """
+    return registry.declared("model", recommender).get("SQUARES", (0, ""))
+
+
+def training_memory(
+    family: str, settings: dict, *, n_tracks: int, n_sessions: int, squares: int = 0
+) -> int:
     """Bytes that training takes at most: ``BASE`` and, in float32, ``COPIES`` of the table of
     vectors.
 
     A neural table has one row per track, the factors of a factorisation also one per session.  A
-    baseline has no table.
+    baseline has no vectors; ``squares`` is its number of N × N tables.
     """
     if family not in COPIES:
-        return BASE
+        return BASE + 4 * squares * n_tracks**2
     rows = n_tracks if family == "neural" else n_tracks + n_sessions
     return BASE + 4 * COPIES[family][0] * rows * _width(settings)
 
@@ -42,27 +52,42 @@ def _width(settings: dict) -> int:
     return settings["dimension"] if "dimension" in settings else settings["factors"] + 1
 
 
-def check_memory(family: str, settings: dict, *, n_tracks: int, n_sessions: int) -> None:
+def check_memory(
+    family: str,
+    settings: dict,
+    *,
+    n_tracks: int,
+    n_sessions: int,
+    squares: tuple[int, str] = (0, ""),
+) -> None:
     """Log what a training will take.  Raises UserError with the same sentence and the remedy where
-    that is not there.
+    that is not there.  ``squares`` is what :func:`squares_of` gives.
     """
-    if family not in COPIES:
+    if family in COPIES:
+        copies, words = COPIES[family]
+        rows = f"{n_tracks} tracks" + ("" if family == "neural" else f" and {n_sessions} sessions")
+        width = str(_width(settings))
+        lower = "neural.dimension" if family == "neural" else "the setting factors of the model"
+        remedy = f"lower {lower}"
+    elif squares[0]:
+        (copies, words), rows, width = squares, f"{n_tracks} tracks", f"{n_tracks} tracks"
+        remedy = "take the model out of `models`: it is for small catalogues"
+    else:
         return
-    needed = training_memory(family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
-    copies, words = COPIES[family]
-    rows = f"{n_tracks} tracks" + ("" if family == "neural" else f" and {n_sessions} sessions")
+    needed = training_memory(
+        family, settings, n_tracks=n_tracks, n_sessions=n_sessions, squares=squares[0]
+    )
     sentence = (
         f"this training takes up to {needed / GIB:.1f} GiB of memory: {copies} × {rows} × "
-        f"{_width(settings)} × 4 bytes ({words}) and {BASE / GIB:.0f} GiB for all else"
+        f"{width} × 4 bytes ({words}) and {BASE / GIB:.0f} GiB for all else"
     )
     logger.info("%s", sentence)
     available = available_memory()
     if available < needed:
-        size = "neural.dimension" if family == "neural" else "the setting factors of the model"
         raise UserError(
             f"{sentence}; {available / GIB:.1f} GiB are there. Run fewer jobs at once (--cores), "
             "give the job more memory "
-            f"(--set-resources train_model:mem_mb={needed * 5 // 4 // 10**6}), or lower {size}"
+            f"(--set-resources train_model:mem_mb={needed * 5 // 4 // 10**6}), or {remedy}"
         )
 
 

@@ -22,7 +22,7 @@ from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
-from skipwise.training.memory import check_memory
+from skipwise.training.memory import check_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
 
@@ -39,33 +39,52 @@ def train_model(
     settings: dict,
     seed: int,
     threads: int,
+    settings_source: str = "as configured",
+    best: str | None = None,
     checkpoint: str | Path | None = None,
     code: Iterable[str] = (),
 ) -> None:
     """Fit a model on a split and write its folder: weights, history and ``run.json``.
 
     ``model`` is its name in the registry, ``recommender`` that of its file; ``split`` is the
-    ``split.json``, which says what candidates validation ranks among.
+    ``split.json``, which says what candidates validation ranks among.  ``best`` is the
+    ``best.json`` of a search, whose settings are taken over; ``settings_source`` says in words
+    where the settings are from.
     A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
     everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
     too little memory.
     """
     folder = Path(folder)
+    if best:
+        settings = settings | read_json(best)["settings"]
     n_tracks = pq.read_metadata(tracks).num_rows
     n_sessions = pq.read_metadata(train).num_rows
     fitted: Recommender = find_model(recommender)(n_tracks, settings)
     fitted.candidates = read_json(split)["headline"]
     logger.info("%s %s, seed %d: %d tracks, settings %s", model, variant, seed, n_tracks, settings)
-    check_memory(fitted.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    check_memory(
+        fitted.family,
+        settings,
+        n_tracks=n_tracks,
+        n_sessions=n_sessions,
+        squares=squares_of(recommender),
+    )
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
-    made_of = [recommender, settings, fitted.candidates, seed, threads, data]
-    depends_on = [*made_of, _environment(), sorted(map(sha256, code))]
+    mark = fingerprint(
+        recommender,
+        settings,
+        candidates=fitted.candidates,
+        seed=seed,
+        threads=threads,
+        data=data,
+        code=code,
+    )
     history = fitted.fit(
         Sequences.read("train", train),
         Sequences.read("valid", valid),
         seed=seed,
         threads=threads,
-        checkpoint=Checkpoint(checkpoint, _fingerprint(depends_on)) if checkpoint else None,
+        checkpoint=Checkpoint(checkpoint, mark) if checkpoint else None,
     )
     with whole_file(folder / WEIGHTS) as partial:
         save_file(fitted.state(), partial)
@@ -79,6 +98,7 @@ def train_model(
             "seed": seed,
             "settings": settings,
             "candidates": fitted.candidates,
+            "settings_source": settings_source,
             "n_tracks": n_tracks,
             "threads": threads,
             "epochs": len(history),
@@ -93,12 +113,31 @@ def train_model(
         Path(checkpoint).unlink(missing_ok=True)
 
 
-def _environment() -> list:
-    """What may change the bits of a training besides data, settings and code."""
-    versions = {name: version(name) for name in ("torch", "numpy", "implicit", "polars", "pyarrow")}
-    processor = [platform.machine(), torch.backends.cpu.get_cpu_capability()]
-    return [versions, platform.python_version(), processor]
-
-
-def _fingerprint(depends_on: list) -> str:
+def fingerprint(
+    recommender: str,
+    settings: dict | list,
+    *,
+    candidates: str,
+    seed: int,
+    threads: int,
+    data: dict[str, str],
+    code: Iterable[str],
+    packages: Iterable[str] = (),
+) -> str:
+    """A hash of everything that the bits of a training depend on: also the versions of libraries,
+    to which ``packages`` adds, and the processor.
+    """
+    libraries = ("torch", "numpy", "implicit", "polars", "pyarrow", *packages)
+    depends_on = [
+        recommender,
+        settings,
+        candidates,
+        seed,
+        threads,
+        data,
+        {name: version(name) for name in libraries},
+        platform.python_version(),
+        [platform.machine(), torch.backends.cpu.get_cpu_capability()],
+        sorted(map(sha256, code)),
+    ]
     return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()

@@ -1,130 +1,424 @@
-"""Search of learning rate, α and τ on validation data: the same number of trials for every variant
-of every model.
+"""Search of a variant's settings on validation data, with Optuna: the same number of trials for
+every variant of every model.
 
-The test data is not an input of anything here.
+The test data is not an input of anything here.  A search writes each step into a journal and goes
+on from it: whatever stops it, the same trials and the same winner come out.
 """
 
+import json
+import math
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
 
-from skipwise.core.artifacts import read_artifact, read_json, whole_file, write_artifact, write_json
+from skipwise.core.artifacts import read_json, sha256, whole_file, write_artifact, write_json
+from skipwise.core.errors import DivergedError, UserError
 from skipwise.core.log import logger
 from skipwise.core.paths import hive_keys
+from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
+from skipwise.core.torch_setup import use_threads
+from skipwise.ranking import metrics
+from skipwise.ranking.ranker import ranker, validation_ranks
+from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.loop import validation_sample
 from skipwise.training.memory import check_memory
+from skipwise.training.train import fingerprint
 
-SEARCHED = ("learning_rate", "alpha", "tau")
-VARIANT = ("dataset", "split", "model", "variant")
+# Trials, the first with the configured settings, before the sampler learns from earlier ones.
+STARTUP = 6
+# Complete trials before a trial may be pruned.
+UNPRUNED = 4
+# Share of a range, on its scale, within which a value is at the edge.
+EDGE = 0.02
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+RESULT = "result"  # the attribute of a trial with its row
 
 
-def trial_settings(settings: dict, space: dict[str, list[float]], trial: int, seed: int) -> dict:
-    """The settings of a trial: trial 0 has those of the configuration, the others are drawn.
+@dataclass(frozen=True)
+class Search:
+    """What is searched: ``settings`` as configured, and ``space`` with the range of each setting
+    that may change.
 
-    ``space`` maps the name of a setting to its lowest and highest value, between which it is drawn
-    log-uniformly.  Every variant gets the same draws of the settings that it uses: one without a
-    skip loss has no α and τ, so its trials differ only in the learning rate.
+    A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
+    ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
+    0: a winner there is at no edge.  All trials train with the same ``seed``; ``sampler_seed`` is
+    that of the choice of settings.  Validation ranks at most ``validation_sessions``.
     """
-    if trial == 0:
-        return settings
-    names = sorted(space)
-    # The draws of scikit-learn's ParameterSampler over loguniform ranges, without its import.
-    share = np.random.RandomState(seed).uniform(size=(trial, len(names)))[-1]
-    low, high = np.log([space[name] for name in names]).T
-    drawn = dict(zip(names, np.exp(low + share * (high - low)), strict=True))
-    return settings | {name: float(f"{drawn[name]:.3g}") for name in names if name in settings}
+
+    recommender: str
+    settings: dict
+    space: dict[str, dict]
+    sampler_seed: int
+    seed: int
+    threads: int
+    validation_sessions: int
+
+    @property
+    def configured(self) -> dict:
+        """The configured values of what is searched."""
+        return {name: self.settings[name] for name in self.space}
 
 
-def run_trial(
+def search_settings(
     train: str,
     valid: str,
     tracks: str,
     split: str,
-    out_history: str,
-    out_trial: str,
+    out_trials: str,
+    out_best: str,
     *,
-    recommender: str,
-    settings: dict,
-    tuning: dict,
-    trial: int,
-    seed: int,
-    threads: int,
+    search: Search,
+    trials: int,
+    journal: str | Path,
+    checkpoint: str | Path,
+    code: Iterable[str] = (),
 ) -> None:
-    """Train one model with the settings of a trial; write its ``history`` and its settings."""
-    space = {name: tuning[name] for name in SEARCHED}
-    settings = trial_settings(settings, space, trial, tuning["seed"])
-    logger.info("trial %d of %s: %s", trial, recommender, settings)
-    n_tracks, n_sessions = (pq.read_metadata(path).num_rows for path in (tracks, train))
-    model = find_model(recommender)(n_tracks, settings)
-    model.candidates = read_json(split)["headline"]
-    check_memory(model.family, settings, n_tracks=n_tracks, n_sessions=n_sessions)
+    """Try settings and write all trials, and the best of them.
+
+    Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
+    (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
+    trial whose training is worse than the median of the others in the same epoch is pruned, not in
+    the first half of ``min_epochs``.  The winner has the highest validation NDCG@10 among the
+    candidates that ``split``, the ``split.json``, says; the earlier of equals.
+
+    ``journal`` is the file from which a search goes on, and ``checkpoint`` that of the trial at
+    hand; both are of no use, and start over, if anything that the numbers depend on has changed.
+    Raises UserError if no trial ends.
+    """
+    use_threads(search.threads)
+    data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
+    candidates = read_json(split)["headline"]
+    mark = fingerprint(
+        search.recommender,
+        [search.settings, search.space, search.sampler_seed, search.validation_sessions],
+        candidates=candidates,
+        seed=search.seed,
+        threads=search.threads,
+        data=data,
+        code=code,
+        packages=("optuna",),
+    )
+    study = open_study(journal, mark)
+    study.pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0) // 2
+    )
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
-    history = model.fit(*parts, seed=seed, threads=threads)
-    table = pa.Table.from_pylist(history, schema=ARTIFACTS["history"].schema)
-    write_artifact(table, "history", out_history)
-    write_json({"settings": settings, "seed": seed}, out_trial)
+    n_tracks = pq.read_metadata(tracks).num_rows
+    if done := len(ended(study)):
+        logger.info("continues from %s with trial %d", journal, done)
+    for number in range(len(ended(study)), trials):
+        saved = Checkpoint(checkpoint, f"{mark} {number}")
+        _run_trial(study, number, search, candidates, *parts, n_tracks, saved)
+        Path(checkpoint).unlink(missing_ok=True)
+        _log_trial(study, number, trials)
+    found = rows(study)[:trials]
+    table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
+    write_artifact(table, "trials", out_trials)
+    write_json(best(found, search), out_best)
 
 
-def trial_rows(trials: list[str]) -> list[dict]:
-    """One row per trial: its keys, its settings and the validation metrics of its best epoch.
+class _OneWriter(JournalFileOpenLock):
+    """No lock: Snakemake runs one job per journal, and a killed one would leave its lock behind."""
 
-    ``trials`` are the json files of :func:`run_trial`, each next to its history.  ``chosen`` marks
-    the best trial of each variant, which has the highest validation NDCG@10; the earlier of equals.
+    def acquire(self) -> bool:
+        return True
+
+    def release(self) -> None:
+        return
+
+
+def open_study(journal: str | Path, mark: str) -> optuna.Study:
+    """The search of this fingerprint in a journal; its trials that a kill left running are failed.
+
+    A journal of another fingerprint, or one that cannot be read, is removed, with a line in the
+    log.
     """
-    rows: list[dict] = []
-    best_of: dict[tuple, dict] = {}
-    for path in trials:
-        keys, settings = hive_keys(path), read_json(path)["settings"]
-        history = read_artifact("history", Path(path).with_name("history.parquet")).to_pylist()
-        best = next(row for row in history if row["best"])
-        row = {
-            **{name: keys[name] for name in VARIANT},
-            "trial": int(keys["trial"]),
-            **{name: settings.get(name) for name in SEARCHED},
-            "valid_ndcg_10": best["valid_ndcg_10"],
-            "valid_hr_10": best["valid_hr_10"],
-            "best_epoch": best["epoch"],
-            "epochs": len(history),
-            "seconds": sum(epoch["seconds"] for epoch in history),
-            "chosen": False,
-        }
-        rows.append(row)
-        variant = tuple(row[name] for name in VARIANT)
-        if variant not in best_of or row["valid_ndcg_10"] > best_of[variant]["valid_ndcg_10"]:
-            best_of[variant] = row
-    for row in best_of.values():
-        row["chosen"] = True
-    return rows
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = Path(journal)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _check_lines(path)
+        storage = JournalStorage(JournalFileBackend(str(path), _OneWriter(str(path))))
+        names = [study.study_name for study in storage.get_all_studies()]
+        reason = "is of another configuration, data, code, library or number of threads"
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        names, reason = ["unreadable"], f"cannot be read ({error})"
+    if names and names != [mark]:
+        logger.info("the journal %s %s: the search starts over", path, reason)
+        path.unlink()
+        storage = JournalStorage(JournalFileBackend(str(path), _OneWriter(str(path))))
+    study = optuna.create_study(
+        storage=storage, study_name=mark, direction="maximize", load_if_exists=True
+    )
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    return study
 
 
-def collect_trials(trials: list[str], overlays: list[str]) -> None:
-    """Write for each data set and split an overlay with the best settings of each variant.
-
-    ``overlays`` are the paths to write, with the keys of data set and split.
+def _check_lines(path: Path) -> None:
+    """Cut off a part of a line at the end of a journal, which a kill or a full disk may leave and
+    the next line would continue.  Raises ValueError if a line is not json.
     """
-    chosen = [row for row in trial_rows(trials) if row["chosen"]]
-    for path in overlays:
-        keys = hive_keys(path)
-        place = keys["dataset"], keys["split"]
-        _write_overlay([row for row in chosen if (row["dataset"], row["split"]) == place], path)
+    content = path.read_bytes() if path.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    for line in whole.splitlines():
+        json.loads(line)
+    if len(whole) < len(content):
+        with whole_file(path) as partial:
+            partial.write_bytes(whole)
 
 
-def _write_overlay(rows: list[dict], path: str) -> None:
-    """A configuration overlay with the settings that were chosen for each variant."""
-    registry: dict[str, dict] = {}
-    for row in rows:
-        settings = {name: row[name] for name in SEARCHED if row[name] is not None}
-        registry.setdefault(row["model"], {"variants": {}})["variants"][row["variant"]] = settings
-    overlay = {
-        "datasets": [rows[0]["dataset"]],
-        "splits": [rows[0]["split"]],
-        "model_registry": registry,
+def ended(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that count, in their order: complete and pruned ones."""
+    return study.get_trials(deepcopy=False, states=ENDED)
+
+
+def rows(study: optuna.Study) -> list[dict]:
+    """One row of the artifact ``trials`` per trial that counts."""
+    return [
+        {"trial": number} | trial.user_attrs[RESULT] for number, trial in enumerate(ended(study))
+    ]
+
+
+def _run_trial(
+    study: optuna.Study,
+    number: int,
+    search: Search,
+    candidates: str,
+    train: Sequences,
+    valid: Sequences,
+    n_tracks: int,
+    checkpoint: Checkpoint,
+) -> None:
+    """Choose the settings of one trial, train with them and note how good they are."""
+    trial = _ask(study, number, search)
+    chosen = suggest(trial, search.space)
+    if number == 0:
+        chosen = search.configured  # to the last digit
+    settings = search.settings | chosen
+    logger.info("trial %d: %s", number, in_words(chosen))
+    history: list[dict] = []
+    state = "complete"
+    try:
+        model: Recommender = find_model(search.recommender)(n_tracks, settings)
+    except UserError as error:
+        if number == 0:
+            raise
+        state = "impossible"  # of settings that exclude each other
+        logger.warning("trial %d: %s", number, error)
+    else:
+        check_memory(model.family, settings, n_tracks=n_tracks, n_sessions=len(train))
+        model.candidates = candidates
+        state = _train(model, train, valid, search, trial, checkpoint, history)
+    top = max(history, key=lambda row: row["valid_ndcg_10"], default={})
+    trial.set_user_attr(
+        RESULT,
+        {
+            "state": state,
+            "valid_ndcg_10": top.get("valid_ndcg_10"),
+            "valid_hr_10": top.get("valid_hr_10"),
+            "best_epoch": top.get("epoch"),
+            "epochs": sum(row["epoch"] is not None for row in history),
+            "seconds": sum(row["seconds"] for row in history),
+            "settings": json.dumps(chosen),
+        },
+    )
+    if state == "pruned":
+        study.tell(trial, state=TrialState.PRUNED)
+    else:
+        # The sampler learns to avoid what cannot be trained.
+        study.tell(trial, top["valid_ndcg_10"] if state == "complete" else 0.0)
+
+
+def _train(
+    model: Recommender,
+    train: Sequences,
+    valid: Sequences,
+    search: Search,
+    trial: optuna.Trial,
+    checkpoint: Checkpoint,
+    history: list[dict],
+) -> str:
+    """Train and add the rows with validation metrics to ``history``; returns how it ended.
+
+    Epochs of a training that goes on from its checkpoint are in ``history``, too.
+    """
+
+    def watch(row: dict) -> None:
+        if math.isnan(row["valid_ndcg_10"]):
+            raise UserError(
+                f"no validation session has a target among {model.candidates} candidates; set "
+                "candidates.headline: full"
+            )
+        history.append(row)
+        if row["epoch"] is not None:
+            trial.report(row["valid_ndcg_10"], row["epoch"])
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+    model.watch = watch
+    started = time.perf_counter()
+    try:
+        model.fit(train, valid, seed=search.seed, threads=search.threads, checkpoint=checkpoint)
+        seconds = time.perf_counter() - started
+        if not history:
+            watch(_validated(model, train, valid, search) | {"seconds": seconds})
+    except optuna.TrialPruned:
+        return "pruned"
+    except DivergedError as error:
+        logger.warning("%s", error)
+        return "diverged"
+    return "complete"
+
+
+def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
+    """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
+    seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
+    study.sampler = optuna.samplers.TPESampler(
+        seed=int(seed), n_startup_trials=STARTUP, multivariate=True, constant_liar=False
+    )
+    if number == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(search.configured)
+    return study.ask()
+
+
+def suggest(trial: optuna.Trial, space: dict[str, dict]) -> dict:
+    """A value for each setting of a search space; numbers have three digits."""
+    chosen: dict = {}
+    for name, its in space.items():
+        if "choices" in its:
+            chosen[name] = trial.suggest_categorical(name, its["choices"])
+            continue
+        low, high, log = its["low"], its["high"], its.get("log", False)
+        if type(low) is type(high) is int:
+            chosen[name] = trial.suggest_int(name, low, high, log=log)
+        else:
+            chosen[name] = float(f"{trial.suggest_float(name, low, high, log=log):.3g}")
+    return chosen
+
+
+def _validated(model: Recommender, train: Sequences, valid: Sequences, search: Search) -> dict:
+    """The validation metrics of a model that has no epochs with validation, as a row of
+    ``history``.
+    """
+    sessions = validation_sample(valid, search.validation_sessions)
+    ranking = ranker(model, train.counts(model.n_tracks))
+    ranks = validation_ranks(ranking, sessions, cutoff=10, candidates=model.candidates)
+    return {
+        "epoch": None,
+        "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
+        "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
     }
-    with whole_file(path) as partial:
-        head = "# Chosen on validation data by `snakemake tune`.\n"
-        partial.write_text(head + yaml.safe_dump(overlay), encoding="utf-8")
+
+
+def _log_trial(study: optuna.Study, number: int, trials: int) -> None:
+    found = rows(study)
+    row, top = found[number], winner(found)
+    value = row["valid_ndcg_10"]
+    logger.info(
+        "trial %d %s, %d of %d: validation NDCG@10 %s, %s%.1f s; best so far: %s",
+        number,
+        row["state"],
+        number + 1,
+        trials,
+        "none" if value is None else f"{value:.4f}",
+        f"{row['epochs']} epochs, " if row["epochs"] else "",
+        row["seconds"],
+        f"{top['valid_ndcg_10']:.4f} with {in_words(json.loads(top['settings']))}"
+        if top
+        else "none",
+    )
+
+
+def winner(found: list[dict]) -> dict | None:
+    """The complete trial with the highest validation NDCG@10, the earlier of equals; None if no
+    trial is complete.
+    """
+    complete = [row for row in found if row["state"] == "complete"]
+    return max(complete, key=lambda row: row["valid_ndcg_10"], default=None)
+
+
+def best(found: list[dict], search: Search) -> dict:
+    """The content of ``best.json``: the settings of the winner and how they were found."""
+    top = winner(found)
+    if top is None:
+        raise UserError(
+            f"none of {len(found)} trials of {search.recommender} could be trained to its end; "
+            "choose other settings in model_registry, or other ranges in SEARCH of the model's file"
+        )
+    settings = json.loads(top["settings"])
+    edges = [name for name, its in search.space.items() if at_edge(its, settings[name])]
+    if edges:
+        logger.warning(
+            "the best value of %s is at the edge of its range; widen SEARCH in the file of %s",
+            " and of ".join(edges),
+            search.recommender,
+        )
+    return {
+        "settings": settings,
+        "configured": search.configured,
+        "trial": top["trial"],
+        "trials": len(found),
+        "value": top["valid_ndcg_10"],
+        "at_edge": edges,
+    }
+
+
+def at_edge(space: dict, value: float) -> bool:
+    """Whether a value is at an end of its range that could be moved: the first or last of numeric
+    choices, or within ``EDGE`` of the range.
+    """
+    if "choices" in space:
+        if any(isinstance(choice, str | bool | None) for choice in space["choices"]):
+            return False
+        low, high, share = min(space["choices"]), max(space["choices"]), 0.0
+    else:
+        low, high, share = space["low"], space["high"], EDGE
+    if space.get("log"):
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    margin = share * (high - low) * (1 + 1e-9)
+    ends = {"low": value <= low + margin, "high": value >= high - margin}
+    return any(at for end, at in ends.items() if end != space.get("limit"))
+
+
+def in_words(settings: dict) -> str:
+    """Settings on one line."""
+    return ", ".join(f"{name}={value}" for name, value in settings.items())
+
+
+def collect_settings(best_files: list[str], out: str, *, command: str) -> None:
+    """Write what was found for one data set, as resources/tuned has it.
+
+    ``best_files`` are the results of all its searches, with their keys in the path.
+    """
+    git = environment()["git"]
+    splits: dict[str, dict] = {}
+    for path in best_files:
+        keys, found = hive_keys(path), read_json(path)
+        models = splits.setdefault(keys["split"], {})
+        models.setdefault(keys["model"], {})[keys["variant"]] = {
+            name: found[name] for name in ("settings", "configured", "trials", "value")
+        }
+    revision = f"{git['revision']}{', with changes' if git['dirty'] else ''}"
+    head = (
+        "# Settings that a search found on validation data. A copy in resources/tuned/ is used by\n"
+        "# every run with tuning.settings: shipped that has the same `configured` values.\n"
+    )
+    content = {"command": command, "revision": revision, "splits": splits}
+    with whole_file(out) as partial:
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+        partial.write_text(head + text, encoding="utf-8")

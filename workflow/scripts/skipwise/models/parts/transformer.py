@@ -22,9 +22,9 @@ class TransformerEncoder(nn.Module):
     Positions count back from the last track that predicts, so the place that a prediction is read
     from is trained by every session, whatever the length of a context.  (A causal model does not
     predict at the last track of a training sequence, which is a target only.)  Tracks further back
-    than those of any training sequence share the last trained position.  With ``positions: start``, a switch
-    of the audit, they count from the first track, and a context that is longer than those of
-    training is read at a position that training never reached.
+    than those of any training sequence share the last trained position.  With ``positions: start``,
+    a switch of the audit, they count from the first track, and a context that is longer than those
+    of training is read at a position that training never reached.
 
     ``norm`` is ``post``, after each sum as in torch's ``TransformerEncoderLayer``, or ``pre``,
     before each part and once at the end (Xiong et al. 2020).

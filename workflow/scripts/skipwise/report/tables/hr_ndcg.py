@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VARIANT, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.bootstrap import mean_interval
 from skipwise.evaluation.comparisons import headlines
@@ -18,7 +18,7 @@ from skipwise.ranking import metrics
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "metrics", "split")
-SETTINGS = ("simulated", "metrics", "intervals")
+SETTINGS = ("simulated", "metrics", "intervals", "sources")
 TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 
@@ -36,7 +36,7 @@ def columns(given: Given) -> Artifact:
 
     Each metric, named like ``hr_10``, has its interval in ``_low`` and ``_high``.
     """
-    keys = ("dataset", "data", "split", "model", "variant", "candidates")
+    keys = ("dataset", "data", "split", "model", "variant", "settings", "candidates")
     names = [f"{name}_{k}" for name, ks in given.settings["metrics"].items() for k in ks]
     return rows_of(
         *(required(key, pa.string()) for key in keys),
@@ -56,6 +56,7 @@ def rows(given: Given) -> list[dict]:
     """
     cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
     headline = headlines(given["split"])
+    sources = given.settings["sources"]
     groups: dict[tuple, list[tuple[str, str, str]]] = {}
     for rank_file, metric_file in zip(given["ranks"], given["metrics"], strict=True):
         keys = hive_keys(rank_file)
@@ -77,6 +78,9 @@ def rows(given: Given) -> list[dict]:
                 "split": split,
                 "model": model,
                 "variant": variant,
+                "settings": sources[
+                    VARIANT.format(dataset=dataset, split=split, model=model, variant=variant)
+                ],
                 "candidates": candidates,
                 "headline": candidates == headline[dataset, split],
                 "sessions": int(inside.sum()),

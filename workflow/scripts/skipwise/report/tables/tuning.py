@@ -1,44 +1,69 @@
-"""What the tuning tried, on validation data, and what it chose. Every variant has the same number
-of trials, so none is favoured.
+"""The search of settings on validation data, one row per variant: what it cost, what it gained and
+what it found. Every variant of every model had the same number of trials, so none is favoured. No
+test data was read.
 """
+
+import json
 
 import pyarrow as pa
 
+from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
 from skipwise.report.write import Given
-from skipwise.training.tuning import trial_rows
 
-NEEDS = ("trial", "trial_history")
+NEEDS = ("trials", "best")
 SETTINGS = ("simulated", "tuning")
 GIGABYTES = 1
 MINUTES = 10
 TARGET = "tune"
+OPTIONAL = True
 TITLE = "Tuning on validation data"
-# One row per trial of the tuning.  alpha and tau are null for variants without the contrastive
-# term.
+# One row per search.  valid_ndcg_10_configured is null if the training with the configured settings
+# diverged.
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant")),
-    required("trial", pa.int32()),
-    required("learning_rate", pa.float64()),
-    pa.field("alpha", pa.float64()),
-    pa.field("tau", pa.float64()),
-    required("valid_ndcg_10", pa.float64()),
-    required("valid_hr_10", pa.float64()),
-    required("best_epoch", pa.int32()),
-    required("epochs", pa.int32()),
+    required("trials", pa.int32()),
+    required("pruned", pa.int32()),
     required("seconds", pa.float64()),
-    required("chosen", pa.bool_()),
+    pa.field("valid_ndcg_10_configured", pa.float64()),
+    required("valid_ndcg_10_tuned", pa.float64()),
+    required("found", pa.string()),
+    required("at_edge", pa.string()),
 )
 
 
 def note(given: Given) -> str:
     return (
-        f"{given.settings['tuning']['trials']} trials for every variant, trial 0 with the "
-        "configured settings; chosen: the highest validation NDCG@10 of a variant. No test data is "
-        "read."
+        f"{given.settings['tuning']['trials']} trials for every variant, the first with the "
+        "configured settings. The highest validation NDCG@10 of a variant decides. No test data "
+        "is read."
     )
 
 
 def rows(given: Given) -> list[dict]:
-    """One row per trial."""
-    return [row | {"data": given.source(row["dataset"])} for row in trial_rows(given["trial"])]
+    """One row per search."""
+    found = []
+    for trial_file, best_file in zip(given["trials"], given["best"], strict=True):
+        keys, best = hive_keys(trial_file), read_json(best_file)
+        trials = read_artifact("trials", trial_file).to_pylist()
+        found.append(
+            {
+                **{name: keys[name] for name in ("dataset", "split", "model", "variant")},
+                "data": given.source(keys["dataset"]),
+                "trials": len(trials),
+                "pruned": sum(trial["state"] == "pruned" for trial in trials),
+                "seconds": sum(trial["seconds"] for trial in trials),
+                "valid_ndcg_10_configured": trials[0]["valid_ndcg_10"],
+                "valid_ndcg_10_tuned": best["value"],
+                "found": ", ".join(
+                    f"{name} {_few(value)}" for name, value in best["settings"].items()
+                ),
+                "at_edge": ", ".join(best["at_edge"]) or "no",
+            }
+        )
+    return found
+
+
+def _few(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else json.dumps(value)

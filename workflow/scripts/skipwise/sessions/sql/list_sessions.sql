@@ -1,9 +1,10 @@
--- One row per session: its tracks, skips and listened positions as lists, and the time that orders sessions.
+-- One row per session: its tracks, skips and listened positions as lists, and its time in days: that of its first play,
+-- since 1970, or the number of the day where the data has only that.
 select
     session_id,
     list(track_id order by position) as tracks,
     list(skipped order by position) as skipped,
     list(position order by position) filter (not skipped) as listened,
-    min(coalesce(day, epoch(started_at))) as time
+    min(coalesce(day, epoch(started_at) / 86400)) as time
 from plays
 group by session_id
