@@ -136,7 +136,7 @@ class TestBlind:
         ]
 
     def test_it_exists_for_every_model_that_trains_on_targets(self):
-        assert set(BLIND) == {*NEURAL, "markov"}
+        assert set(BLIND) == {*NEURAL, "markov", "item-knn", "session-knn"}
 
     @pytest.mark.parametrize("model", BLIND)
     def test_other_labels_change_nothing(self, model):
