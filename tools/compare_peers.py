@@ -265,22 +265,23 @@ def compared(of: Case, model: Model, results: Path, *, seeds: int, options: dict
     """The trials, the seeds with the best setting, and the model's row for each candidate set."""
     folder = results / "peers" / f"dataset={of.dataset}" / f"peer={model.peer}"
     folder /= f"model={model.name}"
-    trials = []
-    for i, settings in enumerate(model.trials(options["trials"])):
+    asked, trials, tests = model.trials(options["trials"]), [], []
+    # One setting leaves nothing to choose.
+    for i, settings in enumerate(asked if len(asked) > 1 else []):
         found = ran(
             of, model, folder / f"trial={i}", settings, seed=1, part="valid", options=options
         )
         say(of, model, f"trial {i}", found, settings)
         trials.append(found)
-    chosen = max(trials, key=lambda trial: trial[of.candidates][CHOSEN_BY])
-    settings, tests = chosen["job"]["settings"], []
+    chosen = max(trials, key=lambda trial: trial[of.candidates][CHOSEN_BY], default=None)
+    settings = chosen["job"]["settings"] if chosen else asked[0]
     for seed in range(1, seeds + 1 if model.is_seeded else 2):
         found = ran(
             of, model, folder / f"seed={seed}", settings, seed=seed, part="test", options=options
         )
         say(of, model, f"seed {seed}", found, settings)
         tests.append(found)
-    return list(rows(of, model, trials, chosen, tests))
+    return list(rows(of, model, len(asked), chosen, tests))
 
 
 def say(of: Case, model: Model, what: str, found: dict, settings: dict) -> None:
@@ -295,18 +296,18 @@ def say(of: Case, model: Model, what: str, found: dict, settings: dict) -> None:
 
 
 def rows(
-    of: Case, model: Model, trials: list[dict], chosen: dict, tests: list[dict]
+    of: Case, model: Model, trials: int, chosen: dict | None, tests: list[dict]
 ) -> Iterator[dict]:
     """The model's row of the table for each candidate set, the data set's headline first."""
     for candidates in sorted(quality.CANDIDATES, key=lambda name: name != of.candidates):
         row = {
             "dataset": of.dataset,
             "peer": model.peer,
-            "version": chosen["version"],
+            "version": tests[0]["version"],
             "model": model.name,
-            "settings": json.dumps(chosen["job"]["settings"]),
-            "trials": len(trials),
-            f"valid_{CHOSEN_BY}": chosen[of.candidates][CHOSEN_BY],
+            "settings": json.dumps(tests[0]["job"]["settings"]),
+            "trials": trials,
+            f"valid_{CHOSEN_BY}": chosen and chosen[of.candidates][CHOSEN_BY],
             "candidates": candidates,
             "sessions": tests[0][candidates]["sessions"],
             "left_out": tests[0][candidates]["left_out"],

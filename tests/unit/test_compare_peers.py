@@ -316,6 +316,8 @@ def test_a_peer_that_fails_is_one_clear_line_and_the_others_go_on(
 
     monkeypatch.setattr(compare, "start", start)
     assert compare.run("--trials", "1") == 1
+    # One setting leaves nothing to choose by the validation data.
+    assert [job[:3] for job in compare.jobs] == [("implicit", "test", 1)]
     printed = capsys.readouterr()
     assert "implicit ALS on tiny, {}: out of luck" in printed.err.splitlines()
     assert "| tiny | implicit | 1.0 | ItemKNN |" in printed.out

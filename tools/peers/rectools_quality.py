@@ -100,7 +100,7 @@ def of_counts(given: Job, train: Dataset) -> tuple[Run | None, dict]:
     settings = dict(given.settings)
     model: ModelBase
     if given.model == "EASE":
-        model = EASEModel(**settings)
+        model = EASEModel(recommend_n_threads=given.threads, **settings)
     else:
         kind = NEIGHBOURS[settings.pop("weighting")]
         model = ImplicitItemKNNWrapperModel(kind(num_threads=given.threads, **settings))
