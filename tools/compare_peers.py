@@ -18,6 +18,7 @@ import csv
 import hashlib
 import itertools
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -168,7 +170,7 @@ class Case:
 
 
 def case(dataset: str, split: str, results: Path) -> Case:
-    """The split in results.  Raises MissingError if it is not made."""
+    """The split in results.  Raises MissingError if it is not made or is something else."""
     folder = results / "splits" / f"dataset={dataset}" / f"split={split}"
     tracks = results / "sessions" / f"dataset={dataset}" / "tracks.parquet"
     for path in (tracks, *(folder / f"{part}.parquet" for part in PARTS)):
@@ -180,14 +182,13 @@ def case(dataset: str, split: str, results: Path) -> Case:
     found = hashlib.sha256()
     for part in PARTS:
         found.update((folder / f"{part}.parquet").read_bytes())
-    contexts = {part: quality.read(folder / f"{part}.parquet") for part in ("valid", "test")}
+    try:
+        contexts = {part: quality.read(folder / f"{part}.parquet") for part in ("valid", "test")}
+        n_tracks = pq.read_metadata(tracks).num_rows
+    except (pa.ArrowException, KeyError) as error:
+        raise MissingError(f"{dataset}: {folder} is not a split of skipwise: {error}") from error
     return Case(
-        dataset,
-        folder,
-        pq.read_metadata(tracks).num_rows,
-        headline(contexts["valid"]),
-        found.hexdigest()[:16],
-        contexts,
+        dataset, folder, n_tracks, headline(contexts["valid"]), found.hexdigest()[:16], contexts
     )
 
 
@@ -248,10 +249,7 @@ def start(of: Case, model: Model, job: dict, run: Path, threads: int) -> dict:
     command += [f"--{name}={value}" for name, value in arguments.items()]
     limits = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
     done = subprocess.run(
-        ["env", *(f"{name}={value}" for name, value in limits.items()), *command],
-        capture_output=True,
-        text=True,
-        check=False,
+        command, env=os.environ | limits, capture_output=True, text=True, check=False
     )
     if done.returncode:
         last = done.stderr.strip() or f"killed by signal {-done.returncode}: too little memory?"
@@ -369,8 +367,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     given = parser.parse_args()
-    if given.trials < 1 or given.seeds < 1:
-        parser.error("--trials and --seeds are at least 1")
+    for name in ("trials", "seeds", "dimension", "threads"):
+        if getattr(given, name) < 1:
+            parser.error(f"--{name} is {getattr(given, name)}; it must be at least 1")
     models = [model for model in MODELS if model.peer in given.peers and model.name in given.models]
     try:
         for model in models:

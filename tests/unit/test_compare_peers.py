@@ -304,6 +304,42 @@ def test_a_missing_split_is_one_clear_line(compare):
     )
 
 
+def test_what_is_no_split_is_one_clear_line(compare, results):
+    (results / "splits/dataset=tiny/split=paper/valid.parquet").write_bytes(b"nothing")
+    assert "is not a split of skipwise" in compare.run()
+    assert compare.jobs == []
+
+
+def test_too_few_trials_are_one_clear_line(compare, capsys):
+    assert compare.run("--trials", "0") == 2
+    assert "--trials is 0; it must be at least 1" in capsys.readouterr().err
+
+
+def test_a_script_that_fails_is_one_clear_line(tool, results):
+    compare = tool("compare_peers")
+    of = compare.case("tiny", "paper", results)
+    model = compare.Model("implicit", "ItemKNN", "implicit_quality.py", {})
+    job = {"settings": {"weighting": "none"}, "seed": 1, "part": "test"}
+    job |= {"candidates": "full", "dimension": 8}
+    with pytest.raises(
+        compare.MissingError, match="^implicit ItemKNN on tiny, {.*}: KeyError: 'none'$"
+    ):
+        compare.start(of, model, job, results / "run.parquet", 1)
+
+
+def test_implicit_ranks_a_split(tool, results):
+    compare = tool("compare_peers")
+    of = compare.case("tiny", "paper", results)
+    for model in compare.MODELS:
+        if model.peer == "implicit":
+            options = {"dimension": 4, "threads": 1}
+            found = compare.ran(
+                of, model, results / model.name, model.first, seed=1, part="test", options=options
+            )
+            assert found["full"]["sessions"] == 30
+            assert found["version"]
+
+
 def test_a_peer_that_fails_is_one_clear_line_and_the_others_go_on(
     tool, compare, monkeypatch, capsys
 ):

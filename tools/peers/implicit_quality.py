@@ -48,7 +48,7 @@ def main() -> None:
     tracks, scores = model.recommend(
         np.arange(len(contexts)),
         matrix(contexts, given.n_tracks),
-        N=TOP,
+        N=min(TOP, given.n_tracks),
         filter_already_liked_items=False,
         **folded,
     )
