@@ -271,15 +271,22 @@ def compared(of: Case, model: Model, results: Path, *, seeds: int, options: dict
         )
         say(of, model, f"trial {i}", found, settings)
         trials.append(found)
-    chosen = max(trials, key=lambda trial: trial[of.candidates][CHOSEN_BY], default=None)
-    settings = chosen["job"]["settings"] if chosen else asked[0]
+    values = [trial[of.candidates][CHOSEN_BY] for trial in trials]
+    chosen = int(np.argmax(values)) if values else 0
+    folder /= f"trial={chosen}"
     for seed in range(1, seeds + 1 if model.is_seeded else 2):
         found = ran(
-            of, model, folder / f"seed={seed}", settings, seed=seed, part="test", options=options
+            of,
+            model,
+            folder / f"seed={seed}",
+            asked[chosen],
+            seed=seed,
+            part="test",
+            options=options,
         )
-        say(of, model, f"seed {seed}", found, settings)
+        say(of, model, f"seed {seed}", found, asked[chosen])
         tests.append(found)
-    return list(rows(of, model, len(asked), chosen, tests))
+    return list(rows(of, model, len(asked), values[chosen] if values else None, tests))
 
 
 def say(of: Case, model: Model, what: str, found: dict, settings: dict) -> None:
@@ -294,7 +301,7 @@ def say(of: Case, model: Model, what: str, found: dict, settings: dict) -> None:
 
 
 def rows(
-    of: Case, model: Model, trials: int, chosen: dict | None, tests: list[dict]
+    of: Case, model: Model, trials: int, valid: float | None, tests: list[dict]
 ) -> Iterator[dict]:
     """The model's row of the table for each candidate set, the data set's headline first."""
     for candidates in sorted(quality.CANDIDATES, key=lambda name: name != of.candidates):
@@ -305,7 +312,7 @@ def rows(
             "model": model.name,
             "settings": json.dumps(tests[0]["job"]["settings"]),
             "trials": trials,
-            f"valid_{CHOSEN_BY}": chosen and chosen[of.candidates][CHOSEN_BY],
+            f"valid_{CHOSEN_BY}": valid,
             "candidates": candidates,
             "sessions": tests[0][candidates]["sessions"],
             "left_out": tests[0][candidates]["left_out"],

@@ -235,9 +235,16 @@ def test_a_job_that_is_done_is_not_run_again(compare, results, capsys):
     assert compare.run(*sizes) == 0
     assert compare.jobs == []
     assert capsys.readouterr().out == printed
-    (results / "peers/dataset=tiny/peer=implicit/model=ALS/seed=2/run.parquet").unlink()
+    folder = results / "peers/dataset=tiny/peer=implicit/model=ALS"
+    (run,) = folder.glob("trial=*/seed=2/run.parquet")
+    run.unlink()
     assert compare.run(*sizes) == 0
     assert [job[1:3] for job in compare.jobs] == [("test", 2)]
+    # A smaller run, which may choose another setting, costs a larger one nothing.
+    assert compare.run("--trials", "1", "--seeds", "1", "--models", "ALS") == 0
+    compare.jobs.clear()
+    assert compare.run(*sizes) == 0
+    assert compare.jobs == []
     # Another split is another job.
     compare.jobs.clear()
     folder = results / "splits/dataset=tiny/split=paper"
@@ -270,10 +277,14 @@ def test_the_table_has_the_setting_that_validation_chose_and_both_candidates(
         for i in range(3)
     ]
     model = next(model for model in compare.MODELS if model.name == "ALS")
-    assert json.loads(rows[0]["settings"]) == model.trials(3)[int(np.argmax(of_trials))]
+    chosen = int(np.argmax(of_trials))
+    assert json.loads(rows[0]["settings"]) == model.trials(3)[chosen]
+    assert float(rows[0]["valid_ndcg_10"]) == pytest.approx(of_trials[chosen])
     of_seeds = [
         compare.quality.metrics(
-            compare.quality.read_run(folder / f"seed={seed}/run.parquet"), asked, "new"
+            compare.quality.read_run(folder / f"trial={chosen}/seed={seed}/run.parquet"),
+            asked,
+            "new",
         )["hr_10"]
         for seed in (1, 2)
     ]
