@@ -679,8 +679,10 @@ def test_settings_of_a_neural_model_are_shared_and_its_own():
         "max_length": 20,
         "skip_loss": None,
         "layers": 2,
-        "heads": 8,
-        "feed_forward": 128,
+        "heads": 2,
+        "feed_forward": 256,
+        "norm": "pre",
+        "positions": "end",
     }
 
 
@@ -750,6 +752,7 @@ def test_several_entries_may_use_the_file_of_one_model():
 
 def test_an_unknown_file_of_an_entry_is_named():
     config = entry_like("sasrec")
+    config["models"] = ["another"]
     config["model_registry"]["another"]["model"] = "sasrek"
     message = mistake(config)
     assert "model_registry.another.model: unknown model 'sasrek'; did you mean 'sasrec'?" in message

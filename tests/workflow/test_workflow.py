@@ -63,7 +63,7 @@ class TestPlan:
         assert (
             printed.count("Training sasrec contrastive-item") == 3 + 1 + 1
         )  # three seeds on the first data set
-        baselines, others = 11, 3 + 3 + 4 * 4
+        baselines, others = 11, 3 + 3 + 8 * 4
         assert printed.count("Training") == 3 * baselines + 5 * others
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):
@@ -100,7 +100,7 @@ class TestPlan:
         printed = project.made(
             "--dry-run", "results/tables/hr_ndcg.csv", configs=("config/quick.yaml",)
         )
-        assert printed.count("Training") == 3 * (4 + 3 + 3 + 3)
+        assert printed.count("Training") == 3 * (9 + 3 + 3 + 4 + 4)
 
     def test_tuning_searches_every_variant_and_never_reads_the_test(self, project):
         printed = project.made("--dry-run", "tune", configs=())
@@ -132,12 +132,14 @@ class TestPlan:
         assert "Making the table tuning" in printed
         assert printed.count("Searching settings") == 3 * (3 + 4)
         trained = re.findall("^Job.*: Training", printed, re.MULTILINE)
-        assert len(trained) == 3 * (1 + 3 + 4) + (3 + 4)  # one data set has two seeds
+        # One data set has two seeds.
+        assert len(trained) == 3 * (1 + 3 + 4 + 2) + (3 + 4 + 2)
         for model, variant, reason in re.findall(
             r"Training (\S+) (\S+) on .*\nReason: (.*)$", printed, re.MULTILINE
         ):
             best = f"model={model}/variant={variant}/best.json"
-            assert (best in reason) == (model != "popularity")
+            # The papers' entries are never tuned.
+            assert (best in reason) == (model not in ("popularity", "sasrec-papers"))
 
     @pytest.mark.parametrize("overlay", OVERLAYS)
     def test_every_overlay_plans(self, project, overlay):
@@ -203,7 +205,7 @@ class TestRun:
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
         table = pq.read_table(finished / "results/tables/hr_ndcg.parquet").to_pylist()
-        assert len(table) == 3 * (1 + 3 + 3) * 2
+        assert len(table) == 3 * (1 + 3 + 4 + 2) * 3  # three sets of candidates
         assert {row["data"] for row in table} == {"simulated"}
         for row in table:
             metrics.check_bounds({name: row[name] for name in _metric_names()}, str(row["model"]))
@@ -223,7 +225,7 @@ class TestRun:
             for kind in ("html", "tex", "csv", "svg")
             for path in (finished / "results").rglob(f"*.{kind}")
         ]
-        assert len(pages) == 9 * 3 + 5
+        assert len(pages) == 10 * 3 + 5
         for path in pages:
             assert "simulated" in path.read_text(encoding="utf-8").lower(), path
 
@@ -268,7 +270,7 @@ class TestRun:
     def test_it_says_where_the_numbers_come_from(self, finished):
         found = read_json(finished / "results/provenance.json")
         [environment] = found["trained"]
-        assert len(environment["runs"]) == 3 * (1 + 3 + 3)
+        assert len(environment["runs"]) == 3 * (1 + 3 + 4 + 2)
         assert environment["threads"] == 1
         assert environment["git"] == {
             "revision": None,
@@ -304,7 +306,8 @@ class TestRun:
         run = {(row["model"], row["variant"]) for row in table}
         assert run == {
             (model, variant)
-            for model in config["model_registry"]
+            for model, entry in config["model_registry"].items()
+            if "model" not in entry  # those are further settings of the same files
             for variant in variants(config, model)
         }
 
@@ -348,7 +351,7 @@ class TestRun:
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
         assert ours.keys() == theirs.keys()
-        assert len(ours) == 9 * 4 + 5 * 2  # tables in four forms; figures and their numbers
+        assert len(ours) == 10 * 4 + 5 * 2  # tables in four forms; figures and their numbers
         assert [name for name in ours if ours[name] != theirs[name]] == []
 
 
@@ -369,6 +372,7 @@ class TestRerun:
         assert self.trained(planned) == {
             ("sasrec", "contrastive-item"),
             ("sasrec", "contrastive-hidden"),
+            ("sasrec-papers", "contrastive-hidden"),
         }
         assert not [
             message
@@ -428,7 +432,9 @@ class TestRerun:
                 "simulation/worlds.py": {"resources/raw/"},
                 "recommender.py": {"models/", "ranks/", "cosines/"},
                 "ranking/candidates.py": {"ranks/", "models/*sasrec", "cosines/"},
-                "training/skip_losses/contrastive.py": {"models/*sasrec/variant=contrastive"},
+                "training/skip_losses/contrastive.py": {
+                    f"models/*{model}/variant=contrastive" for model in ("sasrec", "sasrec-papers")
+                },
                 "models/wrmf.py": {"models/*wrmf", "ranks/*wrmf"},
             },
         ],
@@ -462,7 +468,7 @@ class TestRerun:
         overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
         planned = copy.planned(overlay)
         assert len([message for message in planned if message.startswith("Metrics")]) == 3 * (
-            1 + 3 + 3
+            1 + 3 + 4 + 2
         )
         assert not [message for message in planned if message.startswith(("Training", "Ranking"))]
         copy.made(
