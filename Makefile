@@ -7,7 +7,7 @@ CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers lock clean
+.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
 
 tables: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
@@ -87,6 +87,14 @@ PEERS := replay rectools recbole cornac
 
 bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
 	$(BIN)/python tools/bench_peers.py
+
+# Hours on simulated data; a job that is done is not run again.  For MovieLens 100K make its split
+# with config/real.yaml and run the tool with `--datasets ml100k`.
+COMPARED := rectools replay cornac
+
+compare-peers: .venv/.installed $(COMPARED:%=.venv-peers/%/.installed)
+	$(BIN)/snakemake --cores $(CORES) -- results/splits/dataset=mssd-sim/split=paper/test.parquet
+	$(BIN)/python tools/compare_peers.py --datasets mssd-sim
 
 .venv-peers/%/.installed: envs/peers/%.txt
 	$(PYTHON) -m venv .venv-peers/$*

@@ -51,7 +51,7 @@ class Convolutions(nn.Module):
 
 class Caser(NeuralRecommender):
     """Differences to Tang & Wang: no user embedding, since sessions are anonymous; a prediction at
-    every position by a sliding window; tied embeddings, the head that all models share and
+    every position by a sliding window; tied embeddings and
     sampled-softmax cross-entropy instead of binary."""
 
     causal = True

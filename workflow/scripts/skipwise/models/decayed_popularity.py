@@ -16,6 +16,8 @@ from skipwise.models.parts.plays import check_half_life, decay, matrix_of, tenso
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
+SEARCH = {"half_life": {"low": 0.5, "high": 1000.0, "log": True}}
+
 
 class DecayedPopularity(Recommender):
     """Score = sum over the plays in the train sequences of other sessions, listened or skipped, of

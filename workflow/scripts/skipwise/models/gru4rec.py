@@ -33,7 +33,7 @@ class Recurrence(nn.Module):
 
 
 class GRU4Rec(NeuralRecommender):
-    """Differences to Hidasi et al.: tied embeddings and the head that all models share,
+    """Differences to Hidasi et al.: tied embeddings,
     sampled-softmax cross-entropy instead of a pairwise ranking loss, whole sessions in a batch
     instead of session-parallel mini-batches, Adam."""
 

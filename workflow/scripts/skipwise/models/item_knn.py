@@ -25,6 +25,12 @@ from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import may_be_target
 
+SEARCH = {
+    "neighbours": {"low": 10, "high": 1000, "log": True},
+    "shrinkage": {"low": 1, "high": 1000, "log": True},
+    "weighting": {"choices": ["none", "linear", "quadratic", "log"]},
+}
+
 
 class ItemKNN(Recommender):
     """Score = sum over the tracks of the context, weighted by ``weighting``, of the similarity to

@@ -14,8 +14,9 @@ SEARCH = {
 
 
 class SASRec(NeuralRecommender):
-    """Differences to Kang & McAuley, all the papers': post-norm layers, a GELU head,
-    sampled-softmax cross-entropy.
+    """Differences to Kang & McAuley: cross-entropy among sampled candidates instead of binary, and
+    positions that count from the end.  The entry
+    ``sasrec-papers`` also has the papers' post-norm layers and GELU head.
     """
 
     causal = True

@@ -23,7 +23,11 @@ from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import may_be_target
 
-SEARCH = {"neighbours": {"low": 10, "high": 2000, "log": True}}
+SEARCH = {
+    "neighbours": {"low": 10, "high": 2000, "log": True},
+    "weighting": {"choices": ["none", "linear", "quadratic", "log"]},
+    "idf": {"choices": [False, True]},
+}
 
 
 class SessionKNN(Recommender):

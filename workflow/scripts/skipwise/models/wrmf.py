@@ -14,10 +14,10 @@ from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
 SEARCH = {
-    "alpha": {"low": 0.1, "high": 40.0, "log": True},
-    "regularization": {"low": 0.001, "high": 10.0, "log": True},
+    "alpha": {"low": 1.1, "high": 100.0, "log": True, "limit": "low"},
+    "regularization": {"low": 0.1, "high": 500.0, "log": True},
     "iterations": {"low": 3, "high": 40, "log": True},
-    "skip_confidence": {"low": 1.1, "high": 20.0, "log": True},  # of rejected skips
+    "skip_confidence": {"low": 0.1, "high": 20.0, "log": True},  # of rejected skips
 }
 
 
