@@ -47,11 +47,19 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
     for key, entries in (
         ("datasets", "registry"),
         ("models", "model_registry"),
+        ("models_by_dataset", "registry"),
         ("seeds_by_dataset", "registry"),
     ):
         for name in config.get(key, ()):
             if name not in config[entries]:
                 yield key, f"'{name}' is not in {entries}{_known(name, config[entries])}"
+    for dataset, chosen in config.get("models_by_dataset", {}).items():
+        key, known = f"models_by_dataset.{dataset}", config["model_registry"]
+        for model in chosen:
+            if model not in known:
+                yield key, f"'{model}' is not in model_registry{_known(model, known)}"
+        if dataset in config["datasets"] and not models(config, dataset):
+            yield key, f"none of its models is in models, {', '.join(config['models'])}"
     for model in config["models"]:
         yield from _model_mistakes(config, model)
     for split in config.get("splits", ()):
@@ -349,7 +357,7 @@ def searches(config: dict) -> list[dict]:
         {"dataset": dataset, "split": split, "model": model, "variant": variant}
         for dataset in config["datasets"]
         for split in config["splits"]
-        for model in config["models"]
+        for model in models(config, dataset)
         for variant in variants(config, model)
         if search_space(config, model, variant)
     ]
@@ -457,7 +465,7 @@ def runs(config: dict) -> list[dict]:
         {"dataset": dataset, "split": split, "model": model, "variant": variant, "seed": seed}
         for dataset in config["datasets"]
         for split in config["splits"]
-        for model in config["models"]
+        for model in models(config, dataset)
         for variant in variants(config, model)
         for seed in seeds(config, dataset, model)
     ]
@@ -475,6 +483,12 @@ def check_external_ranks(config: dict, results: str) -> None:
                     f"ranks are not in {path}; write them with `skipwise evaluate … --write`, and "
                     "name the model in `models` then"
                 )
+
+
+def models(config: dict, dataset: str) -> list[str]:
+    """The models of a data set, in the order of the configuration."""
+    chosen = config.get("models_by_dataset", {}).get(dataset, config["models"])
+    return [model for model in config["models"] if model in chosen]
 
 
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
