@@ -20,7 +20,9 @@ MISSING = "–"
 
 
 # What rows must share to be compared, and the columns whose best value is marked among them.
-_COMPARABLE = ("dataset", "split", "candidates", "table", "form", "metric", "quartile")
+_COMPARABLE = (
+    *("dataset", "split", "candidates", "reference", "table", "form", "metric", "quartile"),
+)
 _OF_THE_PAPER = ("table", "form", "metric")
 _MARKED = (
     *("reference_value", "value", "difference", "relative_change", "valid_ndcg_10", "valid_hr_10"),
