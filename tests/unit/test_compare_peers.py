@@ -13,8 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from examples import ROOT, cyclic_sessions, random_sessions
-from skipwise.core.artifacts import write_artifact
+from examples import ROOT, cyclic_sessions, random_sessions, write_part
 from skipwise.evaluation.run_files import ranks_of_run
 from skipwise.ranking.metrics import summarise
 
@@ -37,22 +36,12 @@ def run(quality, rows):
     return quality.Run(*map(np.array, zip(*rows, strict=True)))
 
 
-def table_of(made):
-    def lists(ragged):
-        return pa.ListArray.from_arrays(ragged.offsets.astype(np.int32), ragged.values)
-
-    columns = {"session_id": made.session_id, "tracks": lists(made.tracks)}
-    columns |= {"skipped": lists(made.skipped), "target": made.target}
-    return pa.table(columns | {"unseen_skips": lists(made.unseen_skips)})
-
-
 @pytest.fixture
 def results(tmp_path):
     """A results folder with the split of a data set of random sessions."""
     folder = tmp_path / "splits/dataset=tiny/split=paper"
     for seed, part in enumerate(("train", "valid", "test")):
-        table = table_of(random_sessions(30, N_TRACKS, seed=seed))
-        write_artifact(table, part, folder / f"{part}.parquet")
+        write_part(random_sessions(30, N_TRACKS, seed=seed), part, folder / f"{part}.parquet")
     sessions = tmp_path / "sessions/dataset=tiny"
     sessions.mkdir(parents=True)
     pq.write_table(pa.table({"track_id": range(1, N_TRACKS + 1)}), sessions / "tracks.parquet")
@@ -248,9 +237,7 @@ def test_a_job_that_is_done_is_not_run_again(compare, results, capsys):
     # Another split is another job.
     compare.jobs.clear()
     folder = results / "splits/dataset=tiny/split=paper"
-    write_artifact(
-        table_of(random_sessions(30, N_TRACKS, seed=9)), "train", folder / "train.parquet"
-    )
+    write_part(random_sessions(30, N_TRACKS, seed=9), "train", folder / "train.parquet")
     assert compare.run(*sizes) == 0
     assert len(compare.jobs) == 5
 
@@ -374,7 +361,7 @@ def reference(tool, tmp_path, norm):
     """The reference SASRec after some epochs on a circle of tracks, and its looks."""
     sessions = cyclic_sessions(60, 10, seed=1)
     for part in ("train", "valid", "test"):
-        write_artifact(table_of(sessions), part, tmp_path / f"{part}.parquet")
+        write_part(sessions, part, tmp_path / f"{part}.parquet")
     quality = tool("quality")
     settings = {"norm": norm, "layers": 1, "learning_rate": 0.01}
     job = quality.Job(tmp_path, 10, 16, "SASRec", settings, 1, "test", "full", Path("unused"), 1)

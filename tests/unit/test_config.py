@@ -102,6 +102,7 @@ def test_sections_are_the_same_in_schema_and_default():
     assert {key for key, value in DEFAULT.items() if isinstance(value, dict)} == {
         *SECTIONS,
         *REGISTRIES,
+        "models_by_dataset",
         "seeds_by_dataset",
     }
     assert set(DEFAULT) == set(SCHEMA["properties"]) - {"pathvars"}
@@ -648,6 +649,27 @@ def test_a_data_set_may_have_seeds_of_its_own():
     assert {run["seed"] for run in runs(config) if run["dataset"] == "lfm1k-sim"} == {7, 8, 9}
     message = mistake(default_config({"seeds_by_dataset": {"lfm1k-smi": [1]}}))
     assert "seeds_by_dataset: 'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
+
+
+def test_a_data_set_may_have_models_of_its_own():
+    def models_of(config: dict, dataset: str) -> list[str]:
+        found = [run["model"] for run in runs(config) if run["dataset"] == dataset]
+        return list(dict.fromkeys(found))
+
+    config = default_config(
+        {
+            "models": ["wrmf", "popularity", "sasrec"],
+            "models_by_dataset": {"lfm1k-sim": ["sasrec", "popularity"], "lfm2b-sim": ["caser"]},
+        }
+    )
+    check_config(config, SCHEMA)
+    assert models_of(config, "lfm1k-sim") == ["popularity", "sasrec"]
+    # Without a model of its own that runs, a data set has all.
+    assert models_of(config, "mssd-sim") == models_of(config, "lfm2b-sim") == config["models"]
+    message = mistake(default_config({"models_by_dataset": {"lfm1k-smi": ["sasrec"]}}))
+    assert "'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
+    message = mistake(default_config({"models_by_dataset": {"lfm1k-sim": ["sasrek"]}}))
+    assert "models_by_dataset.lfm1k-sim: 'sasrek' is not in model_registry" in message
 
 
 def test_the_default_shows_the_spread_over_seeds_on_one_data_set():

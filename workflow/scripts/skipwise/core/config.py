@@ -58,8 +58,6 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
         for model in chosen:
             if model not in known:
                 yield key, f"'{model}' is not in model_registry{_known(model, known)}"
-        if dataset in config["datasets"] and not models(config, dataset):
-            yield key, f"none of its models is in models, {', '.join(config['models'])}"
     for model in config["models"]:
         yield from _model_mistakes(config, model)
     for split in config.get("splits", ()):
@@ -486,9 +484,11 @@ def check_external_ranks(config: dict, results: str) -> None:
 
 
 def models(config: dict, dataset: str) -> list[str]:
-    """The models of a data set, in the order of the configuration."""
-    chosen = config.get("models_by_dataset", {}).get(dataset, config["models"])
-    return [model for model in config["models"] if model in chosen]
+    """The models of a data set, in the order of the configuration: those of its
+    ``models_by_dataset`` that are in ``models``; all, where none is.
+    """
+    chosen = config.get("models_by_dataset", {}).get(dataset, [])
+    return [model for model in config["models"] if model in chosen] or config["models"]
 
 
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
