@@ -94,19 +94,26 @@ def test_a_rank_past_ten_is_a_miss(tool):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_full_candidates_are_those_of_skipwise_evaluate(tool, results, tmp_path, seed):
+def test_both_candidate_sets_are_those_of_skipwise_evaluate(tool, results, tmp_path, seed):
     quality, folder = tool("quality"), results / "splits/dataset=tiny/split=paper"
     asked = quality.read(folder / "test.parquet")
     found, path = random_run(quality, asked, seed), tmp_path / "run.parquet"
     quality.write_run(path, found)
     names = {"session": "session_id", "item": "track_id", "score": "score"}
     theirs = ranks_of_run(path, folder / "test.parquet", **names)
-    ranks, _ = quality.ranks(quality.read_run(path), asked, "full")
-    assert [rank or None for rank in ranks.tolist()] == theirs["rank_full"].to_pylist()
-    ours = quality.metrics(found, asked, "full")
-    for row in summarise(theirs, {"hr": [10], "ndcg": [10]}).to_pylist():
-        if row["subset"] == "all" and f"{row['metric']}_10" in ours:
-            assert ours[f"{row['metric']}_10"] == pytest.approx(row["value"])
+    rows = summarise(theirs, {"hr": [10], "ndcg": [10]}).to_pylist()
+    for candidates in ("full", "new"):
+        ranks, counts = quality.ranks(quality.read_run(path), asked, candidates)
+        theirs_here = np.array(theirs[f"rank_{candidates}"].fill_null(0))
+        assert ranks[counts].tolist() == theirs_here[counts].tolist()
+        ours = quality.metrics(found, asked, candidates)
+        found_here = {
+            f"{row['metric']}_10": row["value"]
+            for row in rows
+            if (row["subset"], row["candidates"]) == ("all", candidates)
+        }
+        for name in ("hr_10", "ndcg_10"):
+            assert ours[name] == pytest.approx(found_here[name])
 
 
 def test_new_is_full_of_a_run_without_the_tracks_of_the_context(tool, results):
