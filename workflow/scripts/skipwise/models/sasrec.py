@@ -9,7 +9,7 @@ from skipwise.models.parts.transformer import TransformerEncoder
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
-    "layers": {"choices": [1, 2, 3], "limit": "low"},
+    "layers": {"choices": [1, 2, 3, 4], "limit": "low"},
 }
 
 

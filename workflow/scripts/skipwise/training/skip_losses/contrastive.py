@@ -11,7 +11,7 @@ from skipwise.training.losses import Step
 SETTINGS = ("query", "tau")
 SEARCH = {
     "alpha": {"low": 0.02, "high": 5.0, "log": True},
-    "tau": {"low": 0.03, "high": 2.0, "log": True},
+    "tau": {"low": 0.03, "high": 5.0, "log": True},
 }
 
 
