@@ -375,7 +375,10 @@ class TestSpace:
         )
         space = search_space(config, "sasrec", "contrastive-item")
         assert (space["learning_rate"]["low"], space["learning_rate"]["high"]) == (0.0002, 0.5)
-        assert space["layers"]["choices"] == [1, 2, 3, 6]
+        assert space["layers"]["choices"] == [
+            *declared("model", "sasrec")["SEARCH"]["layers"]["choices"],
+            6,
+        ]
         assert space["dropout"]["low"] == 0
         assert "alpha" not in space  # 0 has no place on a logarithmic scale
         assert "neighbours" not in search_space(config, "session-knn", "orig")  # no whole number
