@@ -376,7 +376,7 @@ class TestSpace:
         space = search_space(config, "sasrec", "contrastive-item")
         assert (space["learning_rate"]["low"], space["learning_rate"]["high"]) == (0.0002, 0.5)
         assert space["layers"]["choices"] == [
-            *declared("model", "sasrec")["SEARCH"]["layers"]["choices"],
+            *registry.declared("model", "sasrec")["SEARCH"]["layers"]["choices"],
             6,
         ]
         assert space["dropout"]["low"] == 0
