@@ -253,7 +253,7 @@ def label(
     """Add session, position and skip label to a listening log.
 
     Columns of these names are replaced. Without --skipped-when the label is derived from the time
-    between two starts, as for Last.fm; the last play of a session counts as listened.
+    between two starts, as for Last.fm; the last play of a session has no label.
     """
     from skipwise.commands.label import label_file, rule_with
 

@@ -1,5 +1,5 @@
 """The table of Seshadri & Knees (MuRS 2023), made by this run: a transformer that looks back (Uni,
-SASRec) or both ways (Bi, BERT4Rec), without skips (*orig*) and with them (S+), by the query of the
+SASRec) or both ways (Bi, BERT4Rec), without the term (*orig*) and with it (S+), by the query of the
 contrastive term. Skips help where the interval of *variant − orig* lies above 0.
 """
 
