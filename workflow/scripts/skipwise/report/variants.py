@@ -1,6 +1,6 @@
 """What the tables of comparisons share: each variant against its reference on the same sessions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -13,6 +13,7 @@ from skipwise.evaluation.comparisons import (
     compared,
     headlines,
     mean_measure,
+    with_holm,
 )
 from skipwise.report.write import Given
 
@@ -57,6 +58,17 @@ def comparison_columns(*keys: pa.Field) -> Artifact:
 def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
     """Keys, reference and variant of every variant that is not the reference itself."""
     return RankedRuns(given["ranks"]).against_reference()
+
+
+def rows_of_models(
+    given: Given, measures: list[Measure], wanted: Callable[[str], bool]
+) -> list[dict]:
+    """One row per measure of every variant of the models that are ``wanted``."""
+    found: list[dict] = []
+    for keys, reference, variant in pairs(given):
+        if wanted(keys["model"]):
+            found += rows_of_pair(given, keys, measures, variant, reference)
+    return with_holm(found)
 
 
 def rank_measures(cutoffs: Mapping[str, Sequence[int]]) -> list[Measure]:

@@ -4,7 +4,6 @@ orig* lies above 0 and *p, Holm* is small. The spread over seeds stands beside t
 does not contain it: a difference smaller than it may be luck of the start.
 """
 
-from skipwise.evaluation.comparisons import with_holm
 from skipwise.report import variants
 from skipwise.report.write import Given
 
@@ -21,9 +20,4 @@ MEASURES = variants.rank_measures({"hr": (1, 5, 10, 20), "map": (10,)})
 def rows(given: Given) -> list[dict]:
     """The change that every variant brings to its model, as the papers print the models."""
     models = given.settings["papers"]["models"].values()
-    found: list[dict] = []
-    for keys, orig, ours in variants.pairs(given):
-        if keys["model"] not in models:
-            continue
-        found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
-    return with_holm(found)
+    return variants.rows_of_models(given, MEASURES, lambda model: model in models)

@@ -1,11 +1,11 @@
-"""What a label and a skip are worth to each model as its field builds it and tunes it: what each
-variant changes, on the same sessions. The row *orig* says what the labels bring at all (next
-listened against plain next targets), the other rows what the use of skips adds to that. A variant
-helps where the interval of *variant − reference* lies above 0 and *p, Holm* is small; a difference
-smaller than the spread over seeds may be luck of the start.
+"""What a label and a skip are worth to each model as its field builds it: what each variant
+changes, on the same sessions; whether its settings are tuned, the table hr_ndcg says. The row
+*orig* says what the labels bring at all (next listened against plain next targets), the other rows
+what the use of skips adds to that. A variant helps where the interval of *variant − reference* lies
+above 0 and *p, Holm* is small; a difference smaller than the spread over seeds may be luck of the
+start.
 """
 
-from skipwise.evaluation.comparisons import with_holm
 from skipwise.report import variants
 from skipwise.report.write import Given
 
@@ -25,9 +25,4 @@ def rows(given: Given) -> list[dict]:
     """
     papers = given.settings["papers"]
     of_papers = set(papers["models"].values()) - set(papers.get("field", {}).values())
-    found: list[dict] = []
-    for keys, orig, ours in variants.pairs(given):
-        if keys["model"] in of_papers:
-            continue
-        found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
-    return with_holm(found)
+    return variants.rows_of_models(given, MEASURES, lambda model: model not in of_papers)
