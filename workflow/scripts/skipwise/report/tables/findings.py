@@ -28,6 +28,7 @@ GIGABYTES = 4
 MINUTES = 60
 TITLE = "Which of the papers' claims hold here"
 AS_PRINTED, AS_BUILT = "as the papers print them", "as their field builds them"
+IN_BOTH = "the same in both"
 # What tells a row from every other one.
 PLACE = ("claim", "measured", "dataset", "split", "model", "variant")
 ON_SIMULATED = "Simulated listeners: says that the workflow can tell, nothing about real ones."
@@ -114,7 +115,11 @@ def rows(given: Given) -> list[dict]:
         for row in rows_of_claims(_evidence(given, models)):
             row |= {"settings": words, "data": given.source(row["dataset"])}
             # A model that is the same in both, such as WRMF, has one row.
-            rows_by_place.setdefault(tuple(row[name] for name in PLACE), row)
+            place = tuple(row[name] for name in PLACE)
+            if place in rows_by_place:
+                rows_by_place[place]["settings"] = IN_BOTH
+            else:
+                rows_by_place[place] = row
     found = with_holm(list(rows_by_place.values()))
     for row in found:
         row["verdict"] = verdict(row.pop("sign"), row, level)
