@@ -20,6 +20,8 @@ from skipwise.core.errors import UserError
 
 # Settings that come with the project, one file per data set.
 TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
+# What tables say of entries that are never tuned, by their ``settings_of``.
+UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
 # Suffixes that are not part of a shard's name.
@@ -319,9 +321,9 @@ def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
     The files of the model and of the skip loss declare them in ``SEARCH``.  Settings that the
     variant does not have are left out, and so are those whose configured value is not of the kind
     of the range (an ``alpha`` of 0 has no place on a logarithmic scale).  A range is widened to
-    the configured value.  Empty for an entry with the papers' settings and for another tool's.
+    the configured value.  Empty for an entry whose settings are not of the field and for another tool's.
     """
-    if is_external(config, model) or _is_of_papers(config, model):
+    if is_external(config, model) or _is_untuned(config, model):
         return {}
     settings = run_settings(config, model, variant)
     declared = registry.declared("model", model_file(config, model)).get("SEARCH", {})
@@ -368,7 +370,7 @@ def shipped(config: dict, dataset: str, split: str, model: str, variant: str) ->
     configuration gives a setting that was searched another value than it had in the search: then
     that value is what the user wants.
     """
-    if config["tuning"]["settings"] != "shipped" or _is_of_papers(config, model):
+    if config["tuning"]["settings"] != "shipped" or _is_untuned(config, model):
         return None
     found = _tuned(dataset).get("splits", {}).get(split, {}).get(model, {}).get(variant)
     if not found:
@@ -389,12 +391,12 @@ def _tuned(dataset: str) -> dict:
 
 def settings_source(config: dict, dataset: str, split: str, model: str, variant: str) -> str:
     """Where the settings of a run are from, in words: tuned with how many trials, as in the papers,
-    or as configured.
+    defaults that are not tuned, or as configured.
     """
     if is_external(config, model):
         return "of another tool"
-    if _is_of_papers(config, model):
-        return "as in the papers"
+    if _is_untuned(config, model):
+        return UNTUNED[config["model_registry"][model]["settings_of"]]
     if not search_space(config, model, variant):
         return "nothing to tune"
     found = shipped(config, dataset, split, model, variant)
@@ -405,8 +407,8 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     return f"tuned, {found['trials']} trial{'s' if found['trials'] > 1 else ''}"
 
 
-def _is_of_papers(config: dict, model: str) -> bool:
-    return config["model_registry"][model].get("settings_of") == "papers"
+def _is_untuned(config: dict, model: str) -> bool:
+    return config["model_registry"][model].get("settings_of", "field") in UNTUNED
 
 
 def check_shipped(config: dict) -> None:

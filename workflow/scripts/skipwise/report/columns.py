@@ -175,7 +175,7 @@ COLUMNS = {
     "estimate": Column("estimate", "Its value, with the interval in brackets.", _signed),
     "settings": Column(
         "settings",
-        "Of the model: tuned on validation with so many trials, as in the papers, or as "
+        "Of the model: tuned on validation with so many trials, as in the papers, defaults, or as "
         "configured.",
     ),
     "other_settings": Column(
