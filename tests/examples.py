@@ -119,6 +119,7 @@ def write_part(sessions: Sequences, part: str, path: str | Path) -> None:
         "time": pa.array(sessions.time, pa.float64())
         if sessions.time is not None
         else pa.nulls(len(sessions), pa.float64()),
+        "cluster": sessions.session_id if sessions.cluster is None else sessions.cluster,
     }
     write_artifact(pa.table(columns), part, path)
 
@@ -166,9 +167,11 @@ def ranks_table(
     skips_new=None,
     share=None,
     n_candidates=1064,
+    cluster=None,
 ) -> pa.Table:
     """A ``ranks`` artifact of sessions from id 1.  Ranks among new candidates are those in the
-    catalogue where nothing else is said, and a target that repeats has none.
+    catalogue where nothing else is said, and a target that repeats has none.  Sessions are
+    independent where no ``cluster`` is given.
     """
     n = len(full)
     repeat = [False] * n if repeat is None else repeat
@@ -177,6 +180,7 @@ def ranks_table(
         new = [None if again else rank for rank, again in zip(full, repeat, strict=True)]
     columns = {
         "session_id": range(1, n + 1),
+        "cluster": range(1, n + 1) if cluster is None else cluster,
         "rank_full": full,
         "rank_new": new,
         "rank_sampled": full if sampled is None else sampled,

@@ -171,7 +171,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             ),
         },
         "split_sessions": {
-            "input": Named(sessions=at("sessions.parquet")),
+            "input": Named(sessions=at("sessions.parquet"), session_keys=at("keys.parquet")),
             "output": Named(**split, stats=split_stats),
             "params": SimpleNamespace(parameters={}, headline="auto"),
         },
@@ -210,6 +210,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 recommender="sasrec",
                 settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
                 settings_source="tuned, 2 trials",
+                validation_sessions=50,
             ),
         },
         "rank_sessions": {
@@ -240,6 +241,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "ranks": ranks,
         "metrics": [at(f"{keys}/metrics.parquet")],
         "history": [model["history"]],
+        "run": [model["run"]],
         "cosines": [at(f"{keys}/cosines.parquet")],
         "stats": [stats],
         "split": [split_stats],

@@ -61,7 +61,13 @@ def split(tmp_path_factory):
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     sessions = str(folder / "sessions.parquet")
     out = {"outputs": parts, "out_stats": str(folder / "split.json")}
-    split_sessions(sessions, Machine(), split="paper", parameters={}, headline="full", **out)
+    keys = {"session_id": range(1, 41), "piece": [0] * 40, "n_plays": [6] * 40, "n_skips": [1] * 40}
+    keys |= {name: [str(i) for i in range(40)] for name in ("session_key", "cluster_key")}
+    write_artifact(pa.table(keys), "keys", folder / "keys.parquet")
+    key_file = str(folder / "keys.parquet")
+    split_sessions(
+        sessions, key_file, Machine(), split="paper", parameters={}, headline="full", **out
+    )
     return folder, parts, seen
 
 

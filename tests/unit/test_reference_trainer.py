@@ -172,6 +172,7 @@ def data(request, tmp_path_factory):
     parts = {part: str(folder / f"{part}.parquet") for part in PARTS}
     split_sessions(
         str(folder / "sessions"),
+        str(folder / "keys"),
         Machine(),
         split="paper",
         parameters={},

@@ -6,9 +6,11 @@ import hashlib
 import json
 import random
 import statistics
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -34,6 +36,7 @@ TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {
     "n": pa.int64(),
     "piece": pa.int32(),
     "session_id": pa.int64(),
+    "cluster_key": pa.string(),
     "track_id": pa.int64(),
     "n_plays": pa.int64(),
     "n_skips": pa.int64(),
@@ -571,7 +574,7 @@ def test_sample_is_the_smallest_hashes_of_the_key(steps, n_sessions, seed):
     eligible = [(f"s{i}", piece, 6 + i, 1) for i in range(5) for piece in (0, 1)]
     make(steps, "eligible", "session_key piece n_plays n_skips", eligible)
     steps.table("drawn", "draw", seed=str(seed))
-    steps.table("sampled", "sample", n_sessions=n_sessions)
+    steps.table("sampled", "sample", n_sessions=n_sessions, made_by_gap=False)
     expected = sorted(eligible, key=lambda row: draw(seed, row[0], row[1]))[:n_sessions]
     assert rows(steps, "sampled", "session_id session_key piece n_plays n_skips") == [
         (i, *row) for i, row in enumerate(expected, start=1)
@@ -668,6 +671,46 @@ def test_count_sampled(steps):
     }
 
 
+def make_keys(steps: Steps, sessions: Iterable[int], key=lambda session: f"s{session}") -> None:
+    """The keys of sessions, with one of the raw data by ``key``; no two are of one user."""
+    make(
+        steps,
+        "keys",
+        "session_id session_key cluster_key",
+        [(session, key(session), key(session)) for session in sessions],
+    )
+
+
+@pytest.mark.parametrize("made_by_gap", [True, False])
+def test_the_cluster_of_a_session_is_its_user_or_itself(steps, made_by_gap):
+    key = "ann@home@2020-01-01T00:00:00" if made_by_gap else "of@day"
+    make(steps, "eligible", "session_key piece n_plays n_skips", [(key, 0, 6, 1)])
+    steps.table("drawn", "draw", seed="1")
+    steps.table("sampled", "sample", n_sessions=1, made_by_gap=made_by_gap)
+    expected = "ann@home" if made_by_gap else "of@day"
+    assert rows(steps, "sampled", "session_key cluster_key") == [(key, expected)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "clusters"),
+    [
+        # Two users, one with two sessions of which one has two pieces.
+        ([("a1", "a"), ("a1", "a"), ("a2", "a"), ("b1", "b")], [1, 1, 1, 2]),
+        # One user: what is left are the sessions.
+        ([("a1", "a"), ("a1", "a"), ("a2", "a")], [1, 1, 2]),
+        # No users.
+        ([("x", "x"), ("x", "x"), ("y", "y")], [1, 1, 2]),
+    ],
+)
+def test_sessions_of_one_user_are_one_cluster(steps, keys, clusters):
+    make(steps, "plays", LISTED, [(i, 1, 1, True, None, 0) for i in range(len(keys))])
+    named = [(i, *both) for i, both in enumerate(keys)]
+    make(steps, "keys", "session_id session_key cluster_key", named)
+    steps.table("listed", "list_sessions")
+    found = rows(steps, "listed", "session_id cluster")
+    assert found == list(enumerate(clusters))
+
+
 def test_list_sessions(steps):
     plays = [
         (2, 2, 7, False, 50, None),
@@ -680,6 +723,7 @@ def test_list_sessions(steps):
         (3, 3, 3, None, None, 4),
     ]
     make(steps, "plays", LISTED, plays)
+    make_keys(steps, (1, 2, 3))
     steps.table("listed", "list_sessions")
     day = (START - datetime(1970, 1, 1)).days + 20 / 86400
     assert rows(steps, "listed", "session_id tracks skipped listened time") == [
@@ -953,15 +997,19 @@ Plays = list[tuple[int, bool | None]]
 
 
 def put_sessions(
-    steps: Steps, sessions: dict[int, Plays], days: dict[int, int] | None = None
+    steps: Steps,
+    sessions: dict[int, Plays],
+    days: dict[int, int] | None = None,
+    key=lambda session: f"s{session}",
 ) -> None:
-    """Sessions of (track, skipped), and the day of each."""
+    """Sessions of (track, skipped), the day of each, and what it is a piece of."""
     plays = [
         (session, position, track, skipped, None, (days or {}).get(session, 0))
         for session, tracks in sessions.items()
         for position, (track, skipped) in enumerate(tracks, start=1)
     ]
     make(steps, "plays", LISTED, plays)
+    make_keys(steps, sessions, key)
     steps.table("listed", "list_sessions")
 
 
@@ -1081,12 +1129,28 @@ def test_temporal_split_goes_by_the_first_play_where_there_are_times(steps):
         for position in range(1, 6)
     ]
     make(steps, "plays", LISTED, plays)
+    make_keys(steps, range(1, 5))
     steps.table("listed", "list_sessions")
     parts = split(steps, "temporal", valid_share=0.25, test_share=0.25)
     assert {part: set(found) for part, found in parts.items()} == {
         "train": {4, 2},
         "valid": {1},
         "test": {3},
+    }
+
+
+def test_pieces_of_one_session_are_in_one_part(steps):
+    """Ten sessions in order of time, of which 7, 8 and 9 are pieces of one: the part of the first
+    of them is that of all.
+    """
+    sessions = {i: session("1- 2 3 4 5") for i in range(1, 11)}
+    days = {i: i for i in sessions}
+    put_sessions(steps, sessions, days, key=lambda i: "long" if i in (7, 8, 9) else f"s{i}")
+    parts = split(steps, "temporal", valid_share=0.2, test_share=0.2)
+    assert {part: set(found) for part, found in parts.items()} == {
+        "train": {1, 2, 3, 4, 5, 6},
+        "valid": {7, 8, 9},
+        "test": {10},
     }
 
 
@@ -1217,11 +1281,23 @@ def session_file(path, sessions: dict[int, Plays], *, day: bool = True) -> str:
     return str(path)
 
 
+def keys_file(source: str) -> str:
+    """The keys of a file of sessions, of which no two are of one user."""
+    ids = pl.read_parquet(source)["session_id"].unique().sort()
+    named = ids.cast(pl.String).alias("session_key")
+    keys = pl.DataFrame([ids, named, named.alias("cluster_key")]).with_columns(
+        piece=pl.lit(0, pl.Int32), n_plays=pl.lit(1, pl.Int16), n_skips=pl.lit(0, pl.Int16)
+    )
+    write_artifact(keys.to_arrow(), "keys", f"{source}-keys")
+    return f"{source}-keys"
+
+
 def split_files(folder, source: str, name: str, threads: int = 1, headline: str = "auto") -> dict:
     outputs = {part: str(folder / f"{part}.parquet") for part in PARTS}
     shares = {"valid_share": 0.2, "test_share": 0.2}
     split_sessions(
         source,
+        keys_file(source),
         Machine(threads),
         split=name,
         parameters=shares if parameters("split", name) else {},
@@ -1252,6 +1328,7 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
             "target": 9,
             "unseen_skips": [6, 8],
             "time": 1.0,
+            "cluster": 1,
         },
         {
             "session_id": 2,
@@ -1260,12 +1337,14 @@ def test_split_files_are_artifacts_and_are_counted(tmp_path):
             "target": 9,
             "unseen_skips": [],
             "time": 2.0,
+            "cluster": 2,
         },
     ]
     stats = read_json(tmp_path / "split.json")
     assert stats == {
         "split": "paper",
         "counts": {"sessions": 4, "train": 2, "valid": 2, "test": 2},
+        "test_sessions_with_a_piece_in_train": 0,
         "unseen_target_share": 1.0,  # 9 is in no train sequence
         "repeat_target_share": {"valid": 0.0, "test": 0.0},
         "headline": "new",

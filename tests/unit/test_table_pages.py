@@ -209,7 +209,7 @@ class TestWhatItTells:
             ("Seeds", "1 2 or 1"),
             ("Candidates", "full"),
             ("Sessions", "1,986"),
-            ("Intervals", "90 % bootstrap over test sessions, in [brackets]"),
+            ("Intervals", "90 % over sessions and seeds, in [brackets]"),
         ):
             assert f"<dt>{name}</dt><dd>{value}</dd>" in text
         assert "Intervals" not in page(tmp_path, [row("a")]).text

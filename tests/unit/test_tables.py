@@ -21,7 +21,7 @@ from skipwise.report.write import SIMULATED, make_table
 log2 = math.log2
 CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 NAMES = ["hr_1", "hr_5", "hr_10", "hr_20", "ndcg_5", "ndcg_10", "ndcg_20", "map_10"]
-INTERVALS = {"resamples": 2000, "level": 0.95, "seed": 1}
+INTERVALS = {"level": 0.95, "equivalence": 0.002, "least_deciding": 20, "seed": 1}
 SOURCES = defaultdict(lambda: "tuned, 20 trials")
 SOURCES["dataset=toy-sim/split=paper/model=popularity/variant=orig"] = "nothing to tune"
 
@@ -193,15 +193,13 @@ def test_intervals_hold_their_values(runs, tmp_path):
 
 
 def test_interval_of_a_binomial_mean(tmp_path):
-    """10 of 20 sessions hit: a resample has Binomial(20, 1/2) hits, of which 6 and 14 are the 2.5 %
-    and 97.5 % quantiles.
-    """
+    """10 of 20 sessions hit: one half ± t(19) · √(1/4 / 19)."""
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     row = read_csv(make(runs, tmp_path / "tables")["csv"])[0]
     assert (row["hr_10"], row["hr_10_low"], row["hr_10_high"]) == (
         "0.500000",
-        "0.300000",
-        "0.700000",
+        "0.259914",
+        "0.740086",
     )
 
 
@@ -246,7 +244,7 @@ def test_a_further_model_changes_no_other_row(runs, tmp_path):
     assert read_csv(make(runs, tmp_path / "all")["csv"])[:3] == few
 
 
-def test_level_and_resamples_are_used(runs, tmp_path):
+def test_the_level_is_used(runs, tmp_path):
     wide, narrow = (
         read_csv(make(runs, tmp_path / str(level), intervals=INTERVALS | {"level": level})["csv"])[
             0
@@ -277,15 +275,15 @@ def test_pages_show_values_with_their_intervals(tmp_path):
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     paths = make(runs, tmp_path / "tables")
     for kind, interval in (
-        ("html", '<span class="interval">[0.3000, 0.7000]</span>'),
-        ("tex", "[0.3000, 0.7000]"),
+        ("html", '<span class="interval">[0.2599, 0.7401]</span>'),
+        ("tex", "[0.2599, 0.7401]"),
     ):
         page = text(paths[kind])
         assert f"0.5000 {interval}" in page
         assert "sasrec" in page
         assert "sampled candidates, which flatters every model" in page
-    assert "95% bootstrap interval" in text(paths["html"])
-    assert r"95\% bootstrap interval" in text(
+    assert "95% interval over clusters of sessions" in text(paths["html"])
+    assert r"95\% interval over clusters of sessions" in text(
         paths["tex"]
     )  # a bare % would hide the rest of the line
     assert r"hr\_10" in text(paths["tex"])

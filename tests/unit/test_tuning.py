@@ -213,7 +213,7 @@ class TestSearch:
 
     def test_a_headline_without_a_target_is_one_clear_line(self, data, monkeypatch):
         row = {"epoch": None, "valid_ndcg_10": math.nan, "valid_hr_10": math.nan}
-        monkeypatch.setattr(tuning, "_validated", lambda *_: row)
+        monkeypatch.setattr(tuning, "validated", lambda *_: row)
         write_json({"headline": "new"}, data / "split.json")
         with pytest.raises(UserError, match="no validation session has a target among new"):
             search(data, task("session-knn", space={"neighbours": {"low": 2, "high": 40}}))
@@ -341,7 +341,7 @@ class TestSpace:
 
     def test_the_default_is_within_and_every_variant_of_a_model_has_the_same(self):
         for model in DEFAULT["models"]:
-            if checked._is_of_papers(DEFAULT, model):
+            if checked._is_untuned(DEFAULT, model):
                 continue
             declared = registry.declared("model", checked.model_file(DEFAULT, model))
             declared = declared.get("SEARCH", {})

@@ -114,6 +114,7 @@ rule split_sessions:
     """Train sequences, and contexts with targets for validation and test."""
     input:
         sessions=result("sessions"),
+        session_keys=result("keys"),
         code=code("sessions.split", split="split"),
     output:
         train=result("train"),

@@ -32,6 +32,7 @@ rule train_model:
         recommender=model_file_of,
         settings=settings,
         settings_source=settings_source,
+        validation_sessions=lookup(dpath="neural/validation_sessions", within=config),
     message:
         "Training {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

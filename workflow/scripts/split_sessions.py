@@ -7,6 +7,7 @@ from skipwise.sessions.split import PARTS, split_sessions
 with rule_log(snakemake.log[0], snakemake.rule):
     split_sessions(
         snakemake.input.sessions,
+        snakemake.input.session_keys,
         Machine(snakemake.threads),
         split=snakemake.wildcards.split,
         parameters=snakemake.params.parameters,

@@ -22,6 +22,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         seed=int(snakemake.wildcards.seed),
         threads=snakemake.threads,
         settings_source=snakemake.params.settings_source,
+        validation_sessions=snakemake.params.validation_sessions,
         best=snakemake.input.best or None,
         checkpoint=paths.beside(weights, "checkpoint"),
         code=snakemake.input.code,

@@ -321,7 +321,7 @@ def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
     The files of the model and of the skip loss declare them in ``SEARCH``.  Settings that the
     variant does not have are left out, and so are those whose configured value is not of the kind
     of the range (an ``alpha`` of 0 has no place on a logarithmic scale).  A range is widened to
-    the configured value.  Empty for an entry whose settings are not of the field and for another tool's.
+    the configured value.  Empty for an entry that is never tuned and for another tool's.
     """
     if is_external(config, model) or _is_untuned(config, model):
         return {}

@@ -55,6 +55,7 @@ _SPLIT = Artifact(
             pa.field("target", pa.int32()),
             required("unseen_skips", pa.list_(pa.int32())),
             pa.field("time", pa.float64()),  # of the session, in days; null if the data has none
+            required("cluster", pa.int32()),
         ]
     ),
     ("session_id",),
@@ -156,12 +157,14 @@ ARTIFACTS: dict[str, Artifact] = {
         ("session_id", "position"),
     ),
     # One row per kept session: its source.  A long session is cut into pieces, counted from 0.
+    # cluster_key is its user where sessions are made from the plays of users, else session_key.
     "keys": Artifact(
         pa.schema(
             [
                 required("session_id", pa.int32()),
                 required("session_key", pa.string()),
                 required("piece", pa.int32()),
+                required("cluster_key", pa.string()),
                 required("n_plays", pa.int16()),
                 required("n_skips", pa.int16()),
             ]
@@ -181,7 +184,8 @@ ARTIFACTS: dict[str, Artifact] = {
         ("track_id",),
     ),
     # One row per session.  tracks and skipped are the context, with null for an unknown label;
-    # target is null in train, where every position has one.
+    # target is null in train, where every position has one.  Sessions of one user, or where the
+    # raw data has none the pieces of one of its sessions, have one cluster.
     "train": _SPLIT,
     "valid": _SPLIT,
     "test": _SPLIT,
@@ -226,6 +230,7 @@ ARTIFACTS: dict[str, Artifact] = {
         pa.schema(
             [
                 required("session_id", pa.int32()),
+                required("cluster", pa.int32()),
                 pa.field("rank_full", pa.int32()),
                 pa.field("rank_new", pa.int32()),
                 pa.field("rank_sampled", pa.int32()),

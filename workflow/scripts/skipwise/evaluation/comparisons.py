@@ -1,9 +1,8 @@
 """Paired comparisons of variants: what a variant gains on the same sessions, with an interval
 (docs/protocol.md, comparisons).
 
-A session's value is its mean over the seeds, sessions are resampled, and every row uses the same
-resampling, so a further model changes no other row.  ``orig`` is the variant that others are
-compared with, and ``blind``, which sees no label, the one that ``orig`` is.
+``orig`` is the variant that others are compared with, and ``blind``, which sees no label, the one
+that ``orig`` is.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +15,14 @@ import numpy as np
 from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import CANDIDATES, HEADLINES
-from skipwise.evaluation.bootstrap import Estimate, estimate, holm
+from skipwise.evaluation.intervals import (
+    MANY,
+    Estimate,
+    estimate,
+    holm,
+    ratio,
+    sign_flip_p,
+)
 from skipwise.ranking import metrics
 
 REFERENCE = "orig"
@@ -34,6 +40,8 @@ class Ranked:
 
     seeds: tuple[str, ...]
     session_id: np.ndarray  # (S,)
+    cluster: np.ndarray  # (S,) equal for sessions that are not independent
+    n_candidates: np.ndarray  # (S,) of the sampled ones
     skip_share: np.ndarray  # (S,) of the context
     is_repeat: np.ndarray  # (S,) whether the target is in the context
     rank: dict[str, np.ndarray]  # by candidates: (seeds, S)
@@ -58,6 +66,8 @@ class Ranked:
         return cls(
             tuple(hive_keys(path)["seed"] for path in paths),
             first["session_id"].to_numpy(),
+            first["cluster"].to_numpy(),
+            first["n_candidates"].to_numpy(),
             first["skip_share"].to_numpy(),
             first["is_repeat"].to_numpy(),
             {
@@ -84,9 +94,8 @@ class Ranked:
 
     @cached_property
     def n_skips(self) -> np.ndarray:
-        """(seeds, S) unseen skips of each session, the same for every seed."""
-        counts = np.bincount(self.skip_session, minlength=len(self.session_id)).astype(np.float64)
-        return np.broadcast_to(counts, (len(self.seeds), len(counts)))
+        """(S,) unseen skips of each session."""
+        return np.bincount(self.skip_session, minlength=len(self.session_id)).astype(np.float64)
 
     def metric(self, name: str, k: int, candidates: str) -> np.ndarray:
         """(seeds, S) values of a rank metric."""
@@ -147,7 +156,7 @@ class RankedRuns:
             self._paths.setdefault(key, []).append(path)
         # A reference is wanted once for each of its variants; more than a few runs of the papers'
         # size would fill the memory.
-        self._read = lru_cache(maxsize=16)(self._ranked)
+        self._read = lru_cache(maxsize=8)(self._ranked)
 
     def __contains__(self, key: RunKey) -> bool:
         return key in self._paths
@@ -162,6 +171,11 @@ class RankedRuns:
     def splits(self) -> list[tuple[str, str]]:
         """Data sets with their splits."""
         return list(dict.fromkeys((dataset, split) for dataset, split, *_ in self._paths))
+
+    def seeds(self) -> Iterator[tuple[str, int]]:
+        """The data set and the number of seeds of each run."""
+        for (dataset, *_), paths in self._paths.items():
+            yield dataset, len(paths)
 
     def models(self, dataset: str, split: str) -> dict[str, list[str]]:
         """Models of a data set and split with their variants."""
@@ -209,10 +223,12 @@ def headlines(split_files: list[str]) -> dict[tuple[str, str], str]:
 
 
 class Ratio(NamedTuple):
-    """Sum over sessions of one number by the sum of another, or by the number of sessions."""
+    """Sum over sessions of one number by the sum of another; the second is of the sessions alone,
+    so it is the same for every seed, model and variant.
+    """
 
     numerator: np.ndarray  # (seeds, S)
-    denominator: np.ndarray | None = None  # (seeds, S)
+    denominator: np.ndarray  # (S,)
 
 
 @dataclass(frozen=True)
@@ -227,19 +243,20 @@ class Measure:
 
     def of_seeds(self, ranked: Ranked) -> np.ndarray:
         """(seeds,) the number of each seed; NaN where it is not defined."""
-        values = []
-        for numerator, denominator in self.ratios(ranked):
-            size = numerator.shape[1] if denominator is None else denominator.sum(1)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                values.append(numerator.sum(1) / size)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = [
+                part.numerator.sum(1) / part.denominator.sum() for part in self.ratios(ranked)
+            ]
         return values[0] if len(values) == 1 else values[0] - values[1]
 
 
 def mean_measure(name: str, k: int, candidates: str) -> Measure:
     """A rank metric of the target, a mean over sessions."""
-    return Measure(
-        f"{name}_{k}", candidates, lambda ranked: [Ratio(ranked.metric(name, k, candidates))]
-    )
+    return Measure(f"{name}_{k}", candidates, lambda ranked: [_mean(ranked, name, k, candidates)])
+
+
+def _mean(ranked: Ranked, name: str, k: int, candidates: str) -> Ratio:
+    return Ratio(ranked.metric(name, k, candidates), np.ones(len(ranked.session_id)))
 
 
 def skip_measures(cutoffs: dict[str, list[int]], candidates: str) -> list[Measure]:
@@ -251,10 +268,7 @@ def skip_measures(cutoffs: dict[str, list[int]], candidates: str) -> list[Measur
         return lambda ranked: [Ratio(ranked.of_skips(name, k, candidates), ranked.n_skips)]
 
     def target_less_skips(name: str, k: int) -> Callable[[Ranked], list[Ratio]]:
-        return lambda ranked: [
-            Ratio(ranked.metric(name, k, candidates)),
-            *of_skips(name, k)(ranked),
-        ]
+        return lambda ranked: [_mean(ranked, name, k, candidates), *of_skips(name, k)(ranked)]
 
     return [
         Measure("mrr_skipped_10", candidates, of_skips("map", 10)),
@@ -270,82 +284,97 @@ def skip_measures(cutoffs: dict[str, list[int]], candidates: str) -> list[Measur
 
 
 @dataclass(frozen=True)
-class Resampling:
-    """How differences get their intervals: the key ``intervals`` of the configuration."""
+class Intervals:
+    """How numbers get their intervals: the key ``intervals`` of the configuration."""
 
-    resamples: int
     level: float
+    equivalence: float
+    least_deciding: int
     seed: int
 
-    def rng(self) -> np.random.Generator:
-        """The same resampling for every row."""
-        return np.random.default_rng(self.seed)
-
     def difference(self, measure: Measure, ours: Ranked, orig: Ranked) -> Estimate:
-        """Estimate of ours − orig in a measure."""
-        n = len(ours.session_id)
-        columns: list[np.ndarray] = []
-        terms = []  # (sign, column of the numerator, column of the denominator or None)
-        for sign, of_ours, of_orig in zip(
-            (1, -1), measure.ratios(ours), measure.ratios(orig), strict=False
-        ):
-            by = [
-                None if ratio.denominator is None else ratio.denominator.mean(0)
-                for ratio in (of_ours, of_orig)
-            ]
-            means = [ratio.numerator.mean(0) for ratio in (of_ours, of_orig)]
-            # With the same denominator the difference is one ratio, of a number that has few
-            # distinct values.
-            parts = (
-                [(1, means[0] - means[1], by[0])]
-                if _equal(*by)
-                else [(1, means[0], by[0]), (-1, means[1], by[1])]
-            )
-            for direction, numerator, denominator in parts:
-                columns += [numerator] if denominator is None else [numerator, denominator]
-                terms.append(
-                    (
-                        sign * direction,
-                        len(columns) - (1 if denominator is None else 2),
-                        denominator is not None,
-                    )
-                )
+        """Estimate of ours − orig in a measure, on the same sessions and, where both have several,
+        on the same seeds.
+        """
+        ours, orig = same_seeds(ours, orig)
+        columns, differs, flipped = [], np.zeros(len(ours.session_id), bool), 0.0
+        parts = list(zip(measure.ratios(ours), measure.ratios(orig), strict=True))
+        for sign, (of_ours, of_orig) in zip((1, -1), parts, strict=False):
+            change = of_ours.numerator - of_orig.numerator
+            size = of_ours.denominator
+            columns += [sign * change, np.broadcast_to(size, change.shape)]
+            differs |= change.any(0)
+            flipped = flipped + sign * change.mean(0) / max(size.sum(), 1)
 
         def statistic(sums: np.ndarray) -> np.ndarray:
-            total = np.zeros(sums.shape[:-1])
-            for sign, at, divided in terms:
-                total = total + sign * sums[..., at] / (sums[..., at + 1] if divided else n)
-            return total
+            ratios = [ratio(sums[..., at : at + 2]) for at in range(0, sums.shape[-1], 2)]
+            return np.sum(ratios, axis=0)
 
-        return self.estimate(np.stack(columns, axis=1), statistic)
+        found = estimate(np.stack(columns, axis=2), statistic, ours.cluster, differs=differs)
+        index = np.unique(ours.cluster, return_inverse=True)[1]
+        if found.deciding and np.count_nonzero(of_clusters := np.bincount(index, flipped)) < MANY:
+            found = replace(found, sign_flip=sign_flip_p(of_clusters, self.seed))
+        return found
 
-    def estimate(
-        self, columns: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
-    ) -> Estimate:
-        """Estimate of any statistic of sums of ``columns`` (S, C)."""
-        return estimate(columns, statistic, self.rng(), resamples=self.resamples, level=self.level)
+    def p(self, found: Estimate) -> float | None:
+        """The p-value, None where too few sessions decide for one."""
+        return known(found.p) if found.deciding >= self.least_deciding else None
+
+    def columns(self, found: Estimate, name: str) -> dict:
+        """What every table says of an estimate."""
+        low, high = found.interval(self.level)
+        return {
+            name: known(found.value),
+            f"{name}_low": known(low),
+            f"{name}_high": known(high),
+            "p": self.p(found),
+            "detectable": known(found.detectable(self.level)),
+            "design_effect": known(found.design_effect),
+            "deciding": found.deciding,
+        }
 
 
-def compared(measure: Measure, ours: Ranked, orig: Ranked, resampling: Resampling) -> dict:
+def same_seeds(one: Ranked, other: Ranked) -> tuple[Ranked, Ranked]:
+    """Both with the seeds that both have; a model with one seed is compared with every seed of the
+    other.
+    """
+    if one.seeds == other.seeds or 1 in (len(one.seeds), len(other.seeds)):
+        return one, other
+    common = tuple(seed for seed in one.seeds if seed in other.seeds)
+    if not common:
+        raise ValueError(f"no seed in common: {one.seeds} and {other.seeds}")
+    return _of_seeds(one, common), _of_seeds(other, common)
+
+
+def _of_seeds(ranked: Ranked, seeds: tuple[str, ...]) -> Ranked:
+    at = [ranked.seeds.index(seed) for seed in seeds]
+    return replace(
+        ranked,
+        seeds=seeds,
+        rank={kind: rank[at] for kind, rank in ranked.rank.items()},
+        skip_rank={kind: rank[at] for kind, rank in ranked.skip_rank.items()},
+        skip_outranks=ranked.skip_outranks[at],
+    )
+
+
+def compared(measure: Measure, ours: Ranked, orig: Ranked, intervals: Intervals) -> dict:
     """The columns that every table of comparisons has, of one row, but for ``p_holm``.
 
     ``seed_sd`` is the standard deviation over the seeds of the difference, None with one seed.
+    ``sessions`` are those that the measure is about: of a skip metric those with unseen skips.
     """
-    ours, orig = ours.among(measure.candidates), orig.among(measure.candidates)
-    found = resampling.difference(measure, ours, orig)
+    ours, orig = same_seeds(ours.among(measure.candidates), orig.among(measure.candidates))
+    found = intervals.difference(measure, ours, orig)
     value, reference = measure.of_seeds(ours), measure.of_seeds(orig)
-    paired = ours.seeds == orig.seeds and len(ours.seeds) > 1
+    change = value - reference
     return {
         "reference_value": known(reference.mean()),
         "value": known(value.mean()),
-        "difference": known(found.value),
-        "difference_low": known(found.low),
-        "difference_high": known(found.high),
+        **intervals.columns(found, "difference"),
         "relative_change": known(found.value / reference.mean()) if reference.mean() else None,
-        "p": known(found.p),
-        "seed_sd": known((value - reference).std(ddof=1)) if paired else None,
-        "sessions": len(ours.session_id),
-        "seeds": " ".join(ours.seeds),
+        "seed_sd": known(change.std(ddof=1)) if len(change) > 1 else None,
+        "sessions": int(np.count_nonzero(measure.ratios(ours)[0].denominator)),
+        "seeds": " ".join(ours.seeds if len(ours.seeds) > 1 else orig.seeds),
     }
 
 
@@ -356,6 +385,8 @@ def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
     return Ranked(
         ranked.seeds,
         ranked.session_id[inside],
+        ranked.cluster[inside],
+        ranked.n_candidates[inside],
         ranked.skip_share[inside],
         ranked.is_repeat[inside],
         {kind: rank[:, inside] for kind, rank in ranked.rank.items()},
@@ -370,18 +401,17 @@ def known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def with_holm(rows: list[dict]) -> list[dict]:
-    """The rows with ``p_holm``, Holm's adjusted p-value over all of them."""
-    return [
-        row | {"p_holm": adjusted}
-        for row, adjusted in zip(rows, holm([row["p"] for row in rows]), strict=True)
-    ]
-
-
-def _equal(one: np.ndarray | None, other: np.ndarray | None) -> bool:
-    return one is other is None or (
-        one is not None and other is not None and np.array_equal(one, other)
-    )
+def with_holm(rows: list[dict], family: tuple[str, ...]) -> list[dict]:
+    """The rows with ``p_holm``, Holm's adjusted p-value over the rows that agree in the columns
+    ``family``.
+    """
+    families: dict[tuple, list[int]] = {}
+    for at, row in enumerate(rows):
+        families.setdefault(tuple(row[name] for name in family), []).append(at)
+    adjusted: dict[int, float | None] = {}
+    for members in families.values():
+        adjusted |= zip(members, holm([rows[at]["p"] for at in members]), strict=True)
+    return [row | {"p_holm": adjusted[at]} for at, row in enumerate(rows)]
 
 
 def quartiles(share: np.ndarray) -> np.ndarray:

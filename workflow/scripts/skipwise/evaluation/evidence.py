@@ -1,31 +1,36 @@
 """Claims of the papers, the evidence that a run has on them, and the verdicts.
 
-A claim *holds* in a row if the whole interval and the estimate of every single seed lie on the
-claimed side of 0 and Holm's p-value over the whole table is below 1 − level; it *does not hold* if
-the same is true of the other side; everything else *cannot be told*.  As a whole it holds if it
-holds in every row, and does not if it does not in any.  docs/protocol.md, findings.
+A claim *holds* in a row if the whole interval of its estimate, over clusters of sessions and over
+seeds, lies on the claimed side of 0 and Holm's p-value over the claim's rows of that data set and
+split is below 1 − level; it *does not hold* if that is true of the other side, or if the interval
+lies within what is practically nothing; everything else *cannot be told*, and the row says why.
+docs/protocol.md, findings.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from skipwise.core.registry import declared, find, names
-from skipwise.evaluation.bootstrap import Estimate
 from skipwise.evaluation.comparisons import (
     HEADLINE,
     REFERENCE,
+    Intervals,
     Measure,
     Ranked,
     RankedRuns,
-    Resampling,
     RunKey,
     known,
     mean_measure,
+    same_seeds,
+    with_holm,
 )
+from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate, estimate
 
-HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
+HOLDS, FAILS, UNKNOWN, MIXED = "holds", "does not hold", "cannot be told", "mixed"
+# Rows whose p-values are corrected together.
+FAMILY = ("claim", "dataset", "split")
 HIT = mean_measure("hr", 10, HEADLINE)
 
 
@@ -33,6 +38,9 @@ HIT = mean_measure("hr", 10, HEADLINE)
 class Claim:
     """A sentence of the papers; ``sign`` is the side of 0 on which the estimate lies if it is true.
 
+    ``of_a_gain``: the claim is about how a gain is distributed, so it needs a gain to be there.
+    ``in_hr``: the estimate is a difference in HR@10, so ``intervals.equivalence`` says what is
+    practically nothing.  ``refuted_by_one``: one row that does not hold refutes all of them.
     ``printed`` is the metric, with its cut-off, of the papers' numbers that are quoted with a row.
     """
 
@@ -40,6 +48,9 @@ class Claim:
     papers_say: str
     measured: str
     sign: int = 1
+    of_a_gain: bool = False
+    in_hr: bool = False
+    refuted_by_one: bool = False
     printed: tuple[str, int] = ("hr", 10)
 
 
@@ -47,18 +58,22 @@ class Evidence:
     """The ranks of a run, and what the papers call its models and variants.
 
     ``papers`` is the key of the configuration, ``forms`` maps data sets to raw forms, by which the
-    printed numbers are found: ``printed`` has the cells of the papers' tables.
+    printed numbers are found: ``printed`` has the cells of the papers' tables.  ``validation`` has
+    the mean validation NDCG@10 of runs, and ``simulated`` names data sets.
     """
 
     def __init__(
         self,
         runs: RankedRuns,
-        resampling: Resampling,
+        intervals: Intervals,
         papers: dict,
         forms: dict[str, str],
-        printed: list[dict],
+        printed: Iterable[dict] = (),
+        validation: Mapping[RunKey, float] | None = None,
+        simulated: Iterable[str] = (),
     ):
-        self.runs, self.resampling, self.forms = runs, resampling, forms
+        self.runs, self.intervals, self.forms = runs, intervals, forms
+        self.validation, self.simulated = validation or {}, frozenset(simulated)
         self.models, self.variants_of = papers["models"], papers["variants"]
         place = ("table", "form", "model", "variant", "metric", "k")
         self.printed = {tuple(cell[name] for name in place): cell["value"] for cell in printed}
@@ -89,33 +104,45 @@ class Evidence:
             return self.runs[one], self.runs[other]
         return None
 
+    def best_variant(self, dataset: str, split: str, model: str | None) -> RunKey | None:
+        """The run of a model's variant that is best on validation data; None without one."""
+        keys = [
+            (dataset, split, model, variant)
+            for variant in self.runs.models(dataset, split).get(model or "", [])
+            if (dataset, split, model, variant) in self.validation
+        ]
+        return max(keys, key=lambda key: self.validation[key], default=None)
+
     def difference(
         self, claim: Claim, keys: dict, measure: Measure, ours: Ranked, orig: Ranked
     ) -> dict:
-        row = self.row(claim, keys, self.resampling.difference(measure, ours, orig), ours)
-        if ours.seeds == orig.seeds:
-            of_seeds = measure.of_seeds(ours) - measure.of_seeds(orig)
-            row |= {
-                "single_seed_low": known(of_seeds.min()),
-                "single_seed_high": known(of_seeds.max()),
-            }
-        return row
+        """The row of a paired difference."""
+        ours, orig = same_seeds(ours, orig)
+        of_seeds = measure.of_seeds(ours) - measure.of_seeds(orig)
+        return self.row(claim, keys, self.intervals.difference(measure, ours, orig), ours, orig) | {
+            "single_seed_low": known(of_seeds.min()),
+            "single_seed_high": known(of_seeds.max()),
+        }
 
-    def row(self, claim: Claim, keys: dict, found: Estimate, ranked: Ranked) -> dict:
+    def row(
+        self, claim: Claim, keys: dict, found: Estimate, ours: Ranked, orig: Ranked, note: str = ""
+    ) -> dict:
+        """The row of any estimate about ours and orig."""
+        gain = self.intervals.difference(HIT, ours, orig) if claim.of_a_gain else None
         return {
             "claim": claim.name,
             "papers_say": claim.papers_say,
             "measured": claim.measured,
             **keys,
             "candidates": self.headline(keys),
-            "estimate": known(found.value),
-            "estimate_low": known(found.low),
-            "estimate_high": known(found.high),
-            "p": known(found.p),
+            **self.intervals.columns(found, "estimate"),
             "sign": claim.sign,
+            "equivalence": self.intervals.equivalence if claim.in_hr else 0.0,
+            "has_gain": gain is None or gain.interval(self.intervals.level)[0] > 0,
             "papers_print": self.papers_print(claim, keys),
-            "sessions": len(ranked.session_id),
-            "seeds": " ".join(ranked.seeds),
+            "sessions": len(ours.session_id),
+            "seeds": " ".join(ours.seeds if len(ours.seeds) < len(orig.seeds) else orig.seeds),
+            "note": note,
         }
 
     def papers_print(self, claim: Claim, keys: dict) -> str | None:
@@ -136,13 +163,32 @@ class Evidence:
         return "; ".join(found) or None
 
 
-def per_session(measure: Measure, ranked: Ranked) -> np.ndarray:
-    """(S,) mean over the seeds of a measure that is a mean over sessions."""
-    return measure.ratios(ranked)[0].numerator.mean(0)
+def hits(ranked: Ranked) -> np.ndarray:
+    """(seeds, S) HR@10 of each session."""
+    return HIT.ratios(ranked)[0].numerator
+
+
+def estimate_of(
+    ours: Ranked,
+    orig: Ranked,
+    columns: Callable[[Ranked], list[np.ndarray]],
+    shared: list[np.ndarray],
+    statistic: Callable[[np.ndarray], np.ndarray],
+) -> Estimate:
+    """Estimate of a statistic of the sums of ``columns`` (seeds, S) of ours, those of orig and of
+    ``shared`` ones (S,), in this order.  Sessions in which ours and orig differ decide.
+    """
+    ours, orig = same_seeds(ours, orig)
+    pairs = list(zip(columns(ours), columns(orig), strict=True))
+    differs = np.logical_or.reduce([(one != other).any(0) for one, other in pairs])
+    stacked = np.broadcast_arrays(
+        *(one for one, _ in pairs), *(other for _, other in pairs), *shared
+    )
+    return estimate(np.stack(stacked, axis=2), statistic, ours.cluster, differs=differs)
 
 
 def rows_of_claims(evidence: Evidence) -> Iterator[dict]:
-    """One row per claim, data set and model, without ``p_holm`` and ``verdict`` and with ``sign``.
+    """One row per claim, data set and model, as :func:`judged` wants them.
 
     Claims come in the order of their ``PLACE``.
     """
@@ -155,53 +201,62 @@ def ordered_claims() -> list[str]:
     return sorted(names("claim"), key=lambda name: declared("claim", name)["PLACE"])
 
 
+def judged(rows: list[dict], intervals: Intervals) -> list[dict]:
+    """The rows with ``p_holm``, ``verdict`` and ``reason``."""
+    found = []
+    for row in with_holm(rows, FAMILY):
+        decided, reason = verdict(row, intervals)
+        kept = {name: row[name] for name in row if name not in ("sign", "equivalence", "has_gain")}
+        found.append(kept | {"verdict": decided, "reason": reason})
+    return found
+
+
+def verdict(row: dict, intervals: Intervals) -> tuple[str, str]:
+    """The verdict of a row with ``p_holm``, and the reason if it is not the estimate's side of
+    0.
+    """
+    low, high, practically = row["estimate_low"], row["estimate_high"], row["equivalence"]
+    if len(row["seeds"].split()) < LEAST_SEEDS:
+        return UNKNOWN, f"fewer than {LEAST_SEEDS} seeds"
+    if not row["has_gain"]:
+        return UNKNOWN, "no gain"
+    if row["p_holm"] is None:
+        return UNKNOWN, "not defined" if low is None else "too few sessions differ"
+    if practically and -practically < low and high < practically:
+        return FAILS, f"within ±{practically:g}"
+    if row["p_holm"] < 1 - intervals.level:
+        for side in (1, -1):
+            if min(side * low, side * high) > 0:
+                return (HOLDS if side == row["sign"] else FAILS), ""
+    return UNKNOWN, "the interval holds 0" if low <= 0 <= high else "not after Holm's correction"
+
+
 def summarised(claim: Claim, rows: list[dict]) -> list[dict]:
     """The rows of a claim behind one that counts them, separately for simulated and real data and
     for the two settings of the models.
+
+    All rows agree on the verdict of the claim, or it is mixed; of a claim that one row refutes one
+    that does not hold decides.
     """
     shared = {"claim": claim.name, "papers_say": claim.papers_say}
     if not rows:
-        note = "This run lacks the models, variants or data sets that the claim is about."
-        return [shared | {"measured": claim.measured, "verdict": UNKNOWN, "note": note}]
+        reason = "this run lacks the models, variants or data sets that the claim is about"
+        measured = {"measured": claim.measured, "verdict": UNKNOWN}
+        return [shared | measured | {"reason": reason, "note": ""}]
     summarised = []
     for data, settings in dict.fromkeys((row["data"], row["settings"]) for row in rows):
         part = [row for row in rows if (row["data"], row["settings"]) == (data, settings)]
         counts = {
             kind: sum(row["verdict"] == kind for row in part) for kind in (HOLDS, FAILS, UNKNOWN)
         }
-        overall = HOLDS if counts[HOLDS] == len(part) else FAILS if counts[FAILS] else UNKNOWN
-        note = (
-            ", ".join(f"{kind} in {count}" for kind, count in counts.items())
-            + f" of {len(part)} rows. "
-        )
+        overall = next((kind for kind, count in counts.items() if count == len(part)), MIXED)
+        if claim.refuted_by_one and counts[FAILS]:
+            overall = FAILS
+        reason = ", ".join(f"{kind} in {count}" for kind, count in counts.items())
+        reason += f" of {len(part)} rows"
         unlike = sum(row["other_settings"] not in (None, row["verdict"]) for row in part)
         if unlike:
-            note += f"The other settings say something else in {unlike}. "
-        counting = {"measured": "all rows", "data": data, "settings": settings}
-        note = (note + part[0]["note"]).strip()
-        summarised += [shared | counting | {"verdict": overall, "note": note}, *part]
+            reason += f"; the other settings say something else in {unlike}"
+        counting = {"measured": "all rows", "data": data, "settings": settings, "reason": reason}
+        summarised += [shared | counting | {"verdict": overall, "note": ""}, *part]
     return summarised
-
-
-def verdict(sign: int, row: dict, level: float) -> str:
-    """The verdict of a row with ``estimate_low``, ``estimate_high`` and ``p_holm``; ``sign`` is the
-    claimed side of 0.
-
-    ``single_seed_low`` and ``single_seed_high``, the least and greatest estimate of a seed, count
-    where the row has them.
-    """
-    if row["p_holm"] is None or row["p_holm"] >= 1 - level:
-        return UNKNOWN
-    lows, highs = (
-        [
-            row[f"{of}_{end}"]
-            for of in ("estimate", "single_seed")
-            if row.get(f"{of}_{end}") is not None
-        ]
-        for end in ("low", "high")
-    )
-    if min(lows) > 0:
-        return HOLDS if sign > 0 else FAILS
-    if max(highs) < 0:
-        return HOLDS if sign < 0 else FAILS
-    return UNKNOWN

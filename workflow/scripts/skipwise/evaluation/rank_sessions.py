@@ -86,6 +86,7 @@ def rank_test_sessions(
     return pa.table(
         {
             "session_id": test.session_id,
+            "cluster": test.session_id if test.cluster is None else test.cluster,
             "rank_full": _null_where_zero(full[of_target]),
             "rank_new": _null_where_zero(new[of_target]),
             "rank_sampled": sampled_ranks,

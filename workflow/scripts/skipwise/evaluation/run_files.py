@@ -178,6 +178,7 @@ def ranks_of_run(
         )
         .select(
             "session_id",
+            "cluster",
             rank_full=targets["rank"],
             rank_new=targets["rank_new"],
             rank_sampled=pl.lit(None, pl.Int32),

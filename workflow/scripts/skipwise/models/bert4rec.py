@@ -11,7 +11,7 @@ from skipwise.models.parts.transformer import TransformerEncoder
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
-    "mask_share": {"low": 0.05, "high": 0.7},
+    "mask_share": {"low": 0.05, "high": 0.95},
 }
 
 

@@ -120,11 +120,18 @@ COLUMNS = {
     "relative_change": Column(
         "relative change", "Difference in per cent of the reference.", _change
     ),
-    "p": Column("p", "Two-sided, of the paired bootstrap.", _p),
-    "p_holm": Column("p, Holm", "Corrected for all rows of the table.", _p),
-    "seed_sd": Column(
-        "SD over seeds", "Of the difference; the interval does not contain it.", _decimals
+    "p": Column("p", "Two-sided; none where too few sessions differ.", _p),
+    "p_holm": Column("p, Holm", "Corrected for the rows that ask the same, see the note.", _p),
+    "detectable": Column(
+        "detectable", "The smallest effect that such a study shows with power 0.8.", _decimals
     ),
+    "design_effect": Column(
+        "design effect",
+        "How much wider the interval is than if sessions of one user were independent.",
+        _few,
+    ),
+    "deciding": Column("deciding sessions", "Sessions in which the two compared differ.", _count),
+    "seed_sd": Column("SD over seeds", "Of the difference.", _decimals),
     "context": Column("context", "Uni: the model looks back only. Bi: both ways."),
     "skips": Column("skips", "S+: with skips, by the query of the contrastive term; S- is orig."),
     "quartile": Column("quartile", "Quarter of the sessions by share of skips; 1 has the fewest."),
@@ -167,10 +174,10 @@ COLUMNS = {
     "claim": Column("claim", "A claim of the papers."),
     "verdict": Column(
         "verdict",
-        "holds, does not hold: the interval and every seed lie on one side of 0, and p, Holm is "
-        "small. "
-        "Else cannot be told.",
+        "holds, does not hold: the interval lies on one side of 0, and p, Holm is small; a precise "
+        "nothing does not hold either. Else cannot be told.",
     ),
+    "reason": Column("reason", "Why it cannot be told, or does not hold."),
     "measured": Column("measured", "The quantity that decides."),
     "estimate": Column("estimate", "Its value, with the interval in brackets.", _signed),
     "settings": Column(

@@ -6,32 +6,50 @@ import pyarrow as pa
 
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
+    Intervals,
     Measure,
     Ranked,
     RankedRuns,
-    Resampling,
     compared,
     headlines,
     mean_measure,
     with_holm,
 )
+from skipwise.evaluation.intervals import LEAST_SEEDS
 from skipwise.report.write import Given
 
+# Rows whose p-values are corrected together.
+FAMILY = ("dataset", "split", "candidates", "metric")
 _NOTE = (
     "The reference of orig is blind, which sees no label; that of every other variant is orig, "
     "whose targets are the next listened tracks. Both values are means over seeds; difference = "
-    "value − reference on the same sessions, with a {level:.0%} paired bootstrap interval over "
-    "sessions; p_holm: Holm over the whole table; seed_sd: standard deviation of "
-    "the difference over the seeds, "
-    "which the interval does not contain. full: ranked in the whole catalogue; new: without the "
-    "tracks of the context, on the sessions whose target is new; sampled: among sampled "
-    "candidates. headline: the set that models are selected on."
+    "value − reference on the same sessions, with its {level:.0%} interval over clusters of "
+    "sessions and over seeds. p_holm: Holm over the rows of one metric, candidate set, data set "
+    "and split; no p where too few sessions are deciding, that is differ. detectable: the "
+    "smallest difference that such a study shows with power 0.8. design_effect: how much wider "
+    "than for independent sessions. full: ranked in the whole catalogue; new: without the tracks "
+    "of the context, on the sessions whose target is new; sampled: among sampled candidates. "
+    "headline: the set that models are selected on."
 )
 
 
 def note(given: Given, before: str = "") -> str:
     """How to read a table of comparisons, behind what only this one says."""
-    return before + _NOTE.format(level=given.level)
+    return of_which_trainings(given) + before + _NOTE.format(level=given.level)
+
+
+def of_which_trainings(given: Given) -> str:
+    """Which data sets have too few seeds for intervals that cover them; "" if none has."""
+    most: dict[str, int] = {}
+    for dataset, seeds in RankedRuns(given["ranks"]).seeds():
+        most[dataset] = max(most.get(dataset, 0), seeds)
+    few = [dataset for dataset, seeds in most.items() if seeds < LEAST_SEEDS]
+    if not few:
+        return ""
+    return (
+        f"With fewer than {LEAST_SEEDS} seeds ({', '.join(few)}) intervals are of these very "
+        "trainings and say nothing about others. "
+    )
 
 
 def comparison_columns(*keys: pa.Field) -> Artifact:
@@ -43,13 +61,14 @@ def comparison_columns(*keys: pa.Field) -> Artifact:
     """
     names = ("dataset", "data", "split", "candidates", "model", "variant", "reference")
     numbers = ("reference_value", "value", "difference", "difference_low", "difference_high")
-    tests = ("relative_change", "p", "p_holm", "seed_sd")
+    tests = ("relative_change", "p", "p_holm", "detectable", "seed_sd", "design_effect")
     return rows_of(
         *(required(name, pa.string()) for name in names),
         *keys,
         required("metric", pa.string()),
         required("headline", pa.bool_()),
         *(pa.field(name, pa.float64()) for name in (*numbers, *tests)),
+        required("deciding", pa.int64()),
         required("sessions", pa.int64()),
         required("seeds", pa.string()),
     )
@@ -68,7 +87,12 @@ def rows_of_models(
     for keys, reference, variant in pairs(given):
         if wanted(keys["model"]):
             found += rows_of_pair(given, keys, measures, variant, reference)
-    return with_holm(found)
+    return corrected(found)
+
+
+def corrected(rows: list[dict]) -> list[dict]:
+    """The rows with ``p_holm``."""
+    return with_holm(rows, FAMILY)
 
 
 def rank_measures(cutoffs: Mapping[str, Sequence[int]]) -> list[Measure]:
@@ -85,7 +109,7 @@ def rows_of_pair(
     given: Given, keys: dict, measures: list[Measure], ours: Ranked, orig: Ranked
 ) -> Iterator[dict]:
     """One row per measure, without ``p_holm``."""
-    resampling = Resampling(**given.settings["intervals"])
+    intervals = Intervals(**given.settings["intervals"])
     headline = headlines(given["split"])[keys["dataset"], keys["split"]]
     for measure in measures:
         named = keys | {
@@ -94,4 +118,4 @@ def rows_of_pair(
             "metric": measure.name,
             "headline": measure.candidates == headline,
         }
-        yield named | compared(measure, ours, orig, resampling)
+        yield named | compared(measure, ours, orig, intervals)

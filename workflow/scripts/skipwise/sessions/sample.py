@@ -11,7 +11,12 @@ from skipwise.sessions.steps import Steps
 
 def draw_sample(steps: Steps, recipe: Recipe) -> None:
     """Take ``drawn`` to ``sampled``, the ``n_sessions`` smallest draws (None: all)."""
-    steps.table("sampled", "sample", n_sessions=recipe.sessions["n_sessions"])
+    steps.table(
+        "sampled",
+        "sample",
+        n_sessions=recipe.sessions["n_sessions"],
+        made_by_gap=recipe.session_gap is not None,
+    )
 
 
 def sample_sessions(

@@ -65,7 +65,7 @@ class Sequences:
     """One part of a split.  ``tracks`` and ``skipped`` are the plays that a model may see;
     ``target`` is 0 in train.  A play whose label is ``unknown`` is neither skipped nor listened;
     None: every label is known.  ``time`` is when a session began, in days; None where a session of
-    the part has no time.
+    the part has no time.  Sessions of one ``cluster`` are not independent; None: all are.
     """
 
     session_id: np.ndarray  # (S,) int32
@@ -75,6 +75,7 @@ class Sequences:
     unseen_skips: Ragged  # int32
     unknown: Ragged | None = None  # bool, same offsets as tracks
     time: np.ndarray | None = None  # (S,) float64
+    cluster: np.ndarray | None = None  # (S,) int32
 
     @property
     def listened(self) -> Ragged:
@@ -100,6 +101,7 @@ class Sequences:
             Ragged.from_arrow(table["unseen_skips"]),
             Ragged(unknown, tracks.offsets) if unknown.any() else None,
             None if table["time"].null_count else table["time"].to_numpy(),
+            table["cluster"].to_numpy(),
         )
 
     def __len__(self) -> int:
@@ -115,6 +117,7 @@ class Sequences:
             self.unseen_skips.take(rows),
             None if self.unknown is None else self.unknown.take(rows),
             None if self.time is None else self.time[rows],
+            None if self.cluster is None else self.cluster[rows],
         )
 
     def distinct_tracks(self) -> Ragged:

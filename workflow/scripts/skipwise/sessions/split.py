@@ -20,6 +20,7 @@ FEW_REPEATS = 0.01
 
 def split_sessions(
     sessions: str,
+    keys: str,
     machine: Machine,
     *,
     split: str,
@@ -38,6 +39,7 @@ def split_sessions(
     """
     with Steps(machine) as steps:
         steps.read("plays", [sessions])
+        steps.read("keys", [keys])
         steps.table("listed", "list_sessions")
         reads_time = re.search(r"\btime\b", statement("split", split))
         if reads_time and steps.value("select count(*) from listed where time is null"):
@@ -50,7 +52,7 @@ def split_sessions(
         for part in PARTS:
             of_part = "from parts join listed using (session_id) where part = $part"
             rows = steps.connection.sql(
-                f"select parts.*, time {of_part}", params={"part": part}
+                f"select parts.*, time, cluster {of_part}", params={"part": part}
             ).to_arrow_table()
             if rows.num_rows == 0:
                 raise UserError(
@@ -62,6 +64,17 @@ def split_sessions(
             """
             with seen as (select distinct unnest(tracks) as track from parts where part = 'train')
             select avg((target not in (from seen))::int) from parts where part = 'test'
+            """
+        )
+        shared = steps.value(
+            """
+            with trained as (
+                select distinct session_id, session_key
+                from parts join listed using (session_id) where part = 'train'
+            )
+            select count(distinct parts.session_id)
+            from parts join listed using (session_id) join trained using (session_key)
+            where part = 'test' and parts.session_id != trained.session_id
             """
         )
         repeats = {
@@ -77,7 +90,12 @@ def split_sessions(
             f"{sessions}: in the split '{split}' every target is a track of its context, so there "
             "are no new ones to rank; set candidates.headline to full"
         )
-    stats = {"split": split, "counts": counts, "unseen_target_share": unseen}
+    stats = {
+        "split": split,
+        "counts": counts,
+        "unseen_target_share": unseen,
+        "test_sessions_with_a_piece_in_train": shared,
+    }
     write_json(stats | {"repeat_target_share": repeats, "headline": headline}, out_stats)
     message = (
         "split %s: %s; %.2f %% of test targets are never seen in training; %.2f %% of validation "

@@ -4,6 +4,7 @@ run.json.
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -19,9 +20,12 @@ from skipwise.core.log import logger
 from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
+from skipwise.ranking import metrics
+from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.loop import validation_sample
 from skipwise.training.memory import check_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
@@ -39,6 +43,7 @@ def train_model(
     settings: dict,
     seed: int,
     threads: int,
+    validation_sessions: int = 10_000,
     settings_source: str = "as configured",
     best: str | None = None,
     checkpoint: str | Path | None = None,
@@ -49,7 +54,7 @@ def train_model(
     ``model`` is its name in the registry, ``recommender`` that of its file; ``split`` is the
     ``split.json``, which says what candidates validation ranks among.  ``best`` is the
     ``best.json`` of a search, whose settings are taken over; ``settings_source`` says in words
-    where the settings are from.
+    where the settings are from.  At most ``validation_sessions`` are ranked to validate.
     A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
     everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
     too little memory.
@@ -79,15 +84,19 @@ def train_model(
         data=data,
         code=code,
     )
+    parts = Sequences.read("train", train), Sequences.read("valid", valid)
     history = fitted.fit(
-        Sequences.read("train", train),
-        Sequences.read("valid", valid),
+        *parts,
         seed=seed,
         threads=threads,
         checkpoint=Checkpoint(checkpoint, mark) if checkpoint else None,
     )
     with whole_file(folder / WEIGHTS) as partial:
         save_file(fitted.state(), partial)
+    best_epoch = next((row for row in history if row["best"]), {})
+    if best_epoch.get("valid_ndcg_10") is None:
+        best_epoch = best_epoch | validated(fitted, *parts, validation_sessions)
+    value = best_epoch["valid_ndcg_10"]
     schema = ARTIFACTS["history"].schema
     write_artifact(pa.Table.from_pylist(history, schema=schema), "history", folder / HISTORY)
     write_json(
@@ -102,7 +111,8 @@ def train_model(
             "n_tracks": n_tracks,
             "threads": threads,
             "epochs": len(history),
-            "best_epoch": next((row["epoch"] for row in history if row["best"]), None),
+            "best_epoch": best_epoch.get("epoch"),
+            "valid_ndcg_10": None if math.isnan(value) else value,
             "seconds": sum(row["seconds"] for row in history),
             "data": data,
             **environment(),
@@ -111,6 +121,19 @@ def train_model(
     )
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
+
+
+def validated(
+    model: Recommender, train: Sequences, valid: Sequences, validation_sessions: int
+) -> dict[str, float]:
+    """The validation metrics of a fitted model that has no epochs with validation."""
+    sessions = validation_sample(valid, validation_sessions)
+    ranking = ranker(model, train.counts(model.n_tracks))
+    ranks = validation_ranks(ranking, sessions, cutoff=10, candidates=model.candidates)
+    return {
+        "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
+        "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
+    }
 
 
 def fingerprint(

@@ -29,14 +29,11 @@ from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.core.torch_setup import use_threads
-from skipwise.ranking import metrics
-from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
-from skipwise.training.loop import validation_sample
 from skipwise.training.memory import check_memory
-from skipwise.training.train import fingerprint
+from skipwise.training.train import fingerprint, validated
 
 # Trials, the first with the configured settings, before the sampler learns from earlier ones.
 STARTUP = 6
@@ -276,7 +273,8 @@ def _train(
         model.fit(train, valid, seed=search.seed, threads=search.threads, checkpoint=checkpoint)
         seconds = time.perf_counter() - started
         if not history:
-            watch(_validated(model, train, valid, search) | {"seconds": seconds})
+            found = validated(model, train, valid, search.validation_sessions)
+            watch({"epoch": None, "seconds": seconds} | found)
     except optuna.TrialPruned:
         return "pruned"
     except DivergedError as error:
@@ -309,20 +307,6 @@ def suggest(trial: optuna.Trial, space: dict[str, dict]) -> dict:
         else:
             chosen[name] = float(f"{trial.suggest_float(name, low, high, log=log):.3g}")
     return chosen
-
-
-def _validated(model: Recommender, train: Sequences, valid: Sequences, search: Search) -> dict:
-    """The validation metrics of a model that has no epochs with validation, as a row of
-    ``history``.
-    """
-    sessions = validation_sample(valid, search.validation_sessions)
-    ranking = ranker(model, train.counts(model.n_tracks))
-    ranks = validation_ranks(ranking, sessions, cutoff=10, candidates=model.candidates)
-    return {
-        "epoch": None,
-        "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
-        "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
-    }
 
 
 def _log_trial(study: optuna.Study, number: int, trials: int) -> None:

@@ -9,7 +9,13 @@ CLAIM = Claim(
     "helps everywhere",
     "The contrastive term helps every model on every data set (P1, P2).",
     "HR@10, variant − orig",
+    in_hr=True,
 )
+WORLDS = {
+    "true": {("*", "S+"): {"better": 0.5}},
+    "false": {("*", "S+"): {"better": -0.5}},
+    "absent": {},
+}
 
 
 def rows(evidence: Evidence) -> Iterator[dict]:

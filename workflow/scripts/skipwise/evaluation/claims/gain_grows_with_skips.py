@@ -1,34 +1,70 @@
 """Sessions with more skips gain more (P2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
-from skipwise.evaluation.bootstrap import Estimate
 from skipwise.evaluation.comparisons import Ranked, quartiles
-from skipwise.evaluation.evidence import HIT, Claim, Evidence, per_session
+from skipwise.evaluation.evidence import Claim, Evidence, estimate_of, hits
 
 PLACE = 7
 CLAIM = Claim(
     "gain grows with skips",
     "Sessions with more skips gain more (P2).",
-    "gain in HR@10 of the quarter of sessions with most skips − of the quarter with fewest",
+    "slope of the gain in HR@10 over the share of skips, all sessions",
+    of_a_gain=True,
 )
+RELATIVE = replace(
+    CLAIM, measured="slope of the relative gain in HR@10 over the share of skips, all sessions"
+)
+WORLDS = {
+    "true": {("*", "S+"): {"better": 0.6, "with_skips": 2.0}},
+    "false": {("*", "S+"): {"better": 0.6, "with_skips": -2.0}},
+    "absent": {},
+    "worse": {("*", "S+"): {"better": -0.5}},
+}
 
 
 def rows(evidence: Evidence) -> Iterator[dict]:
-    """One row per variant with the term."""
+    """Two rows per variant with the term: the gain as a difference, and as a ratio."""
     for keys, orig, ours in evidence.variants():
-        yield evidence.row(CLAIM, keys, _gain_by_skips(evidence, ours, orig), ours)
+        sizes = np.bincount(quartiles(orig.skip_share), minlength=5)[1:]
+        note = f"Sessions in the quarters by share of skips: {', '.join(map(str, sizes))}."
+        for claim, statistic in ((CLAIM, _absolute), (RELATIVE, _relative)):
+            found = _slope(ours, orig, statistic)
+            yield evidence.row(claim, keys, found, ours, orig, note)
 
 
-def _gain_by_skips(evidence: Evidence, ours: Ranked, orig: Ranked) -> Estimate:
-    quartile = quartiles(orig.skip_share)
-    gain = per_session(HIT, ours) - per_session(HIT, orig)
-    columns = [
-        column * (quartile == number) for number in (4, 1) for column in (gain, np.ones_like(gain))
-    ]
-    return evidence.resampling.estimate(
-        np.stack(columns, axis=1),
-        lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3],
+def _slope(ours: Ranked, orig: Ranked, statistic):
+    share = orig.skip_share.astype(np.float64)
+    ones = np.ones(len(share))
+    return estimate_of(
+        ours, orig, lambda ranked: _with_share(ranked, share), [ones, share, share**2], statistic
     )
+
+
+def _with_share(ranked: Ranked, share: np.ndarray) -> list[np.ndarray]:
+    return [hits(ranked), hits(ranked) * share]
+
+
+def _absolute(sums: np.ndarray) -> np.ndarray:
+    slope_ours, slope_orig, _, _ = _lines(sums)
+    return slope_ours - slope_orig
+
+
+def _relative(sums: np.ndarray) -> np.ndarray:
+    """Of ours / orig, at the mean share, by the slopes of the logarithms."""
+    slope_ours, slope_orig, mean_ours, mean_orig = _lines(sums)
+    return slope_ours / mean_ours - slope_orig / mean_orig
+
+
+def _lines(sums: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The slopes of the least-squares lines of hits over shares, and the means of the hits."""
+    ours, ours_share, orig, orig_share, n, share, squares = np.moveaxis(sums, -1, 0)
+    spread = squares / n - (share / n) ** 2
+    slopes = [
+        (with_share / n - hit / n * share / n) / spread
+        for hit, with_share in ((ours, ours_share), (orig, orig_share))
+    ]
+    return (*slopes, ours / n, orig / n)

@@ -4,32 +4,37 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from skipwise.evaluation.bootstrap import Estimate
-from skipwise.evaluation.comparisons import HEADLINE, Ranked, mean_measure
-from skipwise.evaluation.evidence import Claim, Evidence, per_session
+from skipwise.evaluation.comparisons import HEADLINE, Ranked
+from skipwise.evaluation.evidence import Claim, Evidence, estimate_of
 
 PLACE = 2
 CLAIM = Claim(
     "most at small k",
     "The gain is largest at small k (P1, P2).",
     "relative gain at HR@1 − relative gain at HR@20",
+    of_a_gain=True,
 )
+WORLDS = {
+    "true": {("*", "S+"): {"better": 1.0}},
+    "false": {("*", "S+"): {"better_below_the_first": 5.0}},
+    "absent": {},
+    "worse": {("*", "S+"): {"better": -0.5}},
+}
 
 
 def rows(evidence: Evidence) -> Iterator[dict]:
     """One row per variant with the term."""
     for keys, orig, ours in evidence.variants():
-        yield evidence.row(CLAIM, keys, _relative_gains(evidence, ours, orig), ours)
+        yield evidence.row(CLAIM, keys, _gains(ours, orig), ours, orig)
 
 
-def _relative_gains(evidence: Evidence, ours: Ranked, orig: Ranked) -> Estimate:
-    """The relative gain at HR@1 less that at HR@20."""
-    columns = [
-        per_session(mean_measure("hr", k, HEADLINE), ranked)
-        for k in (1, 20)
-        for ranked in (ours, orig)
-    ]
-    return evidence.resampling.estimate(
-        np.stack(columns, axis=1),
-        lambda sums: sums[..., 0] / sums[..., 1] - sums[..., 2] / sums[..., 3],
-    )
+def _gains(ours: Ranked, orig: Ranked):
+    return estimate_of(ours, orig, _hits, [], _difference)
+
+
+def _hits(ranked: Ranked) -> list[np.ndarray]:
+    return [ranked.metric("hr", k, HEADLINE) for k in (1, 20)]
+
+
+def _difference(sums: np.ndarray) -> np.ndarray:
+    return sums[..., 0] / sums[..., 2] - sums[..., 1] / sums[..., 3]

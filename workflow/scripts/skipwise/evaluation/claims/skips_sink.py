@@ -1,31 +1,39 @@
-"""Skipped tracks are ranked lower with the term, except by BERT4Rec on MSSD (P2)."""
+"""Skipped tracks are ranked lower with the term (P2)."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
-from skipwise.evaluation.comparisons import HEADLINE, skip_measures
-from skipwise.evaluation.evidence import Claim, Evidence
+from skipwise.evaluation.comparisons import HEADLINE, skip_measures, subset
+from skipwise.evaluation.evidence import HIT, Claim, Evidence
 
 PLACE = 8
 CLAIM = Claim(
     "skips sink",
     "Skipped tracks are ranked lower with the term (P2).",
-    "MRR@10 of unseen skips, variant − orig",
-    -1,
+    "share of unseen skips that rank below the target of their session, variant − orig",
     printed=("mrr_skipped", 10),
 )
-EXCEPTION = replace(
-    CLAIM,
-    papers_say="BERT4Rec on MSSD is the exception: skipped tracks rise (P2).",
-    sign=1,
-)
+WORLDS = {
+    "true": {("*", "S+"): {"sinks": 1.0}},
+    "false": {("*", "S+"): {"sinks": -1.0}},
+    "absent": {},
+    # A model that ranks everything worse pushes skips down too, but not below the target.
+    "worse": {("*", "S+"): {"better": -1.0, "sinks": 1.0}},
+}
+BELOW_TARGET = skip_measures({"hr": []}, HEADLINE)[-1]
 
 
-def rows(evidence: Evidence) -> Iterator[dict]:
-    """One row per variant with the term."""
-    measure = skip_measures({"hr": []}, HEADLINE)[0]
-    bert4rec = evidence.models.get("BERT4Rec")
+def rows(evidence: Evidence, claim: Claim = CLAIM) -> Iterator[dict]:
+    """One row per variant with the term: skips relative to the target, with the target's own change
+    beside it.
+    """
     for keys, orig, ours in evidence.variants():
-        exception = evidence.forms[keys["dataset"]] == "mssd" and keys["model"] == bert4rec
-        claim = EXCEPTION if exception else CLAIM
-        yield evidence.difference(claim, keys, measure, ours, orig)
+        row = evidence.difference(claim, keys, BELOW_TARGET, ours, orig)
+        with_skips = ours.n_skips > 0
+        parts = subset(ours, with_skips), subset(orig, with_skips)
+        change = evidence.intervals.difference(HIT, *parts)
+        low, high = change.interval(evidence.intervals.level)
+        note = (
+            f"Change of the target's HR@10 on the {with_skips.sum():,} sessions with unseen skips: "
+            f"{change.value:+.4f} [{low:+.4f}, {high:+.4f}]."
+        )
+        yield row | {"note": note, "sessions": int(with_skips.sum())}

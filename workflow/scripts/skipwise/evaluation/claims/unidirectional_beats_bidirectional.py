@@ -10,7 +10,13 @@ CLAIM = Claim(
     "unidirectional beats bidirectional",
     "SASRec is better than BERT4Rec (P1, P2).",
     "HR@10, SASRec − BERT4Rec",
+    in_hr=True,
 )
+WORLDS = {
+    "true": {("Uni", "*"): {"better": 0.5}},
+    "false": {("Uni", "*"): {"better": -0.5}},
+    "absent": {},
+}
 
 
 def rows(evidence: Evidence) -> Iterator[dict]:

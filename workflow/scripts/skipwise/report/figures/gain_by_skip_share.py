@@ -1,5 +1,5 @@
 """What each variant gains over its reference in HR@10 among the headline candidates, by quarter of
-the sessions by share of skips in the context, with paired bootstrap intervals over sessions. Above
+the sessions by share of skips in the context, with paired intervals over sessions and seeds. Above
 0 the variant is better. The papers say that the lines rise from left to right.
 """
 

@@ -1,5 +1,5 @@
 """Hit rate of the next listened track among the headline candidates, by model and variant, mean
-over seeds with bootstrap intervals over sessions; further right is better. A variant helps where
+over seeds with intervals over sessions and seeds; further right is better. A variant helps where
 its points lie to the right of those of *orig* of the same model by more than the intervals. The
 title of a panel says whether its data are simulated.
 """

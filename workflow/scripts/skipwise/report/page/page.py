@@ -58,7 +58,7 @@ _FACTS = (
     "sessions",
     "seeds",
 )
-_VERDICTS = {"holds": "✓", "does not hold": "✗", "cannot be told": "?"}
+_VERDICTS = {"holds": "✓", "does not hold": "✗", "cannot be told": "?", "mixed": "±"}
 
 
 class _Cell(NamedTuple):
@@ -193,7 +193,7 @@ def _facts(frame: pl.DataFrame, level: float | None) -> tuple[list[tuple[str, st
         facts.append(
             (
                 "Intervals",
-                f"{level:.0%}".replace("%", " %") + " bootstrap over test sessions, in [brackets]",
+                f"{level:.0%}".replace("%", " %") + " over sessions and seeds, in [brackets]",
             )
         )
     # One row alone keeps what names it.
@@ -230,7 +230,7 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
 
 
 def _overview(findings: pl.DataFrame) -> list[dict]:
-    """One row per claim and kind of data: the verdict and in how many rows it is which."""
+    """One row per claim, kind of data and settings: the verdict and in how many rows it is which."""
     rows = []
     of_all, single = (
         findings.filter(pl.col("model").is_null()),
@@ -238,10 +238,15 @@ def _overview(findings: pl.DataFrame) -> list[dict]:
     )
     for row in of_all.to_dicts():
         part = single.filter(
-            pl.col("claim") == row["claim"], pl.col("data").eq_missing(pl.lit(row["data"]))
+            pl.col("claim") == row["claim"],
+            *(pl.col(name).eq_missing(pl.lit(row[name])) for name in ("data", "settings")),
         )
-        counts = {verdict: part.filter(verdict=verdict).height for verdict in _VERDICTS}
-        # A claim that this run cannot be put to has no rows, and a note that says why.
+        counts = {
+            verdict: count
+            for verdict in _VERDICTS
+            if (count := part.filter(verdict=verdict).height) or verdict != "mixed"
+        }
+        # A claim that this run cannot be put to has no rows, and a reason that says why.
         rows.append(row | {"counts": counts if len(part) else None})
     return rows
 

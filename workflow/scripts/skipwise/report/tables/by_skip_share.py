@@ -6,7 +6,7 @@ the estimates rise from 1 to 4 by more than their intervals are wide.
 import pyarrow as pa
 
 from skipwise.core.schemas import required
-from skipwise.evaluation.comparisons import quartiles, subset, with_holm
+from skipwise.evaluation.comparisons import quartiles, subset
 from skipwise.report import variants
 from skipwise.report.write import Given
 
@@ -46,4 +46,4 @@ def rows(given: Given) -> list[dict]:
             named = keys | {"quartile": number} | limits
             parts = subset(ours, inside), subset(orig, inside)
             found += variants.rows_of_pair(given, named, MEASURES, *parts)
-    return with_holm(found)
+    return variants.corrected(found)

@@ -1,28 +1,32 @@
 """Each claim of the papers and what this run says of it: first claim by claim, then row by row, a
 row a data set, model and variant. Every claim is put to the models as the papers print them and as
 their field builds them; *other settings* has the verdict of the same row with the other ones. A
-claim holds in a row where the interval of the estimate and every single seed lie on the claimed
-side of 0, after Holm's correction for all rows; most rows of a small run cannot be told, which is
-no evidence against a claim. On simulated listeners a verdict says that the workflow can tell,
-nothing about real ones.
+claim holds in a row where the interval of the estimate, over clusters of sessions and over seeds,
+lies on the claimed side of 0, after Holm's correction for the claim's rows of that data set. Where
+it cannot be told, the reason stands beside it, and *detectable* says how large an effect would have
+shown: a small run tells little, which is no evidence against a claim. On simulated listeners a
+verdict says that the workflow can tell, nothing about real ones.
 """
 
 import polars as pl
 import pyarrow as pa
 
+from skipwise.core.artifacts import read_json
+from skipwise.core.paths import hive_keys
 from skipwise.core.registry import find
 from skipwise.core.schemas import required, rows_of
-from skipwise.evaluation.comparisons import RankedRuns, Resampling, headlines, with_holm
+from skipwise.evaluation.comparisons import Intervals, RankedRuns, RunKey, headlines
 from skipwise.evaluation.evidence import (
     Evidence,
+    judged,
     ordered_claims,
     rows_of_claims,
     summarised,
-    verdict,
 )
+from skipwise.evaluation.intervals import LEAST_SEEDS
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "split", "papers", "claims")
+NEEDS = ("ranks", "run", "split", "papers", "claims")
 SETTINGS = ("simulated", "intervals", "papers", "forms")
 GIGABYTES = 4
 MINUTES = 60
@@ -34,7 +38,10 @@ PLACE = ("claim", "measured", "dataset", "split", "model", "variant")
 ON_SIMULATED = "Simulated listeners: says that the workflow can tell, nothing about real ones."
 # One row per claim of the papers, data set and model.
 COLUMNS = rows_of(
-    *(required(name, pa.string()) for name in ("claim", "papers_say", "verdict", "measured")),
+    *(
+        required(name, pa.string())
+        for name in ("claim", "papers_say", "verdict", "reason", "measured")
+    ),
     pa.field("settings", pa.string()),
     pa.field("other_settings", pa.string()),
     *(
@@ -43,11 +50,13 @@ COLUMNS = rows_of(
     ),
     *(
         pa.field(name, pa.float64())
-        for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm")
+        for name in ("estimate", "estimate_low", "estimate_high", "p", "p_holm", "detectable")
     ),
     pa.field("single_seed_low", pa.float64()),
     pa.field("single_seed_high", pa.float64()),
+    pa.field("design_effect", pa.float64()),
     pa.field("papers_print", pa.string()),
+    pa.field("deciding", pa.int64()),
     pa.field("sessions", pa.int64()),
     pa.field("seeds", pa.string()),
     required("note", pa.string()),
@@ -55,14 +64,18 @@ COLUMNS = rows_of(
 
 
 def note(given: Given) -> str:
-    level = given.settings["intervals"]["level"]
+    intervals = given.settings["intervals"]
     return (
-        f"estimate with its {level:.0%} paired bootstrap interval over sessions, mean over seeds, "
-        "ranked among the candidates of the row; p_holm: Holm over this table. single_seed_low and "
-        "single_seed_high: the least and greatest estimate of a seed, of differences. A claim "
-        "holds in a row where the interval and every seed lie on its side of 0 and "
-        f"p_holm < {1 - level:.2g}. papers_print: what the papers print for it, quoted, on their "
-        "data."
+        f"estimate with its {intervals['level']:.0%} interval over clusters of sessions and over "
+        "seeds, ranked among the candidates of the row; p_holm: Holm over the claim's rows of the "
+        "data set and split. single_seed_low and single_seed_high: the least and greatest estimate "
+        "of a seed, of differences. A claim holds in a row where the interval lies on its side of "
+        f"0 and p_holm < {1 - intervals['level']:.2g}, and does not where that is so of the other "
+        f"side or, of a difference in HR@10, the interval lies within ±{intervals['equivalence']:g}"
+        f", which is practically nothing. With fewer than {LEAST_SEEDS} seeds nothing can be told "
+        "about a method. detectable: the smallest effect that this run shows with power 0.8. "
+        "design_effect: how much wider the interval is than for independent sessions. "
+        "papers_print: what the papers print for it, quoted, on their data."
     )
 
 
@@ -70,11 +83,25 @@ def _evidence(given: Given, models: dict[str, str]) -> Evidence:
     settings = given.settings
     return Evidence(
         RankedRuns(given["ranks"], headlines(given["split"])),
-        Resampling(**settings["intervals"]),
+        Intervals(**settings["intervals"]),
         settings["papers"] | {"models": models},
         settings["forms"],
         pl.read_csv(given["papers"]).to_dicts(),
+        _validation(given["run"]),
+        settings["simulated"],
     )
+
+
+def _validation(runs: list[str]) -> dict[RunKey, float]:
+    """The validation NDCG@10 of each variant, mean over its seeds."""
+    found: dict[RunKey, list[float]] = {}
+    for path in runs:
+        keys = hive_keys(path)
+        key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
+        value = read_json(path)["valid_ndcg_10"]
+        if value is not None:
+            found.setdefault(key, []).append(value)
+    return {key: sum(values) / len(values) for key, values in found.items()}
 
 
 def _set_side_by_side(found: list[dict], papers: dict) -> None:
@@ -109,7 +136,7 @@ def rows(given: Given) -> list[dict]:
 
     A claim that this run cannot be put to has one row that says why.
     """
-    level, papers = given.settings["intervals"]["level"], given.settings["papers"]
+    papers = given.settings["papers"]
     rows_by_place: dict[tuple, dict] = {}
     for words, models in ((AS_PRINTED, papers["models"]), (AS_BUILT, papers.get("field", {}))):
         for row in rows_of_claims(_evidence(given, models)):
@@ -120,10 +147,10 @@ def rows(given: Given) -> list[dict]:
                 rows_by_place[place]["settings"] = IN_BOTH
             else:
                 rows_by_place[place] = row
-    found = with_holm(list(rows_by_place.values()))
+    found = judged(list(rows_by_place.values()), Intervals(**given.settings["intervals"]))
     for row in found:
-        row["verdict"] = verdict(row.pop("sign"), row, level)
-        row["note"] = ON_SIMULATED if row["data"] == "simulated" else ""
+        if row["data"] == "simulated":
+            row["note"] = f"{row['note']} {ON_SIMULATED}".strip()
     _set_side_by_side(found, papers)
     listed: list[dict] = []
     for name in ordered_claims():

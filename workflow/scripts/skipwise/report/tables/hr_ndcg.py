@@ -1,8 +1,8 @@
 """Hit rate, NDCG and MAP of the next listened track, of every model and variant, mean over seeds
-with the bootstrap interval over sessions. Higher is better in all columns. Compare rows of one data
-set and one candidate set only: among sampled candidates every model looks better than in the full
-catalogue, and the order of models can change. Bold is the best of such rows; where intervals
-overlap, the paired differences of the table recsys24_main say more.
+with an interval over clusters of sessions and over seeds. Higher is better in all columns. Compare
+rows of one data set and one candidate set only: among sampled candidates every model looks better
+than in the full catalogue, and the order of models can change. Bold is the best of such rows; where
+intervals overlap, the paired differences of the table recsys24_main say more.
 """
 
 import numpy as np
@@ -12,9 +12,10 @@ import pyarrow as pa
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.paths import VARIANT, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
-from skipwise.evaluation.bootstrap import mean_interval
-from skipwise.evaluation.comparisons import headlines
+from skipwise.evaluation.comparisons import headlines, known
+from skipwise.evaluation.intervals import mean_estimate
 from skipwise.ranking import metrics
+from skipwise.report.variants import of_which_trainings
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "metrics", "split")
@@ -24,7 +25,8 @@ TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 def note(given: Given) -> str:
     return (
-        f"Mean over seeds; {given.level:.0%} bootstrap interval over sessions in _low and _high. "
+        f"{of_which_trainings(given)}Mean over seeds; {given.level:.0%} interval over clusters of "
+        "sessions and over seeds in _low and _high; a model without chance has one seed. "
         "full: ranked in the whole catalogue; new: without the tracks of the context, on the "
         "sessions whose target is new; sampled: among sampled candidates, which flatters every "
         "model. headline: the set that models are selected on."
@@ -44,14 +46,14 @@ def columns(given: Given) -> Artifact:
         required("sessions", pa.int64()),
         required("repeats_left_out", pa.int64()),
         required("seeds", pa.string()),
-        *(required(f"{n}{end}", pa.float64()) for n in names for end in ("", "_low", "_high")),
+        *(pa.field(f"{n}{end}", pa.float64()) for n in names for end in ("", "_low", "_high")),
     )
 
 
 def rows(given: Given) -> list[dict]:
-    """Metrics, mean over seeds, with a bootstrap interval over sessions.
+    """Metrics, mean over seeds, with an interval.
 
-    A session's value is its mean over the seeds.  Raises ValueError if a row breaks the bounds of
+    Raises ValueError if a row breaks the bounds of
     docs/protocol.md.
     """
     cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
@@ -108,19 +110,16 @@ def rows(given: Given) -> list[dict]:
             metrics.check_bounds(
                 means, f"{dataset}, {split}, {model} {variant}, {candidates} candidates"
             )
+            cluster = of_seed[0]["cluster"].to_numpy()[inside]
             for (name, k), value in per_session.items():
-                # The same resampling in every row, so that a further model changes no other row.
-                rng = np.random.default_rng(intervals["seed"])
-                low, high = mean_interval(
-                    value.mean(0), rng, resamples=intervals["resamples"], level=intervals["level"]
-                )
+                low, high = mean_estimate(value, cluster).interval(intervals["level"])
                 mean = means[f"{name}_{k}"]
                 # Where all sessions agree, the limits and the mean are sums in different orders:
                 # equal but for the last bit.
                 row |= {
                     f"{name}_{k}": mean,
-                    f"{name}_{k}_low": min(low, mean),
-                    f"{name}_{k}_high": max(high, mean),
+                    f"{name}_{k}_low": known(min(max(low, 0.0), mean)),
+                    f"{name}_{k}_high": known(max(min(high, 1.0), mean)),
                 }
             found.append(row)
     return found

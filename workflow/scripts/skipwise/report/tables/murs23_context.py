@@ -6,7 +6,6 @@ contrastive term. Skips help where the interval of *variant − orig* lies above
 import pyarrow as pa
 
 from skipwise.core.schemas import required
-from skipwise.evaluation.comparisons import with_holm
 from skipwise.report import variants
 from skipwise.report.write import Given
 
@@ -35,4 +34,4 @@ def rows(given: Given) -> list[dict]:
         if keys["model"] in contexts and keys["variant"] in skips:
             keys |= {"context": contexts[keys["model"]], "skips": skips[keys["variant"]]}
             found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
-    return with_holm(found)
+    return variants.corrected(found)

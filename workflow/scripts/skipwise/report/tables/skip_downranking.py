@@ -7,7 +7,7 @@ recsys24_main.
 """
 
 from skipwise.core.schemas import HEADLINES
-from skipwise.evaluation.comparisons import skip_measures, with_holm
+from skipwise.evaluation.comparisons import skip_measures
 from skipwise.report import variants
 from skipwise.report.write import Given
 
@@ -39,4 +39,4 @@ def rows(given: Given) -> list[dict]:
     ]
     for keys, orig, ours in variants.pairs(given):
         found += variants.rows_of_pair(given, keys, measures, ours, orig)
-    return with_holm(found)
+    return variants.corrected(found)

@@ -1,5 +1,6 @@
 -- Sessions in order of time: the last $test_share is test, the $valid_share before it validation.  A test or validation
 -- session predicts its last listened track from everything up to the one before, and none of its plays is trained on.
+-- Pieces of one session of the raw data are in the part of the first of them.
 with aged as (
     select
         *,
@@ -12,8 +13,8 @@ with aged as (
     where len(listened) >= 3 and listened[-3] >= 2
 ),
 cut as (
-    select *, case when later < n_test then 'test' when later < n_held_out then 'valid' else 'train' end as part
-    from aged
+    select *, case when first < n_test then 'test' when first < n_held_out then 'valid' else 'train' end as part
+    from (select *, max(later) over (partition by session_key) as first from aged)
 )
 select part, session_id, tracks[:t2] as tracks, skipped[:t2] as skipped, null as target, [] as unseen_skips
 from cut

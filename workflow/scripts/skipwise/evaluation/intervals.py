@@ -1,0 +1,206 @@
+"""Estimates with their uncertainty over clusters of sessions and over seeds, and Holm's correction
+(docs/protocol.md, uncertainty).
+
+Clusters and seeds are crossed: all seeds rank the same sessions.  The variance of a mean is that
+over clusters, plus what the seeds differ by beyond what clusters and seeds together explain
+(Cameron, Gelbach & Miller 2011).  Each part has its own degrees of freedom, and a half-width is the
+root of the sum of the squared half-widths of the parts (Graybill & Wang 1980), so three seeds
+have the t quantile of three seeds.  Nothing is resampled but the signs of :func:`sign_flip_p`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t as student
+
+# An interval covers seeds, and a claim about a method may be decided, from so many on.
+LEAST_SEEDS = 3
+# From so many deciding clusters on the tails of a mean are those of its t distribution.
+MANY = 500
+# Values whose signs are flipped in all ways; of more values so many flips are drawn.
+EXACT, FLIPS = 13, 10_000
+POWER = 0.8
+
+
+class Component(NamedTuple):
+    """A part of the variance of an estimate, with its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic of sessions and seeds.
+
+    ``naive`` is the variance over sessions as if they were independent, and ``over_clusters`` that
+    over clusters.  ``deciding`` sessions are those that make a difference; ``sign_flip`` is the
+    p-value of :func:`sign_flip_p` where it was asked for.
+    """
+
+    value: float
+    components: tuple[Component, ...]
+    naive: float = np.nan
+    over_clusters: float = np.nan
+    deciding: int = 0
+    sign_flip: float | None = None
+
+    def half_width(self, tail: np.ndarray | float) -> np.ndarray:
+        """Of the interval that leaves ``tail`` (…,) on each side; NaN where a part is not known."""
+        with np.errstate(over="ignore", invalid="ignore"):  # a tiny tail has an infinite quantile
+            squares = [v * student.isf(tail, n) ** 2 for v, n in self.components]
+            return np.sqrt(np.sum(squares, axis=0))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        half = float(self.half_width((1 - level) / 2))
+        return self.value - half, self.value + half
+
+    @property
+    def p(self) -> float:
+        """Two-sided p-value of "the statistic is 0": the level at which the interval touches 0, and
+        no less than that of the flipped signs.  NaN where nothing is known.
+        """
+        if not np.isfinite(self.value + self.half_width(0.1)):
+            return np.nan
+        low, high = -700.0, float(np.log(0.5))  # of the log of one tail
+        for _ in range(4):
+            tails = np.linspace(low, high, 65)
+            outside = np.flatnonzero(self.half_width(np.exp(tails)) >= abs(self.value))
+            at = outside[-1] if len(outside) else 0  # the half-width shrinks with the tail's size
+            low, high = tails[at], tails[min(at + 1, 64)]
+        return max(min(2 * float(np.exp(low)), 1.0), self.sign_flip or 0.0)
+
+    def detectable(self, level: float, power: float = POWER) -> float:
+        """The smallest effect that a study like this one shows with this power."""
+        return float(self.half_width((1 - level) / 2) + self.half_width(1 - power))
+
+    @property
+    def design_effect(self) -> float:
+        """Ratio of the standard errors over clusters and over independent sessions."""
+        return float(np.sqrt(self.over_clusters / self.naive)) if self.naive > 0 else np.nan
+
+    def __sub__(self, other: "Estimate") -> "Estimate":
+        """The difference of two estimates from independent data."""
+        return Estimate(
+            self.value - other.value,
+            self.components + other.components,
+            self.naive + other.naive,
+            self.over_clusters + other.over_clusters,
+            self.deciding + other.deciding,
+        )
+
+
+UNKNOWN = Estimate(np.nan, (Component(np.nan, 1),))
+
+
+def estimate(
+    columns: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    clusters: np.ndarray,
+    *,
+    differs: np.ndarray | None = None,
+) -> Estimate:
+    """Estimate of ``statistic``, a smooth function (…, K) to (…) of the sums over sessions of
+    ``columns`` (R, S, K), mean over the R seeds.
+
+    ``clusters`` (S,) has a whole number for each session, equal for sessions that are not
+    independent.  A mean over sessions is a ratio with a column of ones below, as the number of
+    sessions in a cluster is random too.  ``differs`` (S,) says which sessions decide, default those
+    with a column that is not 0.  With fewer than ``LEAST_SEEDS`` seeds the estimate is of these
+    trainings alone.  Nothing is known without two clusters.
+    """
+    n_seeds, n_sessions, _ = columns.shape
+    if n_sessions == 0:
+        return UNKNOWN
+    total = columns.sum(1).mean(0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(total))
+        slope = _gradient(statistic, total)
+    if not np.isfinite(value) or not np.isfinite(slope).all():
+        return UNKNOWN
+    influence = columns @ slope
+    influence -= influence.mean(1).mean()  # 0 but for rounding where the sizes are columns
+    decides = columns.any((0, 2)) if differs is None else differs
+    index = np.unique(clusters, return_inverse=True)[1]
+    n = int(index.max()) + 1
+    if n < 2:
+        return Estimate(value, UNKNOWN.components, deciding=int(decides.sum()))
+    by_cluster = np.stack([np.bincount(index, row, minlength=n) for row in influence])
+    mean = by_cluster.mean(0)
+    over_clusters = _variance(mean)
+    components = [Component(over_clusters, n - 1)]
+    if n_seeds >= LEAST_SEEDS:
+        of_seed = by_cluster.sum(1)
+        both = by_cluster - mean - of_seed[:, None] / n
+        over_both = (both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds
+        beyond = max(of_seed.var(ddof=1) / n_seeds - over_both, 0.0)
+        components.append(Component(float(beyond), n_seeds - 1))
+    return Estimate(
+        value,
+        tuple(components),
+        _variance(influence.mean(0)),
+        over_clusters,
+        int(decides.sum()),
+    )
+
+
+def _variance(influence: np.ndarray) -> float:
+    """Of a sum of independent terms (N,) whose mean is 0."""
+    n = len(influence)
+    return float((influence**2).sum() * n / (n - 1)) if n > 1 else np.nan
+
+
+def _gradient(statistic: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
+    """(K,) by central differences, one column at a time."""
+    step = 1e-5 * np.maximum(np.abs(at), 1.0)
+    moved = np.diag(step)
+    return (statistic(at + moved) - statistic(at - moved)) / (2 * step)
+
+
+def sign_flip_p(values: np.ndarray, seed: int) -> float:
+    """Two-sided p-value of "each of the values (N,) has either sign with the same probability".
+
+    It needs no normal tail, so it holds for a handful of clusters that differ.  Of at most ``MANY``
+    values; where signs are drawn, those of the data count as one more draw.
+    """
+    values = values[values != 0]
+    n = len(values)
+    if n == 0:
+        return 1.0
+    if n <= EXACT:
+        sums = np.array(np.meshgrid(*[[-1.0, 1.0]] * n)).reshape(n, -1).T @ values
+    else:
+        sums = np.append(_signs(seed)[:, :n] @ values, values.sum())
+    return float((np.abs(sums) >= abs(values.sum()) * (1 - 1e-9)).mean())
+
+
+@lru_cache(maxsize=1)
+def _signs(seed: int) -> np.ndarray:
+    """(FLIPS, MANY) random signs."""
+    return np.random.default_rng(seed).integers(0, 2, (FLIPS, MANY)) * 2.0 - 1.0
+
+
+def holm(p_values: list[float | None]) -> list[float | None]:
+    """Holm's step-down correction over p-values (Holm 1979); None stays None and counts for
+    nothing.
+    """
+    known = sorted((p, i) for i, p in enumerate(p_values) if p is not None)
+    corrected, highest = list(p_values), 0.0
+    for place, (p, i) in enumerate(known):
+        highest = max(highest, min(1.0, (len(known) - place) * p))
+        corrected[i] = highest
+    return corrected
+
+
+def mean_estimate(values: np.ndarray, clusters: np.ndarray) -> Estimate:
+    """Estimate of the mean of ``values`` (R, S) over sessions and seeds."""
+    columns = np.stack([values, np.ones_like(values)], axis=2)
+    return estimate(columns, ratio, clusters, differs=np.asarray(values.any(axis=0)))
+
+
+def ratio(sums: np.ndarray) -> np.ndarray:
+    """Of the first column (…, 2) to the second."""
+    return sums[..., 0] / sums[..., 1]
