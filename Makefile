@@ -24,7 +24,7 @@ report: .venv/.installed
 	@echo "Open results/report/report.html, or pass on results/report.zip."
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 # The report in a real browser, which must be installed.
 test-browser: .venv/.installed-test

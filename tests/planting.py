@@ -84,8 +84,9 @@ class Listeners:
 
     def ranked(self, effects: dict[str, float], seeds: int) -> Ranked:
         """A model that is ``better`` by so much in the logarithm of its ranks, more so
-        ``with_skips`` in the session, or ``better_below_the_first`` place only; and whose unseen skips are lower
-        by ``sinks``.  What users, seeds and sessions add differs from model to model too.
+        ``with_skips`` in the session, or ``better_below_the_first`` place only; and whose
+        unseen skips are lower by ``sinks``.  What users, seeds and sessions add differs from model
+        to model too.
         """
         rng, size = self.rng, (seeds, self.n)
         better = effects.get("better", 0.0) + effects.get("with_skips", 0.0) * (

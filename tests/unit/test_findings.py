@@ -204,6 +204,20 @@ def test_skips_sink_relative_to_the_target(tmp_path):
     assert verdicts(lfm1k, exception) == set()
 
 
+def test_a_random_ranker_lets_no_skip_sink(tmp_path):
+    """It pulls skips that ranked above their target to both sides of it, and the target down."""
+    rng = np.random.default_rng(1)
+    ranks = thrice(tmp_path, [10] * N, skips=[[5]] * N, share=SHARE)
+    for seed in (1, 2, 3):
+        skips = rng.integers(1, 1000, (N, 1)).tolist()
+        keys = {"skips": skips, "share": SHARE, "variant": "contrastive-item", "seed": seed}
+        ranks.append(write_ranks(tmp_path, rng.integers(1, 1000, N).tolist(), **keys))
+    rows = found(tmp_path, ranks)
+    (row,) = (row for row in rows if row["claim"] == "skips sink" and row["model"])
+    assert row["estimate_low"] > 0
+    assert (row["verdict"], row["reason"]) == (UNKNOWN, "the target falls too")
+
+
 def test_every_claim_is_put_to_both_settings_of_a_model(tmp_path):
     rates = {
         ("sasrec-papers", "orig"): 0.5,
@@ -360,7 +374,7 @@ def test_simulated_data_is_called_so_in_every_row(tmp_path):
         ({"estimate_low": 0.001, "estimate_high": 0.0015}, (FAILS, "within ±0.002")),
         ({"equivalence": 0, "estimate_low": 0.001, "estimate_high": 0.0015}, (HOLDS, "")),
         ({"seeds": "1 2"}, (UNKNOWN, "fewer than 3 seeds")),
-        ({"has_gain": False}, (UNKNOWN, "no gain")),
+        ({"unless": "no gain"}, (UNKNOWN, "no gain")),
     ],
 )
 def test_a_verdict_takes_the_interval_and_the_correction(changed, expected):
@@ -371,7 +385,7 @@ def test_a_verdict_takes_the_interval_and_the_correction(changed, expected):
         "p_holm": 0.01,
         "equivalence": 0.002,
         "seeds": "1 2 3",
-        "has_gain": True,
+        "unless": "",
     }
     assert verdict(row | changed, Intervals(**INTERVALS)) == expected
 

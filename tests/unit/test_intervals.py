@@ -44,8 +44,9 @@ class TestVariance:
         """The sum of the means of several columns, by loops over clusters and seeds."""
         rng = np.random.default_rng(2)
         seeds, n = 4, 60
-        values = rng.normal(size=(seeds, n, columns)) + rng.normal(size=(seeds, 1, 1))
         cluster = rng.permutation(n) % 12
+        values = rng.normal(size=(seeds, n, columns)) + rng.normal(size=(seeds, 1, 1))
+        values += rng.normal(0, 2, 12)[cluster][:, None]
         sizes = np.ones((seeds, n, 1))
         found = estimate(
             np.concatenate([values, sizes], axis=2),
@@ -61,10 +62,11 @@ class TestVariance:
         over_clusters = (clusters**2).sum() * 12 / 11
         both = within - clusters - of_seed[:, None] / 12
         over_both = (both**2).sum() * 12 / (11 * (seeds - 1)) / seeds
-        beyond = of_seed.var(ddof=1) / seeds - over_both
+        beyond = over_clusters - over_both
         assert beyond > 0
-        assert found.components[0] == pytest.approx((over_clusters, 11), rel=1e-6)
-        assert found.components[1] == pytest.approx((beyond, seeds - 1), rel=1e-6)
+        over_seeds = of_seed.var(ddof=1) / seeds
+        assert found.components[0] == pytest.approx((beyond, 11), rel=1e-6)
+        assert found.components[1] == pytest.approx((over_seeds, seeds - 1), rel=1e-6)
         assert found.design_effect == pytest.approx(
             math.sqrt(over_clusters / ((total.mean(0) - mean) ** 2).sum() * n * (n - 1)), rel=1e-6
         )
@@ -77,7 +79,7 @@ class TestVariance:
         values = rng.normal(0, 1, (seeds, n, 8))
         columns = np.concatenate([values, np.ones((seeds, n, 1))], axis=2)
         found = estimate(columns, lambda sums: sums[..., :-1].sum(-1) / sums[..., -1], np.arange(n))
-        error = math.sqrt(sum(part.variance for part in found.components[:1]))
+        error = math.sqrt(found.over_clusters)
         assert error == pytest.approx(math.sqrt(8 / (seeds * n)), rel=0.02)
 
     def test_a_ratio_agrees_with_resampling_its_clusters(self):
@@ -144,6 +146,7 @@ SHAPES = {
     "users": {"of_seed": 0.0, "of_user": 0.08, "of_session": 0.2, "of_both": 0.3},
     "seeds": {"of_seed": 0.02, "of_user": 0.0, "of_session": 0.2, "of_both": 0.3},
     "all": {"of_seed": 0.01, "of_user": 0.05, "of_session": 0.2, "of_both": 0.3},
+    "seeds and both": {"of_seed": 0.03, "of_user": 0.0, "of_session": 0.05, "of_both": 0.3},
     "mostly seeds": {"of_seed": 0.05, "of_user": 0.05, "of_session": 0.1, "of_both": 0.2},
 }
 

@@ -100,3 +100,10 @@ def copy(finished, tmp_path) -> Project:
     copy = object.__new__(Project)
     copy.folder = tmp_path / "copy"
     return copy
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several processes that run the tests, one makes the finished run and all tests of it."""
+    for item in items:
+        if "finished" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("finished"))

@@ -138,7 +138,7 @@ class Evidence:
             **self.intervals.columns(found, "estimate"),
             "sign": claim.sign,
             "equivalence": self.intervals.equivalence if claim.in_hr else 0.0,
-            "has_gain": gain is None or gain.interval(self.intervals.level)[0] > 0,
+            "unless": "no gain" if gain and not gain.interval(self.intervals.level)[0] > 0 else "",
             "papers_print": self.papers_print(claim, keys),
             "sessions": len(ours.session_id),
             "seeds": " ".join(ours.seeds if len(ours.seeds) < len(orig.seeds) else orig.seeds),
@@ -188,7 +188,8 @@ def estimate_of(
 
 
 def rows_of_claims(evidence: Evidence) -> Iterator[dict]:
-    """One row per claim, data set and model, as :func:`judged` wants them.
+    """One row per claim, data set and model, as :func:`judged` wants them; ``unless`` is a reason
+    why nothing can be told, or "".
 
     Claims come in the order of their ``PLACE``.
     """
@@ -206,7 +207,7 @@ def judged(rows: list[dict], intervals: Intervals) -> list[dict]:
     found = []
     for row in with_holm(rows, FAMILY):
         decided, reason = verdict(row, intervals)
-        kept = {name: row[name] for name in row if name not in ("sign", "equivalence", "has_gain")}
+        kept = {name: row[name] for name in row if name not in ("sign", "equivalence", "unless")}
         found.append(kept | {"verdict": decided, "reason": reason})
     return found
 
@@ -218,8 +219,8 @@ def verdict(row: dict, intervals: Intervals) -> tuple[str, str]:
     low, high, practically = row["estimate_low"], row["estimate_high"], row["equivalence"]
     if len(row["seeds"].split()) < LEAST_SEEDS:
         return UNKNOWN, f"fewer than {LEAST_SEEDS} seeds"
-    if not row["has_gain"]:
-        return UNKNOWN, "no gain"
+    if row["unless"]:
+        return UNKNOWN, row["unless"]
     if row["p_holm"] is None:
         return UNKNOWN, "not defined" if low is None else "too few sessions differ"
     if practically and -practically < low and high < practically:

@@ -2,10 +2,10 @@
 (docs/protocol.md, uncertainty).
 
 Clusters and seeds are crossed: all seeds rank the same sessions.  The variance of a mean is that
-over clusters, plus what the seeds differ by beyond what clusters and seeds together explain
-(Cameron, Gelbach & Miller 2011).  Each part has its own degrees of freedom, and a half-width is the
-root of the sum of the squared half-widths of the parts (Graybill & Wang 1980), so three seeds
-have the t quantile of three seeds.  Nothing is resampled but the signs of :func:`sign_flip_p`.
+over seeds, plus what the clusters add beyond what clusters and seeds together explain (Cameron,
+Gelbach & Miller 2011).  Each part has its own degrees of freedom, and a half-width is the root of
+the sum of the squared half-widths of the parts (Graybill & Wang 1980), so three seeds have the t
+quantile of three seeds.  Nothing is resampled but the signs of :func:`sign_flip_p`.
 """
 
 from collections.abc import Callable
@@ -136,8 +136,10 @@ def estimate(
         of_seed = by_cluster.sum(1)
         both = by_cluster - mean - of_seed[:, None] / n
         over_both = (both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds
-        beyond = max(of_seed.var(ddof=1) / n_seeds - over_both, 0.0)
-        components.append(Component(float(beyond), n_seeds - 1))
+        components = [
+            Component(max(over_clusters - over_both, 0.0), n - 1),
+            Component(float(of_seed.var(ddof=1)) / n_seeds, n_seeds - 1),
+        ]
     return Estimate(
         value,
         tuple(components),

@@ -230,7 +230,7 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
 
 
 def _overview(findings: pl.DataFrame) -> list[dict]:
-    """One row per claim, kind of data and settings: the verdict and in how many rows it is which."""
+    """One row per claim, kind of data and settings: the verdict, and how many rows have which."""
     rows = []
     of_all, single = (
         findings.filter(pl.col("model").is_null()),
