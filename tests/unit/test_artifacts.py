@@ -69,6 +69,7 @@ def test_list_columns_are_cast_too(tmp_path):
             "target": pa.array([None], pa.int64()),
             "unseen_skips": pa.array([[]], pa.list_(pa.int64())),
             "time": pa.nulls(1),
+            "cluster": [1],
         }
     )
     write_artifact(table, "train", tmp_path / "train.parquet")
@@ -81,6 +82,7 @@ def test_list_columns_are_cast_too(tmp_path):
         "target": None,
         "unseen_skips": [],
         "time": None,
+        "cluster": 1,
     }
     assert read.to_pylist() == [row]
 

@@ -99,11 +99,13 @@ class Ranked:
 
     def metric(self, name: str, k: int, candidates: str) -> np.ndarray:
         """(seeds, S) values of a rank metric."""
-        return metrics.METRICS[name](self.rank[candidates], k)
+        return metrics.METRICS[name](self.rank[candidates].astype(np.float64), k)
 
     def of_skips(self, name: str, k: int, candidates: str) -> np.ndarray:
         """(seeds, S) sums of a rank metric over the unseen skips of each session."""
-        return self._per_session(metrics.METRICS[name](self.skip_rank[candidates], k))
+        return self._per_session(
+            metrics.METRICS[name](self.skip_rank[candidates].astype(np.float64), k)
+        )
 
     def led_by(self, candidates: str) -> "Ranked":
         """The sessions that count among these candidates, with their ranks as ``HEADLINE`` too."""
@@ -132,7 +134,8 @@ class Ranked:
 
 
 def _floats(column) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+    # Half the memory of float64, and exact for ranks below 2^24.
+    return column.to_numpy(zero_copy_only=False).astype(np.float32)
 
 
 # Data set, split, model and variant; a name that the configuration lacks is None.
