@@ -40,17 +40,26 @@ def evidence(
     seeds: int = 3,
     users: int | None = 100,
     sessions: int = 800,
+    also: Iterable[tuple[str, str]] = (),
 ) -> Evidence:
-    """What a run finds in a world; sessions of one user are alike, None: all are independent."""
+    """What a run finds in a world, with the papers' models and ``also`` others; sessions of one
+    user are alike, None: all are independent.
+    """
     runs: dict[RunKey, Ranked] = {}
+    planted = [(model, variant) for model, variants in VARIANTS.items() for variant in variants]
     for dataset in datasets:
         listeners = Listeners(rng, sessions, users)
-        for model, variants in VARIANTS.items():
-            for variant in variants:
-                effects = planted_effects(world, FORMS[dataset], model, variant)
-                runs[dataset, "paper", model, variant] = listeners.ranked(effects, seeds)
+        for model, variant in dict.fromkeys([*planted, *also]):
+            effects = planted_effects(world, FORMS[dataset], model, variant)
+            runs[dataset, "paper", model, variant] = listeners.ranked(effects, seeds)
     validation = {key: float(key[3] in ("contrastive-hidden", "nr")) for key in runs}
     return Evidence(PlantedRuns(runs), intervals, PAPERS, FORMS, (), validation)
+
+
+def other_models(worlds: dict) -> list[tuple[str, str]]:
+    """The models with their variants that worlds name and the papers do not."""
+    named = [pattern[-2:] for world in worlds.values() for pattern in world]
+    return [run for run in named if run[0] != "*" and run[0] not in PAPERS["models"]]
 
 
 def planted_effects(world: dict, form: str, model: str, variant: str) -> dict[str, float]:

@@ -144,8 +144,8 @@ def test_artifact_of_a_saved_model(tmp_path, model):
     save_file(model.state(), tmp_path / WEIGHTS)
     run = {"model": "its-name", "recommender": "sasrec", "candidates": "full", "n_tracks": 40}
     write_json(run | {"settings": model.settings}, tmp_path / RUN)
-    rows = [(2, [1, 2], [False, True], 3, [], None), (1, [4, 5], [True, False], 6, [7], None)]
-    names = ("session_id", "tracks", "skipped", "target", "unseen_skips", "time")
+    rows = [(2, [1, 2], [False, True], 3, [], None, 1), (1, [4, 5], [True, False], 6, [7], None, 1)]
+    names = ("session_id", "tracks", "skipped", "target", "unseen_skips", "time", "cluster")
     test = pa.table(
         {
             name: pa.array(column)

@@ -73,6 +73,7 @@ def test_every_column_by_hand():
         targets=[3, 6, 2],
         unseen=[[2, 1, 4], [], [6, 6]],
     )
+    test = replace(test, cluster=np.array([7, 9, 7], np.int32))
     rows = ranked(
         FixedScores(table), test, popularity=np.array([0, 11, 22, 33, 44, 55, 66]), candidates=100
     ).to_pylist()
@@ -82,9 +83,9 @@ def test_every_column_by_hand():
     # behind its equal, and of the skips only 4 is one; those of session 3 are 1, 2 and 6, equal.
     third, most = pytest.approx(1 / 3), pytest.approx(3 / 4)
     assert [tuple(row.values()) for row in rows] == [
-        (1, 3, 2, 2, 5, third, False, 33, [6, 1, 3], [None, None, 2], [False, True, True]),
-        (2, 1, None, 1, 6, 0.0, True, 66, [], [], []),
-        (3, 6, 3, 4, 4, most, False, 22, [6, 6], [3, 3], [True, True]),
+        (1, 7, 3, 2, 2, 5, third, False, 33, [6, 1, 3], [None, None, 2], [False, True, True]),
+        (2, 9, 1, None, 1, 6, 0.0, True, 66, [], [], []),
+        (3, 7, 6, 3, 4, 4, most, False, 22, [6, 6], [3, 3], [True, True]),
     ]
 
 

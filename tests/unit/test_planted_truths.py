@@ -4,7 +4,7 @@ it.
 
 import numpy as np
 import pytest
-from planting import evidence
+from planting import evidence, other_models
 from scipy.stats import binom
 from skipwise.core.registry import find, names
 from skipwise.evaluation.comparisons import Intervals
@@ -26,7 +26,8 @@ def verdicts(claim: str, world: str, draws: int = DRAWS, **how) -> list[list[tup
     found = []
     for draw in range(draws):
         rng = np.random.default_rng([draw, CLAIMS.index(claim)])
-        given = evidence(file.WORLDS[world], rng, INTERVALS, datasets=datasets, **how)
+        how |= {"datasets": datasets, "also": other_models(file.WORLDS)}
+        given = evidence(file.WORLDS[world], rng, INTERVALS, **how)
         rows = judged(list(file.rows(given)), INTERVALS)
         assert rows, "the claim finds nothing in its own world"
         found.append([(row["verdict"], row["reason"]) for row in rows])

@@ -99,8 +99,8 @@ def test_taking_does_not_change_what_it_takes_from():
 
 
 def written(path, part, rows, times=None):
-    names = ("session_id", "tracks", "skipped", "target", "unseen_skips", "time")
-    columns = [*zip(*rows, strict=True), times or [None] * len(rows)]
+    names = ("session_id", "tracks", "skipped", "target", "unseen_skips", "time", "cluster")
+    columns = [*zip(*rows, strict=True), times or [None] * len(rows), range(5, 5 + len(rows))]
     table = pa.table(dict(zip(names, map(list, columns), strict=True)), ARTIFACTS[part].schema)
     write_artifact(table, part, path)
     return path
@@ -125,6 +125,8 @@ def test_a_test_artifact_is_read_in_the_order_of_session_ids(tmp_path):
         bool,
     )
     assert np.issubdtype(read.target.dtype, np.integer)
+    assert read.cluster.tolist() == [6, 7, 5]
+    assert read.take(np.array([2, 0])).cluster.tolist() == [5, 6]
 
 
 def test_the_times_are_read_where_every_session_has_one(tmp_path):
@@ -181,6 +183,8 @@ def test_train_has_padding_for_its_null_targets(tmp_path):
     read = Sequences.read("train", written(tmp_path / "train.parquet", "train", rows))
     assert read.target.tolist() == [0, 0]
     assert np.issubdtype(read.target.dtype, np.integer)
+    assert read.cluster.tolist() == [6, 7, 5]
+    assert read.take(np.array([2, 0])).cluster.tolist() == [5, 6]
 
 
 def test_a_part_without_sessions_is_read(tmp_path):

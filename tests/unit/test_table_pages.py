@@ -255,7 +255,8 @@ class TestWhatItTells:
             "claim": "helps",
             "papers_say": "The term helps (P1).",
             "data": "real",
-            "note": "",
+            "settings": "as printed",
+            "reason": "",
             "measured": "HR@10",
         }
         single = keys | {"dataset": "mssd", "model": "sasrec", "variant": "bl", "estimate": 0.1}
@@ -270,8 +271,9 @@ class TestWhatItTells:
                 "claim": "order",
                 "papers_say": "A is best.",
                 "data": None,
+                "settings": None,
                 "verdict": "cannot be told",
-                "note": "No A here.",
+                "reason": "No A here.",
             },
         ]
         found = page(tmp_path, rows)

@@ -397,6 +397,7 @@ def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, st
             counts = {"sessions": 60, "train": train, "valid": 5, "test": train // 2}
             shares = {"valid": 0.005, "test": 0.25}
             about = {"unseen_target_share": 1 / 8, "repeat_target_share": shares, "headline": "new"}
+            about["test_sessions_with_a_piece_in_train"] = 6
             write_json({"split": split, "counts": counts} | about, path)
             found["splits"].append(path)
     paths = outputs(tables, "datasets")
@@ -409,7 +410,7 @@ def test_rows_of_the_data_sets(tmp_path):
     paths = make_datasets(tmp_path, tmp_path / "tables")
     table = pq.read_table(paths["parquet"])
     common = (90, 70, 60, 800, 55, 0.25, 60 / 800)
-    shares = (0.125, 0.25, "new")
+    shares = (0.125, 6, 0.25, "new")
     toy = (
         "toy-sim",
         "simulated",

@@ -253,7 +253,7 @@ class TestInterruption:
             moments.add(journal.stat().st_size if journal.exists() else 0)
         assert process.exitcode == 0
         assert kills >= 20
-        assert len(moments) >= 5  # they were killed at different places
+        assert len(moments) >= 3  # they were killed at different places
         assert found(data) == found(whole)
         assert read_json(data / "best.json") == read_json(whole / "best.json")
 

@@ -242,6 +242,11 @@ COLUMNS = {
     "repeat_target_share": Column(
         "repeated targets", "Share of test targets that are a track of their context.", _share
     ),
+    "test_sessions_with_a_piece_in_train": Column(
+        "test sessions with a piece in train",
+        "A long session is cut into pieces; of these another one is trained on.",
+        _count,
+    ),
     "unseen_target_share": Column(
         "unseen targets", "Share of test targets that no train sequence holds.", _share
     ),

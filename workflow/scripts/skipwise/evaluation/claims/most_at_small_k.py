@@ -16,7 +16,7 @@ CLAIM = Claim(
 )
 WORLDS = {
     "true": {("*", "S+"): {"better": 1.0}},
-    "false": {("*", "S+"): {"better_below_the_first": 5.0}},
+    "false": {("*", "S+"): {"better": -0.5, "better_below_the_first": 5.0}},
     "absent": {},
     "worse": {("*", "S+"): {"better": -0.5}},
 }

@@ -18,11 +18,12 @@ MINUTES = 10
 TITLE = "Data sets"
 NOTE = (
     "skip_share and lengths are those of the sampled sessions; unseen_target_share is the share "
-    "of test targets that "
-    "no train sequence holds; repeat_target_share the share that is a track of its context. "
-    "unknown_share is the share of plays without a label: they are context, never a target, query, "
-    "positive or negative, unless unknown_labels says listened. headline_candidates: the set that "
-    "models are selected on, new where under 1 % of the validation targets repeat."
+    "of test targets that no train sequence holds; test_sessions_with_a_piece_in_train are those "
+    "of which another piece is trained on, a long session being cut into pieces; "
+    "repeat_target_share the share that is a track of its context. unknown_share is the share of "
+    "plays without a label: they are context, never a target, query, positive or negative, unless "
+    "unknown_labels says listened. headline_candidates: the set that models are selected on, new "
+    "where under 1 % of the validation targets repeat."
 )
 # One row per data set and split.  The rows keep the order of the configuration.
 COLUMNS = rows_of(
@@ -46,6 +47,7 @@ COLUMNS = rows_of(
     required("train_sessions", pa.int64()),
     required("test_sessions", pa.int64()),
     required("unseen_target_share", pa.float64()),
+    required("test_sessions_with_a_piece_in_train", pa.int64()),
     required("repeat_target_share", pa.float64()),
     required("headline_candidates", pa.string()),
 )
@@ -81,6 +83,7 @@ def rows(given: Given) -> list[dict]:
                 "train_sessions": split["counts"]["train"],
                 "test_sessions": split["counts"]["test"],
                 "unseen_target_share": split["unseen_target_share"],
+                "test_sessions_with_a_piece_in_train": split["test_sessions_with_a_piece_in_train"],
                 "repeat_target_share": split["repeat_target_share"]["test"],
                 "headline_candidates": split["headline"],
             }
