@@ -751,7 +751,7 @@ class TestLabel:
         ("options", "expected"),
         [
             (("--user", "nobody", "--time", "at", "--track", "song"), ["no column 'nobody'"]),
-            ((*COLUMNS[:3], "note", "--track", "song"), ["row 1", "time 'x' is neither"]),
+            ((*COLUMNS[:3], "note", "--track", "song"), ["line 2", "time 'x' is neither"]),
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
             ((*COLUMNS, "--time-unit", "h"), ["--time-unit"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),

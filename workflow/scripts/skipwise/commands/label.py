@@ -8,9 +8,10 @@ from skipwise.core.config import reads_lengths
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import parameters
-from skipwise.raw.forms.events import read_events
+from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import separator
+from skipwise.raw.tables import Dialect, counts_rows, read_rows
+from skipwise.raw.tabular import check_columns
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.lengths import median_gaps
 from skipwise.sessions.recipe import Recipe
@@ -31,7 +32,7 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     Raises UserError if the file does not fit.
     """
     path = Path(path)
-    plays = pl.concat(list(read_events(path, entry, Ledger(str(path), tolerance=0))))
+    rows, plays = _read(path, entry)
     absent: dict[str, pl.DataType] = {"skipped": pl.Boolean(), "started_at": pl.Datetime("ms")}
     plays = plays.with_columns(
         row="position",
@@ -53,13 +54,21 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
         labels["session"].n_unique(),
         100 * labels["skipped"].sum() / max(labels.height, 1),
     )
-    # All columns of the file, which read_events has found sound.
-    if path.suffix == ".parquet":
-        rows = pl.read_parquet(path)
-    else:
-        rows = pl.read_csv(path, separator=separator(path), infer_schema=False)
     rows = rows[(labels["row"] - 1).to_list()].drop(*ADDED, strict=False)
     return pl.concat([rows, labels.select(ADDED)], how="horizontal")
+
+
+def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All columns of the rows of a file, and the plays that they are, none of which is rejected."""
+    ledger, reader = Ledger(str(path), tolerance=0), Plays(entry)
+    ledger.unit = "row" if counts_rows(path) else "line"
+    rows, plays = [], []
+    for given in read_rows(path, None, Dialect.of(entry)):
+        check_columns(given.rows.columns[1:], reader.wanted, str(path))
+        plays.append(reader.of(given, ledger))
+        rows.append(given.rows.drop("line"))
+        ledger.check()
+    return pl.concat(rows), pl.concat(plays)
 
 
 def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
