@@ -753,7 +753,7 @@ class TestLabel:
             (("--user", "nobody", "--time", "at", "--track", "song"), ["no column 'nobody'"]),
             ((*COLUMNS[:3], "note", "--track", "song"), ["line 2", "time 'x' is neither"]),
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
-            ((*COLUMNS, "--time-unit", "h"), ["--time-unit"]),
+            ((*COLUMNS, "--time-is", "end"), ["--time-is", "--duration"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),
         ],
     )

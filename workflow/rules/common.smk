@@ -368,7 +368,10 @@ def recipe(*keys):
 def raw_entry(wildcards):
     """What reading a raw file depends on: a changed sample size does not concern it."""
     whole = config["registry"][wildcards.dataset]
-    wanted = ("form", "columns", "time_unit", "skipped_when", "until", "parts")
+    wanted = (
+        *("form", "columns", "time_unit", "time_is", "duration_unit", "session_ids"),
+        *("separator", "quote", "null_values", "skipped_when", "until", "parts"),
+    )
     entry = {key: whole[key] for key in wanted if key in whole}
     if whole.get("keep_share") is not None:
         sessions = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}

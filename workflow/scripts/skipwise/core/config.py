@@ -5,7 +5,9 @@ Plain Python without heavy imports, because Snakemake reads it at every start.
 
 import difflib
 import glob
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -25,7 +27,10 @@ UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
 # Suffixes that are not part of a shard's name.
-_SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet|tar))*$")
+_SUFFIX = re.compile(
+    r"(\.tar)?(\.(gz|bz2|zst|tgz|zip|csv|tsv|tab|txt|data|inter|parquet|pq|json|ndjson|jsonl|tar))*$",
+    re.IGNORECASE,
+)
 
 
 def check_config(config: dict, schema: dict) -> None:
@@ -138,6 +143,23 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
             key,
             "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)",
         )
+    columns = entry.get("columns", {})
+    if {"session", "user"} <= columns.keys() and entry["session_gap"] is not None:
+        yield (
+            key,
+            "columns names both `session` and `user`, whose sessions are given; set session_gap: "
+            "null, or leave out `session` for sessions from gaps in time",
+        )
+    if "columns" in entry and "until" in entry and "time" not in columns:
+        yield f"{key}.until", "plays have no time; name its column, `columns.time`"
+    is_end = entry.get("time_is") == "end"
+    if is_end != ("duration" in columns):
+        yield (
+            f"{key}.time_is",
+            "`time_is: end` and `columns.duration`, from which starts are derived, go together",
+        )
+    if is_end and "time" not in columns:
+        yield f"{key}.time_is", "plays have no time; name its column, `columns.time`"
     labelled = "skipped_when" in entry or derives_skips(entry["skip_rule"]["name"])
     if declared.get("LABELS") == "skipped_when" and not labelled:
         yield key, "give `skipped_when`, or a skip_rule that derives skips from time"
@@ -231,12 +253,12 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under
     ``resources``.
 
-    Raises UserError when no local file is there, with what to do, or when two files would have the
-    same shard name.
+    A shard has the name of its file; files of one name have those of their folders too.  Raises
+    UserError when no local file is there, with what to do, or when two files would be one shard.
     """
     if "paths" in entry:
         remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
-        found = {pattern: _matches(pattern) for pattern in entry["paths"]}
+        found = {pattern: _matches(name, pattern) for pattern in entry["paths"]}
         absent = [
             pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)
         ]
@@ -248,9 +270,13 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
         files = list(dict.fromkeys(path for matches in found.values() for path in matches))
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
+    names = Counter(_shard(Path(path).name) for path in files)
+    shared = os.path.commonpath([Path(path).parent for path in files]) if len(files) > 1 else ""
     shards: dict[str, str] = {}
     for path in files:
-        shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
+        shard = _shard(Path(path).name)
+        if names[shard] > 1:
+            shard = _shard(os.path.relpath(path, shared or None))
         if shard in shards:
             raise UserError(
                 f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; "
@@ -260,15 +286,27 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     return shards
 
 
-def _matches(pattern: str) -> list[str]:
-    """The files of a pattern; a name that is there is taken as it is, whatever characters are in
-    it.
+def _shard(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", name))
+
+
+def _matches(name: str, pattern: str) -> list[str]:
+    """The files of a pattern, in which ``**`` is any number of folders and ``~`` the user's own; a
+    name that is there is taken as it is, whatever characters are in it.
+
+    Raises UserError for a folder and for a link to nothing.
     """
-    return [
-        path
-        for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern)))
-        if Path(path).is_file()
-    ]
+    path = os.path.expanduser(pattern)
+    found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+    for file in found:
+        if os.path.islink(file) and not os.path.exists(file):
+            raise UserError(f"{name}: {file} is a link to {os.readlink(file)}, which is not there")
+    files = [file for file in found if os.path.isfile(file)]
+    if found and not files:
+        raise UserError(
+            f"{name}: {found[0]} is a folder; name its files, for example {found[0]}/**/*.csv"
+        )
+    return files
 
 
 def is_external(config: dict, model: str) -> bool:

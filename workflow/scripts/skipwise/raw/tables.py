@@ -167,7 +167,7 @@ def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
     """Name and ``read(size)`` of a file, unpacked; of every table in a zip."""
     if path.suffix.lower() != ".zip":
         with opened(path) as read:
-            yield str(path), read
+            yield str(path), _checked(path, read)
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -184,9 +184,21 @@ def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
                 )
             for member in members:
                 with archive.open(member) as stream:
-                    yield f"{path}, {member}", stream.read
+                    yield f"{path}, {member}", _checked(path, stream.read)
     except _DAMAGE as error:
         raise damaged(path, error) from error
+
+
+def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """``read`` with one line for what is damaged."""
+
+    def checked(size: int) -> bytes:
+        try:
+            return read(size)
+        except _DAMAGE as error:
+            raise damaged(path, error) from error
+
+    return checked
 
 
 def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
@@ -355,7 +367,7 @@ class _Delimited:
             if len(record) == n:
                 records.append(record)
                 numbers.append(first_line + begun)
-            elif "".join(record).strip():
+            elif len(record) > 1 or "".join(record).strip():
                 reason = f"{len(record)} fields where {n} are expected"
                 wrong.append((first_line + begun, reason))
         columns = {f"c{at}": [record[at] for record in records] for at in self._places.values()}

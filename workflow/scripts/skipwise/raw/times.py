@@ -48,8 +48,10 @@ class Clock:
 
     def _dates(self, found: pl.Series, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         right = (found.dt.epoch("ms") / 1000).is_between(EARLIEST, LATEST)
-        what = pl.when(pl.col("found").is_null()).then(pl.lit("is neither ISO text nor a number"))
-        what = what.otherwise(pl.lit("is not between 1990 and 2100"))
+        unread = pl.when(pl.col("found").is_null())
+        what = unread.then(pl.lit("is neither ISO text nor a number")).otherwise(
+            pl.lit("is not between 1990 and 2100")
+        )
         return _judged(found, right, column, what)
 
     def _numbers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:

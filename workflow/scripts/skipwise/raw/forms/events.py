@@ -23,12 +23,13 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     ``entry["columns"]`` names the columns: ``track``, and ``session`` (sessions as given, those of
     a ``user`` if it is named too) or ``user`` and ``time`` (sessions from gaps).  ``time`` is ISO
     text, a parquet timestamp, or a unix number (``time_unit``); with ``time_is: end`` the start is
-    ``duration`` (``duration_unit``) earlier.  Without ``time`` the order of the rows is the order
+    ``duration`` (``duration_unit``) earlier.  With ``session_ids: per_file`` the file is part of
+    the session's key.  Without ``time`` the order of the rows is the order
     of the plays.  ``entry["skipped_when"]`` is a boolean column or a rule ``column operator
     value``; it may be absent where a derived skip rule is used.
     """
     ledger.unit = "row" if counts_rows(path) else "line"
-    plays = Plays(entry)
+    plays = Plays(path, entry)
     for rows in read_rows(path, plays.wanted, Dialect.of(entry)):
         yield plays.of(rows, ledger)
 
@@ -36,8 +37,8 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 class Plays:
     """Makes plays of the rows of one file; ``wanted`` are the columns that it needs."""
 
-    def __init__(self, entry: dict):
-        self._entry, self._columns = entry, entry["columns"]
+    def __init__(self, path: Path, entry: dict):
+        self._path, self._entry, self._columns = path, entry, entry["columns"]
         if not self._columns.keys() & {"session", "user"}:
             raise UserError(
                 "columns: give `session` (sessions as they are) or `user` (sessions from gaps in "
@@ -57,6 +58,8 @@ class Plays:
             if name in self._columns:
                 keys[name], reason = ids(rows[self._columns[name]], self._columns[name])
                 reasons.append(reason)
+        if "session" in keys and entry.get("session_ids") == "per_file":
+            keys["session"] += f" of {self._path}"
         session = keys.get("session", keys.get("user"))
         if len(keys) == 3:
             session = session_keys(keys["user"], keys["session"])
