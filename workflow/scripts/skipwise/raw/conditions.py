@@ -47,14 +47,12 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     """
     name, operator, value = parse_rule(rule)
     text = column.cast(pl.String, strict=False)
-    missing = text.is_null() | text.str.strip_chars().str.to_lowercase().is_in(_MISSING)
     if isinstance(value, str):
+        held, kind = text.replace("", None), f"text, as the rule '{rule}' needs"
         if value.lower() in ("true", "false"):
-            text, value = text.str.to_lowercase(), value.lower()
-        missing = column.is_null() | (text == "")
-        held, kind = text, f"text, as the rule '{rule}' needs"
+            held, value = held.str.to_lowercase(), value.lower()
         if column.dtype.is_numeric():
-            held = text.clear(len(text))
+            held = held.clear(len(held))
     elif operator is None:
         words = text.str.strip_chars().str.to_lowercase()
         held = words.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
@@ -63,20 +61,17 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
         number = text.str.strip_chars() if column.dtype == pl.String else column
         held = number.cast(pl.Float64, strict=False)
         held, kind = held.set(~held.is_finite().fill_null(True), None), "a number"
-    wrong = held.is_null() & ~missing
     labels = held if operator is None else getattr(held, _COMPARE[operator])(value)
-    reason = pl.format(
-        "column '{}' holds '{}', which is not {}", pl.lit(name), "text", pl.lit(kind)
+    lost = (
+        pl.DataFrame({"held": held, "text": text})
+        .with_row_index()
+        .filter(pl.col("held").is_null() & pl.col("text").is_not_null())
     )
-    judged = pl.DataFrame(
-        {
-            "label": labels,
-            "missing": missing,
-            "wrong": wrong,
-            "text": column.cast(pl.String, strict=False),
-        }
-    ).select(label=pl.when(~pl.col("missing")).then("label"), reason=pl.when("wrong").then(reason))
-    return judged["label"], judged["reason"]
+    missing = ("",) if isinstance(value, str) else _MISSING
+    wrong = lost.filter(~pl.col("text").str.strip_chars().str.to_lowercase().is_in(missing))
+    said = pl.format("column '{}' holds '{}', which is not {}", pl.lit(name), "text", pl.lit(kind))
+    reasons = pl.Series("reason", dtype=pl.String).clear(len(column))
+    return labels, reasons.scatter(wrong["index"], wrong.select(said).to_series())
 
 
 def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:

@@ -17,49 +17,57 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
 
     ``name`` is the column's name in the reasons.  A whole number with decimals loses them.
     """
-    limit = _EXACT.get(type(column.dtype), 2**53)
-    if column.dtype == pl.Binary:
-        text = pl.Series([_text(held) for held in column], dtype=pl.String)
-    elif column.dtype.is_float():
-        whole = column.cast(pl.Int64, strict=False)
-        text = column.cast(pl.String).set(whole.cast(column.dtype) == column, None)
-        text = text.fill_null(whole.cast(pl.String))
+    kind = column.dtype
+    if kind == pl.Binary:
+        column = pl.Series([_text(held) for held in column], dtype=pl.String)
+    elif kind.is_decimal():
+        column = column.cast(pl.String).str.replace(r"\.0+$", "")
+    text = column.cast(pl.String)
+    reasons = pl.Series(dtype=pl.String).clear(len(text))
+    if kind.is_integer():
+        odd = text.is_null()
+    elif kind.is_float():
+        odd = pl.Series([True]).new_from_index(0, len(text))
     else:
-        text = column.cast(pl.String)
-    if column.dtype.is_decimal():
-        text = text.str.replace(r"\.0+$", "")
-    frame = pl.DataFrame(
-        {
-            "text": text,
-            "held": column.cast(pl.String, strict=False) if column.dtype != pl.Binary else text,
-        }
-    )
-    decimals = pl.col("text").str.contains(_WHOLE) if column.dtype == pl.String else pl.lit(False)
-    number = pl.col("text").cast(pl.Float64, strict=False).abs()
-    floats = pl.lit(column.dtype.is_float()) | decimals
+        odd = (text.str.len_bytes() == 0).fill_null(True) | text.is_in(_MISSING)
+        for sign in (".", "+"):
+            odd |= text.str.contains(sign, literal=True).fill_null(False)
+    if not odd.any():
+        return text, reasons
+    limit = _EXACT.get(type(kind) if isinstance(kind, pl.DataType) else kind, 2**53)
+    judged = _judged(text.filter(odd), name, limit, is_float=kind.is_float())
+    places = odd.arg_true()
+    return text.scatter(places, judged["text"]), reasons.scatter(places, judged["reason"])
+
+
+def _judged(text: pl.Series, name: str, limit: int, *, is_float: bool) -> pl.DataFrame:
+    """``text`` and ``reason`` of ids that are empty or may be written as floating numbers."""
+    held = pl.col("text")
+    decimals = held.str.contains(_WHOLE)
+    number = held.cast(pl.Float64, strict=False)
+    inexact = number.abs() > limit
     reason = (
-        pl.when(pl.col("text").fill_null("") == "")
-        .then(pl.lit("is empty"))
-        .when(pl.col("text").is_in(_MISSING))
+        pl.when(held.is_in(_MISSING) | (number.is_nan() & is_float))
         .then(pl.lit("is missing (NaN)"))
-        .when(floats & (number > limit))
+        .when(inexact & (decimals | is_float))
         .then(pl.lit("is a floating number too large to be exact; write ids as whole numbers"))
-        .when(pl.lit(column.dtype.is_float()) & (number != number.floor()))
+        .when(is_float & (number != number.floor()))
         .then(pl.lit("is not a whole number; write ids as whole numbers or text"))
-        .when(pl.lit(column.dtype == pl.String) & pl.col("text").str.contains(_ROUNDED))
+        .when(held.str.contains(_ROUNDED) & ~pl.lit(is_float))
         .then(pl.lit("is a rounded number; write ids as whole numbers"))
     )
     spelled = (
-        pl.when(decimals).then(pl.col("text").str.replace(r"\.0+$", "")).otherwise(pl.col("text"))
+        number.cast(pl.Int64, strict=False).cast(pl.String)
+        if is_float
+        else (pl.when(decimals).then(held.str.replace(r"\.0+$", "")).otherwise(held))
     )
-    judged = frame.select(
-        text=pl.when(reason.is_null()).then(spelled),
-        reason=pl.when(reason == "is empty")
+    return text.to_frame("text").select(
+        text=spelled,
+        reason=pl.when(held.fill_null("") == "")
         .then(pl.format("column '{}' is empty", pl.lit(name)))
         .when(reason.is_not_null())
-        .then(pl.format("column '{}' holds '{}', which {}", pl.lit(name), "text", reason)),
+        .then(pl.format("column '{}' holds '{}', which {}", pl.lit(name), held, reason)),
     )
-    return judged["text"], judged["reason"]
 
 
 def _text(held: bytes | None) -> str | None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 import duckdb
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -152,7 +153,7 @@ def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows
 
 def _frame(batch: pa.RecordBatch | pa.Table, first: int) -> pl.DataFrame:
     """A batch with its line numbers; dictionaries as their values, UUIDs as text."""
-    columns = {"line": pa.array(range(first, first + batch.num_rows), pa.int64())}
+    columns = {"line": pa.array(np.arange(first, first + batch.num_rows))}
     for name in batch.schema.names:
         column = batch.column(name)
         if pa.types.is_dictionary(column.type):
@@ -218,16 +219,21 @@ def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
                     present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
                     check_columns([*present, *above], wanted or (), name)
                     names = [key for key in wanted or present if key in present or not above]
-                paths = ", ".join(
-                    f"""object->>'$."{key.replace("'", "''")}"' as "{key.replace('"', '""')}\""""
-                    for key in names
+                paths = [f'$."{key}"' for key in names]
+                sound = (
+                    "select line, json_extract_string(object, $paths) as cells from objects "
+                    "where object is not null order by line"
                 )
-                sound = f"select line, {paths} from objects where object is not null order by line"
                 wrong = (
                     "select line, 'not a json object' as reason from objects "
                     "where object is null order by line"
                 )
-                rows, rejected = connection.sql(sound).pl(), connection.sql(wrong).pl()
+                rows = connection.sql(sound, params={"paths": paths}).pl()
+                rejected = connection.sql(wrong).pl()
+                rows = rows.select(
+                    "line",
+                    *(pl.col("cells").list.get(at).alias(key) for at, key in enumerate(names)),
+                )
                 rows = rows.with_columns(pl.col(pl.String).replace("", None))
                 yield Rows(name, rows, rejected.cast(dict(REJECTED)))
 
@@ -252,7 +258,8 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
         return
     for block in itertools.chain([first], blocks):
         text = block.text[1:].decode("utf-8", "replace").replace("\r\n", "\n")
-        lines = pl.DataFrame({"text": text.split("\n")}).with_row_index("line", block.first_line)
+        lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
+        lines = lines.with_row_index("line", block.first_line)
         yield lines.filter(pl.col("text").str.strip_chars() != "")
 
 
@@ -331,12 +338,54 @@ class _Delimited:
             first_line -= self._held.count(b"\n")
             body, self._held = self._held + body, b""
         if self._quote and self._quote.encode() in body:
-            rows, wrong = self._quoted(body, first_line, last=last)
+            regular = self._regular(body, first_line)
+            rows, wrong = regular or self._quoted(body, first_line, last=last)
         else:
             rows, wrong = parse_block(
                 Block(self._name, self._names + body, first_line, last), self._layout
             )
         return Rows(self._name, rows.rename(self._spelled()), wrong)
+
+    def _regular(self, body: bytes, first_line: int) -> tuple | None:
+        """The rows of text in which every quote opens or closes a cell of one line and every row
+        has all cells; None for any other, which needs a closer look.
+        """
+        codes = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
+        assert self._quote is not None
+        mark, split = ord(self._quote), ord(self._separator)
+        if max(mark, split) > 127:
+            return None
+        quotes, ends = np.flatnonzero(codes == mark), np.flatnonzero(codes == ord("\n"))
+        splits = np.flatnonzero(codes == split)
+        opens, closes = quotes[::2], quotes[1::2]
+        if len(opens) != len(closes) or (np.searchsorted(quotes, ends) % 2).any():
+            return None
+        # A doubled quote closes and opens again; any other one has the edge of a cell outside.
+        edges = (split, ord("\n"), mark)
+        at_edge = np.isin(codes[opens - 1], edges) | (opens == 0)
+        if not (at_edge & np.isin(codes[closes + 1], edges)).all():
+            return None
+        outside = splits[np.searchsorted(quotes, splits) % 2 == 0]
+        per_row = np.bincount(np.searchsorted(ends, outside), minlength=len(ends))
+        if (per_row != len(self._present) - 1).any():
+            return None
+        try:
+            rows = pl.read_csv(
+                self._names + body,
+                separator=self._separator,
+                quote_char=self._quote,
+                columns=list(self._layout.columns),
+                infer_schema=False,
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        if rows.height != len(ends):
+            return None
+        rows = rows.select(
+            pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias("line"),
+            pl.col(list(self._layout.columns)).replace("", None),
+        )
+        return rows, pl.DataFrame(schema=REJECTED)
 
     def _spelled(self) -> dict[str, str]:
         return {f"c{place}": column for column, place in self._places.items()}

@@ -131,7 +131,10 @@ def _judged(
     found: pl.Series, right: pl.Series, column: pl.Series, what: pl.Expr, kind: str = "time"
 ) -> tuple[pl.Series, pl.Series]:
     """``found`` where it is ``right``, and elsewhere the reason."""
-    held, right = column.cast(pl.String, strict=False), right.fill_null(False)
+    right = right.fill_null(False)
+    if right.all():
+        return found, pl.Series(dtype=pl.String).clear(len(found))
+    held = column.cast(pl.String, strict=False)
     frame = pl.DataFrame({"found": found, "right": right, "held": held})
     empty = pl.col("held").str.strip_chars().fill_null("") == ""
     reason = pl.format("the {} '{}' {}", pl.lit(kind), "held", what)
