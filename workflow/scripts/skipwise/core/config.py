@@ -3,6 +3,7 @@
 Plain Python without heavy imports, because Snakemake reads it at every start.
 """
 
+import datetime
 import difflib
 import glob
 import os
@@ -16,10 +17,18 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
 
+# 50.0 is no integer, which JSON Schema takes it for: it would be no index and another path.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 # Settings that come with the project, one file per data set.
 TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
 # What tables say of entries that are never tuned, by their ``settings_of``.
@@ -39,7 +48,7 @@ def check_config(config: dict, schema: dict) -> None:
     Checks the schema, and what a schema cannot say: names that must be in a registry or have a
     file, and the parameters of what is found by its file.
     """
-    validator = Draft202012Validator(schema)
+    validator = _Validator(schema)
     errors = sorted(
         validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
     )
@@ -47,6 +56,58 @@ def check_config(config: dict, schema: dict) -> None:
         raise UserError(_explain(errors[0]))
     for key, wrong in _mistakes(config):
         raise UserError(f"configuration, {key}: {wrong}")
+    neural = schema.get("properties", {}).get("neural", {}).get("properties", {})
+    for model in config["models"]:
+        for key, name, value in _model_settings(config, model):
+            limits = registry.declared("model", model_file(config, model)).get("LIMITS", {})
+            if config["model_registry"][model]["family"] == "neural":
+                limits = neural
+            for error in _Validator(limits.get(name, {})).iter_errors(value):
+                raise UserError(f"configuration, {key}: {_what(error)}")
+            if isinstance(value, str) and _number(value) is not None:
+                raise UserError(f"configuration, {key}: {_as_number(value)}")
+
+
+def take_replacements(config: dict, base: dict) -> None:
+    """Change ``config``, which Snakemake merged key by key from ``base`` and overlays, to what the
+    overlays say: a skip rule of another name does not keep the parameters of the one before, and
+    a column that is null is none.
+    """
+    for name, entry in (config.get("registry") or {}).items():
+        if not isinstance(entry, dict):
+            continue
+        before = base.get("registry", {}).get(name, {}).get("skip_rule", {})
+        rule = entry.get("skip_rule")
+        if isinstance(rule, dict) and before and rule.get("name") != before.get("name"):
+            needed = {"name"}
+            if rule.get("name") in registry.names("skip rule"):
+                needed |= _rule_parameters(rule["name"])
+            entry["skip_rule"] = {
+                key: value
+                for key, value in rule.items()
+                if key in needed or before.get(key) != value
+            }
+        if isinstance(columns := entry.get("columns"), dict):
+            entry["columns"] = {key: name for key, name in columns.items() if name is not None}
+
+
+def _rule_parameters(name: str) -> set[str]:
+    """The parameters of a skip rule: those of its SQL and of the lengths that it reads."""
+    return registry.parameters("skip rule", name) | (
+        {"min_support"} if reads_lengths(name) else set()
+    )
+
+
+def _model_settings(config: dict, model: str) -> Iterator[tuple[str, str, Any]]:
+    """Key, name and value of every setting that a model's own entry gives."""
+    if is_external(config, model):
+        return
+    entry = config["model_registry"][model]
+    for name, value in entry.get("settings", {}).items():
+        yield f"model_registry.{model}.settings.{name}", name, value
+    for variant in variants(config, model):
+        for name, value in entry["variants"][variant].items():
+            yield f"model_registry.{model}.variants.{variant}.{name}", name, value
 
 
 def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
@@ -175,9 +236,7 @@ def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
     """A skip rule without a file, or with other parameters than those of its SQL."""
     name = rule["name"]
     yield from _unknown(key, "skip rule", name)
-    needed = registry.parameters("skip rule", name)
-    if reads_lengths(name):
-        needed |= {"min_support"}  # of the statement that measures the lengths
+    needed = _rule_parameters(name)
     given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
     yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
     support = rule.get("min_support", 1)
@@ -239,7 +298,37 @@ def _explain(error: ValidationError) -> str:
         needed = cast(list[str], error.validator_value)
         missing = next(key for key in needed if key not in cast(dict, error.instance))
         return f"configuration, {where}: the key '{missing}' is missing"
-    return f"configuration, {where}: {error.message}"
+    return f"configuration, {where}: {_what(error)}"
+
+
+def _what(error: ValidationError) -> str:
+    """What is wrong with a value, and how YAML wants it if it is only spelled otherwise."""
+    value, wanted = error.instance, error.validator_value
+    if error.validator == "type":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+            return f"{value} is not a whole number to YAML; write {value:.0f}"
+        numeric = {"integer", "number"} & {*kinds}
+        if isinstance(value, str) and numeric and _number(value) is not None:
+            return _as_number(value)
+        if isinstance(value, datetime.date) and "string" in kinds:
+            return f"{value} is a date to YAML; put it into quotes"
+    return error.message
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _as_number(text: str) -> str:
+    number = float(text)
+    spelled = f"{number:.0f}" if number.is_integer() else repr(number)
+    if "e" in spelled and "." not in spelled:  # which YAML would read as text again
+        spelled = spelled.replace("e", ".0e")
+    return f"'{text}' is text to YAML; write {spelled}, without quotes"
 
 
 def _known(name: str, known: Iterable[str]) -> str:
