@@ -90,7 +90,8 @@ class BPR(VectorRecommender):
         settings = {name: self.settings[name] for name in names}
         if self.settings["skips"] == "rejected":
             sampler = PairSampler(preferred, rejected, self.settings["skip_pair_share"])
-            _, items = fit_with_rejected(sampler, **settings, rng=rng, callback=note)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+                _, items = fit_with_rejected(sampler, **settings, rng=rng, callback=note)
         else:
             bpr = BayesianPersonalizedRanking(**settings, num_threads=1, random_state=rng)
             try:
