@@ -462,6 +462,7 @@ def test_every_kind_of_table(tmp_path, name, content):
         ("plays.zip", text_of(","), "damaged"),
         ("plays.zip", zipped({"a.csv": b"", "b.json": b""}), "one kind"),
         ("plays.ndjson", objects(lines=True) + b"{oops\n", "line 3: not a json object"),
+        ("plays.ndjson", objects(lines=True) + b'{"user": "\xe9"}\n', "line 3: not a json object"),
         ("plays.ndjson", b'{"user": "u"}\n', "no column 'track'"),
         ("plays.json", objects(lines=False)[:-9], "not a readable json"),
     ],
@@ -472,6 +473,19 @@ def test_tables_that_are_something_else(tmp_path, name, content, expected):
     message = refused(tmp_path, path, columns=BY_USER)
     assert expected in message
     assert str(path) in message
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
+def test_a_column_may_have_any_name(tmp_path, label, suffix):
+    path = tmp_path / f"plays.{suffix}"
+    frame = pl.DataFrame({"line": ["s", "s"], "a \"b' ~/c": ["x", "y"], "text": ["1", "0"]})
+    getattr(frame, f"write_{suffix}")(path)
+    columns = {"session": "line", "track": "a \"b' ~/c"}
+    found = events_of(tmp_path, path, columns=columns, skipped_when="text")
+    assert found["track_key"].to_list() == ["x", "y"]
+    assert found["session_key"].to_list() == ["s", "s"]
+    options = ("--session", "line", "--track", columns["track"], "--skipped-when", "text")
+    assert label(path, *options)["line"].to_list() == ["s", "s"]
 
 
 def test_null_values_and_a_given_separator(tmp_path):

@@ -65,9 +65,9 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     ledger.unit = "row" if counts_rows(path) else "line"
     rows, plays = [], []
     for given in read_rows(path, None, Dialect.of(entry)):
-        check_columns(given.rows.columns[1:], reader.wanted, str(path))
+        check_columns(given.rows.columns, reader.wanted, str(path))
         plays.append(reader.of(given, ledger))
-        rows.append(given.rows.drop("line"))
+        rows.append(given.rows)
         ledger.check()
     return pl.concat(rows), pl.concat(plays)
 

@@ -55,13 +55,14 @@ class Dialect(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """Some rows of a table: ``line`` and columns, and those rejected as ``line`` and ``reason``.
+    """Some rows of a table with the line of each, and those rejected as ``line`` and ``reason``.
 
     ``name`` stands for the file in messages; lines count from 1, in parquet and json arrays rows.
     """
 
     name: str
     rows: pl.DataFrame
+    lines: pl.Series
     wrong: pl.DataFrame
 
 
@@ -83,7 +84,7 @@ def read_rows(
         found = _json(path, wanted, above)
     else:
         found = _delimited(path, wanted, dialect, above)
-    for name, rows, wrong in found:
+    for name, rows, lines, wrong in found:
         constants = [
             pl.lit(unquote(above[column])).alias(column)
             for column in wanted or ()
@@ -93,13 +94,13 @@ def read_rows(
         if dialect.null_values:
             text = pl.col(pl.String)
             rows = rows.with_columns(pl.when(~text.is_in(dialect.null_values)).then(text))
-        yield Rows(name, rows, wrong)
+        yield Rows(name, rows, lines, wrong)
 
 
 def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
     """The wanted columns of a table at once; raises UserError for the first wrong row too."""
     found = []
-    for name, rows, wrong in read_rows(path, wanted):
+    for name, rows, _, wrong in read_rows(path, wanted):
         for line, reason in wrong.sort("line").head(1).iter_rows():
             raise UserError(f"{name}, line {line}: {reason}; correct or remove this row")
         found.append(rows.select(wanted))
@@ -144,16 +145,16 @@ def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows
                     )
         first, empty = 1, True
         for batch in file.iter_batches(_ROWS, columns=columns):
-            yield Rows(str(path), _frame(batch, first), pl.DataFrame(schema=REJECTED))
+            yield _parquet_rows(path, batch, first)
             first, empty = first + batch.num_rows, False
         if empty:
             batch = file.schema_arrow.empty_table().select(columns).combine_chunks()
-            yield Rows(str(path), _frame(batch, first), pl.DataFrame(schema=REJECTED))
+            yield _parquet_rows(path, batch, first)
 
 
-def _frame(batch: pa.RecordBatch | pa.Table, first: int) -> pl.DataFrame:
-    """A batch with its line numbers; dictionaries as their values, UUIDs as text."""
-    columns = {"line": pa.array(np.arange(first, first + batch.num_rows))}
+def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> Rows:
+    """A batch from row ``first`` on; dictionaries as their values, UUIDs as text."""
+    columns = {}
     for name in batch.schema.names:
         column = batch.column(name)
         if pa.types.is_dictionary(column.type):
@@ -161,7 +162,8 @@ def _frame(batch: pa.RecordBatch | pa.Table, first: int) -> pl.DataFrame:
         if isinstance(column.type, pa.UuidType):
             column = pa.array([None if at is None else str(at) for at in column.to_pylist()])
         columns[name] = column
-    return pl.DataFrame(pa.table(columns))
+    lines = pl.int_range(first, first + batch.num_rows, dtype=pl.Int64, eager=True)
+    return Rows(str(path), pl.DataFrame(pa.table(columns)), lines, pl.DataFrame(schema=REJECTED))
 
 
 def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
@@ -207,8 +209,8 @@ def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
     for name, read in _streams(path):
         names = wanted
         with duckdb.connect(config={"threads": 1}) as connection:
-            for lines in _objects(path, name, read):
-                connection.register("lines", lines.to_arrow())
+            for objects in _objects(path, name, read):
+                connection.register("lines", objects.to_arrow())
                 connection.execute(
                     "create or replace temp table objects as select line, text, "
                     "if(json_type(object) = 'OBJECT', object, null) as object "
@@ -219,23 +221,23 @@ def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
                     present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
                     check_columns([*present, *above], wanted or (), name)
                     names = [key for key in wanted or present if key in present or not above]
-                paths = [f'$."{key}"' for key in names]
+                paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in names]
                 sound = (
                     "select line, json_extract_string(object, $paths) as cells from objects "
                     "where object is not null order by line"
                 )
                 wrong = (
-                    "select line, 'not a json object' as reason from objects "
+                    "select line, 'not a json object in utf-8' as reason from objects "
                     "where object is null order by line"
                 )
                 rows = connection.sql(sound, params={"paths": paths}).pl()
                 rejected = connection.sql(wrong).pl()
-                rows = rows.select(
-                    "line",
-                    *(pl.col("cells").list.get(at).alias(key) for at, key in enumerate(names)),
+                cells = rows.select(
+                    pl.col("cells").list.get(at).replace("", None).alias(key)
+                    for at, key in enumerate(names)
                 )
-                rows = rows.with_columns(pl.col(pl.String).replace("", None))
-                yield Rows(name, rows, rejected.cast(dict(REJECTED)))
+                lines = rows["line"].cast(pl.Int64)
+                yield Rows(name, cells, lines, rejected.cast(dict(REJECTED)))
 
 
 def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
@@ -257,10 +259,21 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
                 number += len(texts)
         return
     for block in itertools.chain([first], blocks):
-        text = block.text[1:].decode("utf-8", "replace").replace("\r\n", "\n")
+        try:
+            text = block.text[1:].decode()
+        except UnicodeDecodeError:
+            text = "\n".join(map(_decoded, block.text[1:].split(b"\n")))
         lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
         lines = lines.with_row_index("line", block.first_line)
         yield lines.filter(pl.col("text").str.strip_chars() != "")
+
+
+def _decoded(line: bytes) -> str:
+    """A line as text; what is not utf-8 is no json either."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return "?"
 
 
 def _delimited(
@@ -344,7 +357,10 @@ class _Delimited:
             rows, wrong = parse_block(
                 Block(self._name, self._names + body, first_line, last), self._layout
             )
-        return Rows(self._name, rows.rename(self._spelled()), wrong)
+        cells = rows.select(
+            pl.col(f"c{place}").alias(column) for column, place in self._places.items()
+        )
+        return Rows(self._name, cells, rows["line"], wrong)
 
     def _regular(self, body: bytes, first_line: int) -> tuple | None:
         """The rows of text in which every quote opens or closes a cell of one line and every row
@@ -386,9 +402,6 @@ class _Delimited:
             pl.col(list(self._layout.columns)).replace("", None),
         )
         return rows, pl.DataFrame(schema=REJECTED)
-
-    def _spelled(self) -> dict[str, str]:
-        return {f"c{place}": column for column, place in self._places.items()}
 
     def _quoted(self, body: bytes, first_line: int, *, last: bool) -> tuple:
         """Records that may hold quotes, as Python's csv reads them, with the line of each."""

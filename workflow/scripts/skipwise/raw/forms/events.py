@@ -64,7 +64,7 @@ class Plays:
         if len(keys) == 3:
             session = session_keys(keys["user"], keys["session"])
         columns = {
-            "line": rows["line"],
+            "line": given.lines,
             "session_key": session,
             "position": pl.int_range(
                 self._rows + 1, self._rows + rows.height + 1, dtype=pl.Int64, eager=True
