@@ -869,6 +869,10 @@ def test_a_value_of_another_kind_says_how_to_write_it(path, value, expected):
         ("bpr", "regularization", -1, "-1 is less than the minimum of 0"),
         ("bpr", "learning_rate", "1e-3", "'1e-3' is text to YAML; write 0.001"),
         ("sasrec", "max_epochs", 0, "0 is less than the minimum of 1"),
+        ("decayed-popularity", "half_life", 0, "0 is less than or equal to the minimum of 0"),
+        ("item-knn", "neighbours", 0, "0 is less than the minimum of 1"),
+        ("caser", "window", 5.0, "5.0 is not a whole number to YAML; write 5"),
+        ("sasrec", "tau", 0, "0 is less than or equal to the minimum of 0"),
         ("ease", "regularization", "1e3", "'1e3' is text to YAML; write 1000"),
     ],
 )

@@ -56,16 +56,26 @@ def check_config(config: dict, schema: dict) -> None:
         raise UserError(_explain(errors[0]))
     for key, wrong in _mistakes(config):
         raise UserError(f"configuration, {key}: {wrong}")
-    neural = schema.get("properties", {}).get("neural", {}).get("properties", {})
+    shared = schema.get("properties", {})
     for model in config["models"]:
         for key, name, value in _model_settings(config, model):
-            limits = registry.declared("model", model_file(config, model)).get("LIMITS", {})
-            if config["model_registry"][model]["family"] == "neural":
-                limits = neural
-            for error in _Validator(limits.get(name, {})).iter_errors(value):
+            limits = _limits(config, model, shared).get(name, {})
+            for error in _Validator(limits).iter_errors(value):
                 raise UserError(f"configuration, {key}: {_what(error)}")
             if isinstance(value, str) and _number(value) is not None:
                 raise UserError(f"configuration, {key}: {_as_number(value)}")
+
+
+def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
+    """By setting of a model the JSON Schema of its values: what its file declares as ``LIMITS``,
+    and for neural models those of the keys that all of them share.
+    """
+    limits = registry.declared("model", model_file(config, model)).get("LIMITS", {})
+    if config["model_registry"][model]["family"] == "neural":
+        losses = (loss.replace("-", "_") for loss in registry.names("skip loss"))
+        for key in ("neural", *losses):
+            limits = shared.get(key, {}).get("properties", {}) | limits
+    return limits
 
 
 def take_replacements(config: dict, base: dict) -> None:
