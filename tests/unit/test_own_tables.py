@@ -334,6 +334,12 @@ class TestTimes:
         assert "duration" in label(tmp_path / "end.csv", *rule, "--time-is", "end")
         assert "duration_unit: ms" in label(tmp_path / "end.csv", *rule, *options[:4])
 
+    @pytest.mark.parametrize("time", ["time '10:00:00'", "interval 3 hours"])
+    def test_a_time_of_day_is_none(self, tmp_path, time):
+        path = tmp_path / "plays.parquet"
+        duckdb.sql(f"copy (select 'u' as user, 't' as track, {time} as time) to '{path}'")
+        refused(tmp_path, path, columns=BY_USER)
+
 
 class TestLabels:
     def test_nan_is_no_value(self, tmp_path):
@@ -486,6 +492,16 @@ def test_a_column_may_have_any_name(tmp_path, label, suffix):
     assert found["session_key"].to_list() == ["s", "s"]
     options = ("--session", "line", "--track", columns["track"], "--skipped-when", "text")
     assert label(path, *options)["line"].to_list() == ["s", "s"]
+
+
+@pytest.mark.parametrize("column", ["user", "track", "time", "skipped"])
+def test_lists_are_no_cells(tmp_path, label, column):
+    path = tmp_path / "plays.parquet"
+    row = {"user": "u", "track": "t", "time": 100, "skipped": True} | {column: [1]}
+    pl.DataFrame([row]).write_parquet(path)
+    message = refused(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+    assert f"column '{column}' holds" in message
+    assert f"column '{column}' holds" in label(path, "--skipped-when", "skipped")
 
 
 def test_null_values_and_a_given_separator(tmp_path):

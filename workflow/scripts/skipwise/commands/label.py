@@ -11,7 +11,7 @@ from skipwise.core.registry import parameters
 from skipwise.core.schemas import MAX_LENGTH
 from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, counts_rows, read_rows
+from skipwise.raw.tables import Dialect, check_flat, counts_rows, read_rows
 from skipwise.raw.tabular import check_columns
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
@@ -66,6 +66,7 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows, plays = [], []
     for given in read_rows(path, None, Dialect.of(entry)):
         check_columns(given.rows.columns, reader.wanted, str(path))
+        check_flat(given.rows, reader.wanted, str(path))
         plays.append(reader.of(given, ledger))
         rows.append(given.rows)
         ledger.check()

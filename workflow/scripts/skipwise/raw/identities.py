@@ -18,9 +18,7 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
     ``name`` is the column's name in the reasons.  A whole number with decimals loses them.
     """
     kind = column.dtype
-    if kind == pl.Binary:
-        column = pl.Series([_text(held) for held in column], dtype=pl.String)
-    elif kind.is_decimal():
+    if kind.is_decimal():
         column = column.cast(pl.String).str.replace(r"\.0+$", "")
     text = column.cast(pl.String)
     reasons = pl.Series(dtype=pl.String).clear(len(text))
@@ -68,16 +66,6 @@ def _judged(text: pl.Series, name: str, limit: int, *, is_float: bool) -> pl.Dat
         .when(reason.is_not_null())
         .then(pl.format("column '{}' holds '{}', which {}", pl.lit(name), held, reason)),
     )
-
-
-def _text(held: bytes | None) -> str | None:
-    """Bytes as text, in hexadecimal if they are none."""
-    if held is None:
-        return None
-    try:
-        return held.decode()
-    except UnicodeDecodeError:
-        return held.hex()
 
 
 def session_keys(user: pl.Series, session: pl.Series) -> pl.Series:

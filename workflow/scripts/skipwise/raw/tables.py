@@ -7,7 +7,7 @@ import contextlib
 import csv
 import itertools
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -91,6 +91,7 @@ def read_rows(
             if column not in rows.columns
         ]
         rows = rows.with_columns(*constants)
+        check_flat(rows, wanted or (), name)
         if dialect.null_values:
             text = pl.col(pl.String)
             rows = rows.with_columns(pl.when(~text.is_in(dialect.null_values)).then(text))
@@ -105,6 +106,16 @@ def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
             raise UserError(f"{name}, line {line}: {reason}; correct or remove this row")
         found.append(rows.select(wanted))
     return pl.concat(found)
+
+
+def check_flat(rows: pl.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Raise UserError if one of the columns holds lists or structs."""
+    for column in columns:
+        kind = rows.schema[column]
+        if kind.is_nested():
+            raise UserError(
+                f"{name}: column '{column}' holds {kind} values; write one row per play"
+            )
 
 
 def counts_rows(path: Path) -> bool:
@@ -136,13 +147,6 @@ def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows
         present = file.schema_arrow.names
         check_columns([*present, *above], wanted or (), str(path))
         columns = present if wanted is None else [name for name in wanted if name in present]
-        if wanted is not None:
-            for column in columns:
-                kind = file.schema_arrow.field(column).type
-                if pa.types.is_nested(kind):
-                    raise UserError(
-                        f"{path}: column '{column}' holds {kind} values; write one row per play"
-                    )
         first, empty = 1, True
         for batch in file.iter_batches(_ROWS, columns=columns):
             yield _parquet_rows(path, batch, first)
@@ -153,7 +157,7 @@ def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows
 
 
 def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> Rows:
-    """A batch from row ``first`` on; dictionaries as their values, UUIDs as text."""
+    """A batch from row ``first`` on; dictionaries as their values, UUIDs and bytes as text."""
     columns = {}
     for name in batch.schema.names:
         column = batch.column(name)
@@ -163,7 +167,21 @@ def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> R
             column = pa.array([None if at is None else str(at) for at in column.to_pylist()])
         columns[name] = column
     lines = pl.int_range(first, first + batch.num_rows, dtype=pl.Int64, eager=True)
-    return Rows(str(path), pl.DataFrame(pa.table(columns)), lines, pl.DataFrame(schema=REJECTED))
+    rows = pl.DataFrame(pa.table(columns))
+    for column in rows.select(pl.col(pl.Binary)):
+        texts = pl.Series(column.name, [_text(held) for held in column], dtype=pl.String)
+        rows = rows.with_columns(texts)
+    return Rows(str(path), rows, lines, pl.DataFrame(schema=REJECTED))
+
+
+def _text(held: bytes | None) -> str | None:
+    """Bytes as text, in hexadecimal if they are none."""
+    if held is None:
+        return None
+    try:
+        return held.decode()
+    except UnicodeDecodeError:
+        return held.hex()
 
 
 def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:

@@ -33,8 +33,12 @@ class Clock:
 
     def read(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         """Times, null if there is none that can be, and the reasons why not, else null."""
-        if column.dtype.is_temporal():
+        if column.dtype in (pl.Date, pl.Datetime):
             return self._dates(_utc(column), column)
+        if column.dtype != pl.String and not column.dtype.is_numeric():
+            nothing = pl.Series(dtype=pl.Datetime("ms")).clear(len(column))
+            what = f"a column of {column.dtype} values holds no times"
+            return nothing, pl.Series([what]).new_from_index(0, len(column))
         if column.dtype != pl.String:
             return self._numbers(column)
         if self._numeric is None and column.count():
@@ -97,7 +101,10 @@ class Clock:
 
 def durations(column: pl.Series, unit: str) -> tuple[pl.Series, pl.Series]:
     """Durations in milliseconds, null if there is none that can be, and the reasons why not."""
-    seconds = column.cast(pl.Float64, strict=False) / PER_SECOND[unit]
+    if column.dtype == pl.Duration:
+        seconds = column.dt.total_milliseconds() / 1000
+    else:
+        seconds = column.cast(pl.Float64, strict=False) / PER_SECOND[unit]
     right = seconds.is_between(0, _LONGEST).fill_null(False)
     other = "ms" if unit == "s" else "s"
     what = (

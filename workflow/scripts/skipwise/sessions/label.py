@@ -106,12 +106,13 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
         )
     if recipe.session_gap is not None:
         return
+    or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
+    or_per_file = or_per_file if "session" in columns else ""
     for session, *files in steps.query("find_spread_session").fetchall():
         if "time" not in columns:
             raise UserError(
                 f"{recipe.dataset}: {_shards(files)} have plays of '{session}', and without a time "
-                "column their order is not known; name the column, or set session_ids: per_file if "
-                "each file numbers its own sessions"
+                f"column their order is not known; name the column{or_per_file}"
             )
         if "session" in columns and recipe.session_ids is None:
             raise UserError(
