@@ -28,8 +28,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
-configfile: "config/datasets.yaml"
+configfile: f"{workflow.basedir}/config/config.yaml"
+configfile: f"{workflow.basedir}/config/datasets.yaml"
 
 
 include: "workflow/rules/common.smk"

@@ -430,6 +430,19 @@ class TestEvaluate:
             assert found[column].equals(expected[column]), column
         assert found["rank_sampled"].null_count == found.num_rows
 
+    def test_items_may_be_spelled_as_other_tools_do(self, tmp_path):
+        """12.0 after a join in pandas, categories, a score with a space."""
+        _, scores, path = scored(tmp_path, levels=15)
+        plain = run_file(scores, tmp_path / "run.parquet")
+        options = {"session": "session", "item": "item", "score": "score"}
+        expected = ranks_of_run(tmp_path / "run.parquet", path, **options)
+        plain.with_columns(
+            pl.col("item").cast(pl.Float64),
+            pl.col("session").cast(pl.String).cast(pl.Categorical),
+            score=" " + pl.col("score").cast(pl.String),
+        ).write_parquet(tmp_path / "other.parquet")
+        assert ranks_of_run(tmp_path / "other.parquet", path, **options).equals(expected)
+
     def test_a_short_list_has_the_ranks_up_to_its_end(self, tmp_path, run):
         test, scores, path = scored(tmp_path, levels=10**6)  # no ties
         run_file(scores, tmp_path / "all.csv")
@@ -751,9 +764,9 @@ class TestLabel:
         ("options", "expected"),
         [
             (("--user", "nobody", "--time", "at", "--track", "song"), ["no column 'nobody'"]),
-            ((*COLUMNS[:3], "note", "--track", "song"), ["row 1", "time 'x' is neither"]),
+            ((*COLUMNS[:3], "note", "--track", "song"), ["line 2", "time 'x' is neither"]),
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
-            ((*COLUMNS, "--time-unit", "h"), ["--time-unit"]),
+            ((*COLUMNS, "--time-is", "end"), ["--time-is", "--duration"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),
         ],
     )

@@ -3,6 +3,7 @@ what follows from it.
 """
 
 import copy
+import datetime
 import os
 
 import pytest
@@ -16,6 +17,7 @@ from skipwise.core.config import (
     run_settings,
     runs,
     seeds,
+    take_replacements,
     variants,
 )
 from skipwise.core.errors import UserError
@@ -292,7 +294,10 @@ def test_a_missing_key_is_named(path, where, key):
         ),
         ({"name": "gap_below"}, ": the skip rule gap_below needs `seconds`"),
         ({"name": "gap_below", "seconds": 0}, ".seconds: 0 is not above 0"),
-        ({"name": "gap_below", "seconds": "30"}, ".seconds: '30' is not of type 'number'"),
+        (
+            {"name": "gap_below", "seconds": "30"},
+            ".seconds: '30' is text to YAML; write 30, without quotes",
+        ),
         (
             {"name": "gap_below", "second": 30},
             ": the skip rule gap_below has no parameter 'second'; did you mean 'seconds'? "
@@ -564,13 +569,12 @@ def test_missing_local_files_without_a_remedy(tmp_path):
 
 def test_a_folder_is_no_file(tmp_path):
     os.mkdir(tmp_path / "folder")
-    assert "no file matches" in missing("mine", {"paths": [str(tmp_path / "folder")]})
+    assert "is a folder; name its files" in missing("mine", {"paths": [str(tmp_path / "folder")]})
 
 
 @pytest.mark.parametrize(
     ("one", "two", "shard"),
     [
-        ("a/log_0.csv", "b/log_0.csv", "log_0"),
         ("log_0.csv", "log_0.csv.gz", "log_0"),
         ("a b.csv", "a-b.csv", "a-b"),
     ],
@@ -830,3 +834,105 @@ def test_the_metrics_of_unseen_skips_count_too():
     config = changed("metrics", value={"hr": [1, 5], "ndcg": [5], "map": [5]})
     config["candidates"]["rank_cutoff"] = 9
     assert "with 9 no rank is known at the cut-off 10" in mistake(config)
+
+
+# --- Values that are spelled otherwise, and settings that break a model
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("sessions", "n_sessions"), 250.0, "sessions.n_sessions: 250.0 is not a whole number"),
+        (("candidates", "sampled"), 50.0, "candidates.sampled: 50.0 is not a whole number"),
+        (("seeds",), [1.0], "seeds.0: 1.0 is not a whole number to YAML; write 1"),
+        (("neural", "learning_rate"), "1e-3", "'1e-3' is text to YAML; write 0.001, without"),
+        (("neural", "learning_rate"), "1e-5", "write 1.0e-05, without quotes"),
+        (
+            ("registry", "mssd-sim", "until"),
+            datetime.date(2020, 1, 1),
+            "registry.mssd-sim.until: 2020-01-01 is a date to YAML; put it into quotes",
+        ),
+    ],
+)
+def test_a_value_of_another_kind_says_how_to_write_it(path, value, expected):
+    assert expected in mistake(changed(*path, value=value))
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "value", "expected"),
+    [
+        ("wrmf", "iterations", 0, "0 is less than the minimum of 1"),
+        ("bpr", "iterations", 0, "0 is less than the minimum of 1"),
+        ("bpr", "iterations", 10.0, "10.0 is not a whole number to YAML; write 10"),
+        ("wrmf", "regularization", 0, "0 is less than or equal to the minimum of 0"),
+        ("wrmf", "regularization", -1, "-1 is less than or equal to the minimum of 0"),
+        ("bpr", "regularization", -1, "-1 is less than the minimum of 0"),
+        ("bpr", "learning_rate", "1e-3", "'1e-3' is text to YAML; write 0.001"),
+        ("sasrec", "max_epochs", 0, "0 is less than the minimum of 1"),
+        ("decayed-popularity", "half_life", 0, "0 is less than or equal to the minimum of 0"),
+        ("item-knn", "neighbours", 0, "0 is less than the minimum of 1"),
+        ("caser", "window", 5.0, "5.0 is not a whole number to YAML; write 5"),
+        ("sasrec", "tau", 0, "0 is less than or equal to the minimum of 0"),
+        ("ease", "regularization", "1e3", "'1e3' is text to YAML; write 1000"),
+    ],
+)
+def test_a_setting_that_breaks_a_model_is_named(model, name, value, expected):
+    message = mistake(changed("model_registry", model, "settings", name, value=value))
+    assert message.startswith(f"configuration, model_registry.{model}.settings.{name}: {expected}")
+
+
+def test_a_setting_of_a_variant_is_named_too():
+    config = changed("model_registry", "wrmf", "variants", "orig", value={"alpha": 1})
+    assert "model_registry.wrmf.variants.orig.alpha: 1 is less than or equal" in mistake(config)
+
+
+# --- Overlays that replace
+
+
+def test_an_overlay_may_change_the_skip_rule():
+    """Snakemake merges overlays key by key."""
+    config = copy.deepcopy(DEFAULT)
+    config["registry"]["lfm1k-sim"]["skip_rule"] |= {"name": "gap_below", "seconds": 30}
+    take_replacements(config, DEFAULT)
+    assert config["registry"]["lfm1k-sim"]["skip_rule"] == {"name": "gap_below", "seconds": 30}
+    check_config(config, SCHEMA)
+
+
+def test_a_parameter_that_the_overlay_itself_gives_is_still_a_mistake():
+    config = copy.deepcopy(DEFAULT)
+    rule = {"name": "gap_below", "seconds": 30, "margin": 7}
+    config["registry"]["lfm1k-sim"]["skip_rule"] |= rule
+    take_replacements(config, DEFAULT)
+    assert "gap_below has no parameter 'margin'" in mistake(config)
+
+
+def test_an_overlay_may_take_out_a_column():
+    config = {"registry": {"mine": {"columns": {"track": "t", "session": None, "user": "u"}}}}
+    take_replacements(config, {})
+    assert config["registry"]["mine"]["columns"] == {"track": "t", "user": "u"}
+
+
+# --- Own tables
+
+TIMED = {"user": "user", "track": "track", "time": "time"}
+
+
+def test_own_tables_with_every_key_are_right():
+    columns = TIMED | {"duration": "ms"}
+    keys = {"time_is": "end", "duration_unit": "ms", "time_unit": "us", "separator": ";"}
+    keys |= {"quote": None, "null_values": ["NA"], "until": "2020-12-31"}
+    check_config(with_mine(columns=columns, session_gap=1200, **keys), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"time_is": "end"}, "registry.mine.time_is: `time_is: end` and `columns.duration`"),
+        ({"columns": TIMED | {"duration": "ms"}}, "registry.mine.time_is"),
+        ({"until": "2020-01-01"}, "registry.mine.until: plays have no time"),
+        ({"columns": TIMED | {"session": "s"}, "session_gap": 1200}, "set session_gap: null"),
+        ({"separator": ";;"}, "registry.mine.separator"),
+    ],
+)
+def test_keys_of_own_tables_that_contradict_each_other(entry, expected):
+    assert expected in mistake(with_mine(**entry))

@@ -829,15 +829,19 @@ def test_events_wrong_column_of_the_rule_lists_those_there_are(tmp_path, suffix)
     [
         ("mine.csv", "", "is empty"),
         ("mine.csv", "visit,song,skip\n", "holds no plays"),
-        ("mine.csv", "visit,song,skip\nv1,x,true\n,y,true\n", "2: column 'visit' is empty"),
-        ("mine.csv", "visit,song,skip\nv1,x,true\nv1,,true\n", "2: column 'song' is empty"),
-        ("mine.csv", 'visit,song,skip\nv1,x,true\nv1,"",true\n', "2: column 'song' is empty"),
+        ("mine.csv", "visit,song,skip\nv1,x,true\n,y,true\n", "line 3: column 'visit' is empty"),
+        ("mine.csv", "visit,song,skip\nv1,x,true\nv1,,true\n", "line 3: column 'song' is empty"),
+        ("mine.csv", 'visit,song,skip\nv1,x,true\nv1,"",true\n', "line 3: column 'song' is empty"),
         (
             "mine.csv",
             "visit,song,skip\nv1,x,true\nv1,y,maybe\n",
             "line 3: column 'skip' holds 'maybe', which is not a boolean",
         ),
-        ("mine.csv", "visit,song,skip\nv1,x,true\nv1,y,1,2\n", "not readable"),
+        (
+            "mine.csv",
+            "visit,song,skip\nv1,x,true\nv1,y,1,2\n",
+            "line 3: 4 fields where 3 are expected",
+        ),
         ("mine.csv", "visit,song,skip\nv1,caf\xe9,true\n".encode("latin-1"), "utf-8"),
         ("mine.parquet", "visit,song,skip\n", "not a readable parquet file"),
         ("mine.parquet", b"", "not a readable parquet file"),
@@ -963,7 +967,7 @@ def test_yambda_organic_plays_reach_the_events(tmp_path):
         ({"item_id": None}, "no column 'item_id'"),
         ({"played_ratio_pct": None}, "no column 'played_ratio_pct'"),
         ({"uid": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: column 'uid' is empty"),
-        ({"timestamp": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: the time 'None'"),
+        ({"timestamp": pl.Series([10, None, 20], dtype=pl.UInt32)}, "row 2: the time is empty"),
         ({"played_ratio_pct": pl.Series(["a", "1", "2"])}, "'a', which is not a number"),
     ],
 )

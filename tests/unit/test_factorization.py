@@ -13,7 +13,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from implicit.cpu.bpr import BayesianPersonalizedRanking
 from scipy.sparse import csr_matrix
 from skipwise.core.artifacts import write_artifact
-from skipwise.core.errors import UserError
+from skipwise.core.errors import DivergedError, UserError
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.models import bpr
@@ -234,6 +234,13 @@ class TestTrainer:
         # hide a difference.
         assert (values["nr"][:, 0] > 0.8).all()
         assert (spread < [0.005, 0.02]).all()
+
+    @pytest.mark.parametrize("variant", BPR_VARIANTS)
+    def test_a_diverging_rate_is_named(self, variant):
+        train = random_sessions(100, 50, seed=1)
+        settings = settings_of("bpr", variant) | {"learning_rate": 1e30}
+        with pytest.raises(DivergedError, match="lower model_registry.bpr.settings.learning_rate"):
+            find_model("bpr")(50, settings).fit(train, train, seed=1, threads=1)
 
     def test_more_threads_give_the_same_model(self):
         train = random_sessions(400, 50, seed=1)

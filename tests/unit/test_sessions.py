@@ -574,7 +574,7 @@ def test_sample_is_the_smallest_hashes_of_the_key(steps, n_sessions, seed):
     eligible = [(f"s{i}", piece, 6 + i, 1) for i in range(5) for piece in (0, 1)]
     make(steps, "eligible", "session_key piece n_plays n_skips", eligible)
     steps.table("drawn", "draw", seed=str(seed))
-    steps.table("sampled", "sample", n_sessions=n_sessions, made_by_gap=False)
+    steps.table("sampled", "sample", n_sessions=n_sessions, keys_hold_user=False)
     expected = sorted(eligible, key=lambda row: draw(seed, row[0], row[1]))[:n_sessions]
     assert rows(steps, "sampled", "session_id session_key piece n_plays n_skips") == [
         (i, *row) for i, row in enumerate(expected, start=1)
@@ -681,13 +681,13 @@ def make_keys(steps: Steps, sessions: Iterable[int], key=lambda session: f"s{ses
     )
 
 
-@pytest.mark.parametrize("made_by_gap", [True, False])
-def test_the_cluster_of_a_session_is_its_user_or_itself(steps, made_by_gap):
-    key = "ann@home@2020-01-01T00:00:00" if made_by_gap else "of@day"
+@pytest.mark.parametrize("keys_hold_user", [True, False])
+def test_the_cluster_of_a_session_is_its_user_or_itself(steps, keys_hold_user):
+    key = "ann@home@2020-01-01T00:00:00" if keys_hold_user else "of@day"
     make(steps, "eligible", "session_key piece n_plays n_skips", [(key, 0, 6, 1)])
     steps.table("drawn", "draw", seed="1")
-    steps.table("sampled", "sample", n_sessions=1, made_by_gap=made_by_gap)
-    expected = "ann@home" if made_by_gap else "of@day"
+    steps.table("sampled", "sample", n_sessions=1, keys_hold_user=keys_hold_user)
+    expected = "ann@home" if keys_hold_user else "of@day"
     assert rows(steps, "sampled", "session_key cluster_key") == [(key, expected)]
 
 

@@ -25,6 +25,8 @@ SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
 FORMATS = ("csv", "parquet", "html", "tex")
 
 try:
+    registered = yaml.safe_load(Path(workflow.basedir, "config/datasets.yaml").read_text("utf-8"))
+    checked.take_replacements(config, registered)
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
     SHARDS = {
@@ -160,6 +162,14 @@ def raw_file(wildcards):
     return SHARDS[wildcards.dataset][wildcards.shard]
 
 
+def stamp(wildcards):
+    """Size and time of a raw file that no rule makes: an older file in its place is read too."""
+    if "paths" not in config["registry"][wildcards.dataset]:
+        return None
+    found = os.stat(raw_file(wildcards))
+    return [found.st_size, found.st_mtime_ns]
+
+
 def shards(artifact):
     """An input function: one path per shard of the data set."""
     return lambda wildcards: expand(
@@ -254,7 +264,7 @@ def paths_of_need(need, family=None):
     if need in ("stats", "split"):
         return each_split(need)
     if need == "papers":
-        return ["resources/paper_results.csv"]
+        return [os.path.relpath(Path(workflow.basedir, "resources/paper_results.csv"))]
     if need == "skip_rules":
         rules = (rule["name"] for rule in config["lfm_skip_rules"]["rules"])
         return [os.path.relpath(registry.file("skip rule", rule)) for rule in rules]
@@ -368,7 +378,10 @@ def recipe(*keys):
 def raw_entry(wildcards):
     """What reading a raw file depends on: a changed sample size does not concern it."""
     whole = config["registry"][wildcards.dataset]
-    wanted = ("form", "columns", "time_unit", "skipped_when", "until", "parts")
+    wanted = (
+        *("form", "columns", "time_unit", "time_is", "duration_unit", "session_ids"),
+        *("separator", "quote", "null_values", "skipped_when", "until", "parts"),
+    )
     entry = {key: whole[key] for key in wanted if key in whole}
     if whole.get("keep_share") is not None:
         sessions = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}

@@ -79,6 +79,7 @@ rule extract_events:
     params:
         entry=raw_entry,
         tolerance=lookup(dpath="raw/tolerance", within=config),
+        stamp=stamp,
     message:
         "Reading {input.raw}"
     script:

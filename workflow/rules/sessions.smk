@@ -73,7 +73,9 @@ rule label_sessions:
         mem=by_attempt(2, "GB"),
         runtime=by_attempt(60),
     params:
-        recipe=recipe("skip_rule", "session_gap", "sessions", "keep_share"),
+        recipe=recipe(
+            "skip_rule", "session_gap", "sessions", "keep_share", "columns", "session_ids"
+        ),
     message:
         "Labelling the sessions of {wildcards.dataset}, part {wildcards.part}"
     script:
@@ -103,7 +105,9 @@ rule sample_sessions:
         mem=by_attempt(2, "GB"),
         runtime=by_attempt(60),
     params:
-        recipe=recipe("skip_rule", "session_gap", "sessions", "keep_share"),
+        recipe=recipe(
+            "skip_rule", "session_gap", "sessions", "keep_share", "columns", "session_ids"
+        ),
     message:
         "Sampling the sessions of {wildcards.dataset}"
     script:

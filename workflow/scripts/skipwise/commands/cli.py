@@ -30,6 +30,22 @@ app = typer.Typer(
 )
 
 
+class TimeUnit(StrEnum):
+    """Units of numbers that are times or durations."""
+
+    s = "s"
+    ms = "ms"
+    us = "us"
+    ns = "ns"
+
+
+class TimeIs(StrEnum):
+    """What the times of plays are."""
+
+    start = "start"
+    end = "end"
+
+
 class Format(StrEnum):
     """How rows are printed."""
 
@@ -211,17 +227,28 @@ def label(
     file: Annotated[Path, typer.Argument(help="csv, tsv or parquet with one row per play.")],
     track: Annotated[str, typer.Option(help="Column of the track.")] = "track",
     user: Annotated[
-        str, typer.Option(help="Column of the user; sessions come from gaps in time.")
-    ] = "user",
-    time: Annotated[
-        str, typer.Option(help="Column of the start: ISO text, a timestamp or a unix number.")
-    ] = "time",
-    time_unit: Annotated[str, typer.Option(help="Unit of unix numbers, s or ms.")] = "s",
-    session: Annotated[
         str | None,
         typer.Option(
-            help="Column of the session, where sessions are given; instead of user and time."
+            help="Column of the user (by default user); sessions come from gaps in time. With "
+            "--session: the user whose sessions they are."
         ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the start (by default time): ISO text, a timestamp or a unix number."
+        ),
+    ] = None,
+    time_unit: Annotated[TimeUnit, typer.Option(help="Unit of unix numbers.")] = TimeUnit.s,
+    time_is: Annotated[
+        TimeIs, typer.Option(help="Whether times are starts or ends of plays (needs --duration).")
+    ] = TimeIs.start,
+    duration: Annotated[
+        str | None, typer.Option(help="Column of how long a play lasted, for --time-is end.")
+    ] = None,
+    duration_unit: Annotated[TimeUnit, typer.Option(help="Unit of durations.")] = TimeUnit.s,
+    session: Annotated[
+        str | None, typer.Option(help="Column of the session, where sessions are given.")
     ] = None,
     session_gap: Annotated[
         float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")
@@ -257,8 +284,10 @@ def label(
     """
     from skipwise.commands.label import label_file, rule_with
 
-    if time_unit not in ("s", "ms"):
-        raise UserError(f"--time-unit is s or ms, not '{time_unit}'")
+    if (time_is is TimeIs.end) != (duration is not None):
+        raise UserError(
+            "--time-is end and --duration COLUMN, from which starts are derived, go together"
+        )
     if session and not skipped_when:
         raise UserError(
             "with --session say what a skip is, --skipped-when; skips are derived from time only "
@@ -270,10 +299,15 @@ def label(
         "default_length": default_length,
         "seconds": seconds,
     }
-    given = {"session": session} if session else {"user": user, "time": time}
+    given = {"user": user, "time": time, "duration": duration}
+    defaults = {"session": session} if session else {"user": "user", "time": "time"}
     entry = {
-        "columns": {"track": track} | given,
-        "time_unit": time_unit,
+        "columns": {"track": track}
+        | defaults
+        | {name: column for name, column in given.items() if column is not None},
+        "time_unit": time_unit.value,
+        "time_is": time_is.value,
+        "duration_unit": duration_unit.value,
         "session_gap": None if session else session_gap,
         "skip_rule": {"name": "given"} if skipped_when else rule_with(rule, parameters, parameter),
     }

@@ -8,11 +8,12 @@ from skipwise.core.config import reads_lengths
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import parameters
-from skipwise.raw.forms.events import read_events
+from skipwise.core.schemas import MAX_LENGTH
+from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import separator
+from skipwise.raw.tables import Dialect, check_flat, counts_rows, read_rows
+from skipwise.raw.tabular import check_columns
 from skipwise.sessions.label import label_plays
-from skipwise.sessions.lengths import median_gaps
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
@@ -31,13 +32,14 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     Raises UserError if the file does not fit.
     """
     path = Path(path)
-    plays = pl.concat(list(read_events(path, entry, Ledger(str(path), tolerance=0))))
+    rows, plays = _read(path, entry)
     absent: dict[str, pl.DataType] = {"skipped": pl.Boolean(), "started_at": pl.Datetime("ms")}
     plays = plays.with_columns(
         row="position",
         **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns},
     )
-    whole = {"min_length": 1, "max_length": max(plays.height, 1)}  # no session is cut
+    # Labels are of sessions before they are cut.
+    whole = {"min_length": 1, "max_length": MAX_LENGTH}
     recipe = Recipe(path.name, entry["skip_rule"], entry["session_gap"], whole)
     labels, counts = label(plays, recipe)
     if dropped := counts.get("batch_scrobbles_dropped"):
@@ -53,13 +55,22 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
         labels["session"].n_unique(),
         100 * labels["skipped"].sum() / max(labels.height, 1),
     )
-    # All columns of the file, which read_events has found sound.
-    if path.suffix == ".parquet":
-        rows = pl.read_parquet(path)
-    else:
-        rows = pl.read_csv(path, separator=separator(path), infer_schema=False)
     rows = rows[(labels["row"] - 1).to_list()].drop(*ADDED, strict=False)
     return pl.concat([rows, labels.select(ADDED)], how="horizontal")
+
+
+def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """All columns of the rows of a file, and the plays that they are, none of which is rejected."""
+    ledger, reader = Ledger(str(path), tolerance=0), Plays(path, entry)
+    ledger.unit = "row" if counts_rows(path) else "line"
+    rows, plays = [], []
+    for given in read_rows(path, None, Dialect.of(entry)):
+        check_columns(given.rows.columns, reader.wanted, str(path))
+        check_flat(given.rows, reader.wanted, str(path))
+        plays.append(reader.of(given, ledger))
+        rows.append(given.rows)
+        ledger.check()
+    return pl.concat(rows), pl.concat(plays)
 
 
 def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
@@ -71,10 +82,7 @@ def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
     with Steps() as steps:
         steps.connection.register("given", plays.to_arrow())
         steps.connection.execute("create temp table plays as from given")
-        if reads_lengths(recipe.rule):
-            steps.table("gaps", "count_gaps", longest=recipe.session_gap)
-            median_gaps(steps, recipe.skip_rule["min_support"], recipe.session_gap)
-        counts = label_plays(steps, recipe)
+        counts = label_plays(steps, recipe, measure=True)
         labelled = steps.connection.sql(
             "select row, session_key as session, position, skipped from labelled "
             "order by session_key, position"

@@ -14,6 +14,7 @@ from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.paths import tracks_beside
 from skipwise.raw.conditions import parse_rule, skip_labels
+from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
 from skipwise.raw.tabular import first_row
 from skipwise.recommender import Recommender
@@ -191,7 +192,7 @@ def read_session(
     frame = read_columns(path, list(dict.fromkeys(wanted)))
     plays = frame.select(
         session=pl.col(session).cast(pl.String).fill_null("") if session else pl.lit(""),
-        track=pl.col(track).cast(pl.String),
+        track=ids(frame[track], track)[0],
     )
     if plays.is_empty():
         raise UserError(f"{path} holds no plays")
@@ -213,7 +214,7 @@ def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> p
     columns track and name.
     """
     frame = read_columns(Path(path), [track, name])
-    names = frame.select(track=pl.col(track).cast(pl.String), name=pl.col(name).cast(pl.String))
+    names = frame.select(track=ids(frame[track], track)[0], name=pl.col(name).cast(pl.String))
     return names.filter(pl.col("track").is_in(keys.implode())).unique(
         "track", keep="first", maintain_order=True
     )

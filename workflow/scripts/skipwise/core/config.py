@@ -3,9 +3,12 @@
 Plain Python without heavy imports, because Snakemake reads it at every start.
 """
 
+import datetime
 import difflib
 import glob
+import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,10 +17,18 @@ from typing import Any, cast
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+from jsonschema.validators import extend
 
 from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
 
+# 50.0 is no integer, which JSON Schema takes it for: it would be no index and another path.
+_Validator = extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 # Settings that come with the project, one file per data set.
 TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
 # What tables say of entries that are never tuned, by their ``settings_of``.
@@ -25,7 +36,10 @@ UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
 # Suffixes that are not part of a shard's name.
-_SUFFIX = re.compile(r"(\.tar)?(\.(gz|bz2|tgz|zip|csv|tsv|tab|data|inter|parquet|tar))*$")
+_SUFFIX = re.compile(
+    r"(\.tar)?(\.(gz|bz2|zst|tgz|zip|csv|tsv|tab|txt|data|inter|parquet|pq|json|ndjson|jsonl|tar))*$",
+    re.IGNORECASE,
+)
 
 
 def check_config(config: dict, schema: dict) -> None:
@@ -34,7 +48,7 @@ def check_config(config: dict, schema: dict) -> None:
     Checks the schema, and what a schema cannot say: names that must be in a registry or have a
     file, and the parameters of what is found by its file.
     """
-    validator = Draft202012Validator(schema)
+    validator = _Validator(schema)
     errors = sorted(
         validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
     )
@@ -42,6 +56,68 @@ def check_config(config: dict, schema: dict) -> None:
         raise UserError(_explain(errors[0]))
     for key, wrong in _mistakes(config):
         raise UserError(f"configuration, {key}: {wrong}")
+    shared = schema.get("properties", {})
+    for model in config["models"]:
+        for key, name, value in _model_settings(config, model):
+            limits = _limits(config, model, shared).get(name, {})
+            for error in _Validator(limits).iter_errors(value):
+                raise UserError(f"configuration, {key}: {_what(error)}")
+            if isinstance(value, str) and _number(value) is not None:
+                raise UserError(f"configuration, {key}: {_as_number(value)}")
+
+
+def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
+    """By setting of a model the JSON Schema of its values: what its file declares as ``LIMITS``,
+    and for neural models those of the keys that all of them share.
+    """
+    limits = registry.declared("model", model_file(config, model)).get("LIMITS", {})
+    if config["model_registry"][model]["family"] == "neural":
+        losses = (loss.replace("-", "_") for loss in registry.names("skip loss"))
+        for key in ("neural", *losses):
+            limits = shared.get(key, {}).get("properties", {}) | limits
+    return limits
+
+
+def take_replacements(config: dict, base: dict) -> None:
+    """Change ``config``, which Snakemake merged key by key from ``base`` and overlays, to what the
+    overlays say: a skip rule of another name does not keep the parameters of the one before, and
+    a column that is null is none.
+    """
+    for name, entry in (config.get("registry") or {}).items():
+        if not isinstance(entry, dict):
+            continue
+        before = base.get("registry", {}).get(name, {}).get("skip_rule", {})
+        rule = entry.get("skip_rule")
+        if isinstance(rule, dict) and before and rule.get("name") != before.get("name"):
+            needed = {"name"}
+            if rule.get("name") in registry.names("skip rule"):
+                needed |= _rule_parameters(rule["name"])
+            entry["skip_rule"] = {
+                key: value
+                for key, value in rule.items()
+                if key in needed or before.get(key) != value
+            }
+        if isinstance(columns := entry.get("columns"), dict):
+            entry["columns"] = {key: name for key, name in columns.items() if name is not None}
+
+
+def _rule_parameters(name: str) -> set[str]:
+    """The parameters of a skip rule: those of its SQL and of the lengths that it reads."""
+    return registry.parameters("skip rule", name) | (
+        {"min_support"} if reads_lengths(name) else set()
+    )
+
+
+def _model_settings(config: dict, model: str) -> Iterator[tuple[str, str, Any]]:
+    """Key, name and value of every setting that a model's own entry gives."""
+    if is_external(config, model):
+        return
+    entry = config["model_registry"][model]
+    for name, value in entry.get("settings", {}).items():
+        yield f"model_registry.{model}.settings.{name}", name, value
+    for variant in variants(config, model):
+        for name, value in entry["variants"][variant].items():
+            yield f"model_registry.{model}.variants.{variant}.{name}", name, value
 
 
 def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
@@ -138,6 +214,23 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
             key,
             "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)",
         )
+    columns = entry.get("columns", {})
+    if {"session", "user"} <= columns.keys() and entry["session_gap"] is not None:
+        yield (
+            key,
+            "columns names both `session` and `user`, whose sessions are given; set session_gap: "
+            "null, or leave out `session` for sessions from gaps in time",
+        )
+    if "columns" in entry and "until" in entry and "time" not in columns:
+        yield f"{key}.until", "plays have no time; name its column, `columns.time`"
+    is_end = entry.get("time_is") == "end"
+    if is_end != ("duration" in columns):
+        yield (
+            f"{key}.time_is",
+            "`time_is: end` and `columns.duration`, from which starts are derived, go together",
+        )
+    if is_end and "time" not in columns:
+        yield f"{key}.time_is", "plays have no time; name its column, `columns.time`"
     labelled = "skipped_when" in entry or derives_skips(entry["skip_rule"]["name"])
     if declared.get("LABELS") == "skipped_when" and not labelled:
         yield key, "give `skipped_when`, or a skip_rule that derives skips from time"
@@ -153,9 +246,7 @@ def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
     """A skip rule without a file, or with other parameters than those of its SQL."""
     name = rule["name"]
     yield from _unknown(key, "skip rule", name)
-    needed = registry.parameters("skip rule", name)
-    if reads_lengths(name):
-        needed |= {"min_support"}  # of the statement that measures the lengths
+    needed = _rule_parameters(name)
     given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
     yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
     support = rule.get("min_support", 1)
@@ -217,7 +308,37 @@ def _explain(error: ValidationError) -> str:
         needed = cast(list[str], error.validator_value)
         missing = next(key for key in needed if key not in cast(dict, error.instance))
         return f"configuration, {where}: the key '{missing}' is missing"
-    return f"configuration, {where}: {error.message}"
+    return f"configuration, {where}: {_what(error)}"
+
+
+def _what(error: ValidationError) -> str:
+    """What is wrong with a value, and how YAML wants it if it is only spelled otherwise."""
+    value, wanted = error.instance, error.validator_value
+    if error.validator == "type":
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        if isinstance(value, float) and value.is_integer() and "integer" in kinds:
+            return f"{value} is not a whole number to YAML; write {value:.0f}"
+        numeric = {"integer", "number"} & {*kinds}
+        if isinstance(value, str) and numeric and _number(value) is not None:
+            return _as_number(value)
+        if isinstance(value, datetime.date) and "string" in kinds:
+            return f"{value} is a date to YAML; put it into quotes"
+    return error.message
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _as_number(text: str) -> str:
+    number = float(text)
+    spelled = f"{number:.0f}" if number.is_integer() else repr(number)
+    if "e" in spelled and "." not in spelled:  # which YAML would read as text again
+        spelled = spelled.replace("e", ".0e")
+    return f"'{text}' is text to YAML; write {spelled}, without quotes"
 
 
 def _known(name: str, known: Iterable[str]) -> str:
@@ -231,12 +352,12 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under
     ``resources``.
 
-    Raises UserError when no local file is there, with what to do, or when two files would have the
-    same shard name.
+    A shard has the name of its file; files of one name have those of their folders too.  Raises
+    UserError when no local file is there, with what to do, or when two files would be one shard.
     """
     if "paths" in entry:
         remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
-        found = {pattern: _matches(pattern) for pattern in entry["paths"]}
+        found = {pattern: _matches(name, pattern) for pattern in entry["paths"]}
         absent = [
             pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)
         ]
@@ -248,9 +369,13 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
         files = list(dict.fromkeys(path for matches in found.values() for path in matches))
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
+    names = Counter(_shard(Path(path).name) for path in files)
+    shared = os.path.commonpath([Path(path).parent for path in files]) if len(files) > 1 else ""
     shards: dict[str, str] = {}
     for path in files:
-        shard = re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", Path(path).name))
+        shard = _shard(Path(path).name)
+        if names[shard] > 1:
+            shard = _shard(os.path.relpath(path, shared or None))
         if shard in shards:
             raise UserError(
                 f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; "
@@ -260,15 +385,27 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     return shards
 
 
-def _matches(pattern: str) -> list[str]:
-    """The files of a pattern; a name that is there is taken as it is, whatever characters are in
-    it.
+def _shard(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", name))
+
+
+def _matches(name: str, pattern: str) -> list[str]:
+    """The files of a pattern, in which ``**`` is any number of folders and ``~`` the user's own; a
+    name that is there is taken as it is, whatever characters are in it.
+
+    Raises UserError for a folder and for a link to nothing.
     """
-    return [
-        path
-        for path in ([pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern)))
-        if Path(path).is_file()
-    ]
+    path = os.path.expanduser(pattern)
+    found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+    for file in found:
+        if os.path.islink(file) and not os.path.exists(file):
+            raise UserError(f"{name}: {file} is a link to {os.readlink(file)}, which is not there")
+    files = [file for file in found if os.path.isfile(file)]
+    if found and not files:
+        raise UserError(
+            f"{name}: {found[0]} is a folder; name its files, for example {found[0]}/**/*.csv"
+        )
+    return files
 
 
 def is_external(config: dict, model: str) -> bool:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 PADDING = 0
+MAX_LENGTH = 2**15 - 1  # plays of a piece of a session, whose positions are int16
 # The sets of candidates that a target is ranked among (docs/protocol.md), and those of them that a
 # model may be selected on and that a table may lead with.
 CANDIDATES = ("full", "new", "sampled")

@@ -16,6 +16,7 @@ from skipwise.core.log import logger
 from skipwise.core.paths import hive_keys, tracks_beside
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking import metrics
+from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
 from skipwise.raw.tabular import first_row
 from skipwise.sessions.catalogue import Catalogue
@@ -232,14 +233,19 @@ def _read_run(
     assert value is not None
     frame = read_columns(run, [session, item, value])
     first = 1 if run.suffix == ".parquet" else 2  # line of the first row
-    rows = frame.select(
-        session=pl.col(session).cast(pl.Int32, strict=False),
-        item=pl.col(item).cast(pl.String),
-        value=pl.col(value).cast(pl.Float64, strict=False),
+    values = frame[value]
+    if values.dtype == pl.String:
+        values = values.str.strip_chars()
+    rows = pl.DataFrame(
+        {
+            "session": ids(frame[session], session)[0].cast(pl.Int32, strict=False),
+            "item": ids(frame[item], item)[0],
+            "value": values.cast(pl.Float64, strict=False),
+        }
     )
     right = {
         session: (pl.col("session").is_not_null(), "is not a session_id of the split"),
-        item: (pl.col("item").str.len_bytes() > 0, "is empty"),
+        item: (pl.col("item").str.len_bytes() > 0, "is no item"),
         value: (pl.col("value").is_finite(), "is not a finite number"),
     }
     if rank:

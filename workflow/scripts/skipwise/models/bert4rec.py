@@ -8,6 +8,12 @@ from torch import nn
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.models.parts.transformer import TransformerEncoder
 
+LIMITS = {
+    "layers": {"type": "integer", "minimum": 1},
+    "heads": {"type": "integer", "minimum": 1},
+    "feed_forward": {"type": "integer", "minimum": 1},
+    "mask_share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+}
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from implicit.cpu.bpr import BayesianPersonalizedRanking
+from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 from scipy.special import expit
 from torch import Tensor
 
+from skipwise.core.errors import DivergedError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Ragged, Sequences
 
@@ -21,6 +23,13 @@ from skipwise.sessions.sequences import Ragged, Sequences
 PAIRS = 1024
 # Unobserved tracks drawn for one epoch of the fold-in.
 FOLD_IN_TRACKS = 16
+LIMITS = {
+    "factors": {"type": "integer", "minimum": 1},
+    "iterations": {"type": "integer", "minimum": 1},
+    "learning_rate": {"type": "number", "exclusiveMinimum": 0},
+    "regularization": {"type": "number", "minimum": 0},
+    "skip_pair_share": {"type": "number", "minimum": 0, "maximum": 1},
+}
 SEARCH = {
     "learning_rate": {"low": 0.005, "high": 0.3, "log": True},
     "regularization": {"low": 0.0005, "high": 0.1, "log": True},
@@ -81,11 +90,17 @@ class BPR(VectorRecommender):
         settings = {name: self.settings[name] for name in names}
         if self.settings["skips"] == "rejected":
             sampler = PairSampler(preferred, rejected, self.settings["skip_pair_share"])
-            _, items = fit_with_rejected(sampler, **settings, rng=rng, callback=note)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
+                _, items = fit_with_rejected(sampler, **settings, rng=rng, callback=note)
         else:
             bpr = BayesianPersonalizedRanking(**settings, num_threads=1, random_state=rng)
-            bpr.fit(preferred, show_progress=False, callback=note)
+            try:
+                bpr.fit(preferred, show_progress=False, callback=note)
+            except ModelFitError as error:
+                raise self._diverged() from error
             items = bpr.item_factors
+        if not np.isfinite(items).all():
+            raise self._diverged()
         history[-1]["best"] = True
         self.items = torch.from_numpy(items)
         # Drawn here and kept, so that a context always has the same vector: by plays, like the
@@ -93,6 +108,12 @@ class BPR(VectorRecommender):
         drawn = rng.integers(preferred.nnz, size=(self.settings["iterations"], FOLD_IN_TRACKS))
         self.fold_in_tracks = torch.from_numpy(preferred.indices[drawn])
         return history
+
+    def _diverged(self) -> DivergedError:
+        return DivergedError(
+            "the factors are no longer finite; lower model_registry.bpr.settings.learning_rate, "
+            f"which is {self.settings['learning_rate']:g}"
+        )
 
     @property
     def vectors(self) -> Tensor:

@@ -7,6 +7,11 @@ from torch.nn import functional
 from skipwise.models.parts.layers import Dropout, linear
 from skipwise.models.parts.neural import NeuralRecommender
 
+LIMITS = {
+    "window": {"type": "integer", "minimum": 1},
+    "horizontal_filters": {"type": "integer", "minimum": 1},
+    "vertical_filters": {"type": "integer", "minimum": 1},
+}
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},

@@ -16,6 +16,9 @@ from skipwise.models.parts.plays import check_half_life, decay, matrix_of, tenso
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
+LIMITS = {
+    "half_life": {"type": "number", "exclusiveMinimum": 0},
+}
 SEARCH = {"half_life": {"low": 0.5, "high": 1000.0, "log": True}}
 
 

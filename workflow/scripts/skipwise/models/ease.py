@@ -18,6 +18,9 @@ from skipwise.sessions.sequences import Sequences
 
 # Tables of N × N float32 that a training holds at once, and what they are.  Rules ask for them.
 SQUARES = (5, "the tracks' common sessions, their inverse and the weights")
+LIMITS = {
+    "regularization": {"type": "number", "exclusiveMinimum": 0},
+}
 SEARCH = {
     "regularization": {"low": 1.0, "high": 100000.0, "log": True},
     "weighting": {"choices": ["none", "linear", "quadratic", "log"]},

@@ -25,6 +25,10 @@ from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import may_be_target
 
+LIMITS = {
+    "neighbours": {"type": "integer", "minimum": 1},
+    "shrinkage": {"type": "number", "minimum": 0},
+}
 SEARCH = {
     "neighbours": {"low": 10, "high": 1000, "log": True},
     "shrinkage": {"low": 1, "high": 1000, "log": True},

@@ -23,6 +23,10 @@ from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import may_be_target
 
+LIMITS = {
+    "neighbours": {"type": "integer", "minimum": 1},
+    "sample_size": {"type": ["integer", "null"], "minimum": 1},
+}
 SEARCH = {
     "neighbours": {"low": 10, "high": 2000, "log": True},
     "weighting": {"choices": ["none", "linear", "quadratic", "log"]},

@@ -13,6 +13,13 @@ from skipwise.core.errors import UserError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 
+LIMITS = {
+    "factors": {"type": "integer", "minimum": 1},
+    "iterations": {"type": "integer", "minimum": 1},
+    "regularization": {"type": "number", "exclusiveMinimum": 0},
+    "alpha": {"type": "number", "exclusiveMinimum": 1},
+    "skip_confidence": {"type": "number", "exclusiveMinimum": 0},
+}
 SEARCH = {
     "alpha": {"low": 1.1, "high": 100.0, "log": True, "limit": "low"},
     "regularization": {"low": 0.1, "high": 500.0, "log": True},

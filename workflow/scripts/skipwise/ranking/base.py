@@ -142,5 +142,5 @@ def joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
 def diverged(session: int) -> DivergedError:
     return DivergedError(
         f"the model gives session {session} a score that is not finite: its training diverged; "
-        "lower neural.learning_rate and run again"
+        "lower the learning_rate of the model (or neural.learning_rate) and run again"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar, cast
 
 import numpy as np
+import pyarrow as pa
 import rapidgzip
 from isal import igzip, isal_zlib
 
@@ -160,13 +161,16 @@ class _Member:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
-    """``read(size)`` of a file, unpacked if its name ends with ``.gz`` or ``.bz2``.
+    """``read(size)`` of a file, unpacked if its name ends with ``.gz``, ``.bz2`` or ``.zst``.
 
     Raises UserError if it is damaged.
     """
     try:
         if path.suffix == ".bz2":
             with _opened_bz2(path) as read:
+                yield read
+        elif path.suffix == ".zst":
+            with _opened_zst(path) as read:
                 yield read
         else:
             with igzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
@@ -201,6 +205,20 @@ def _opened_bz2(path: Path) -> Iterator[Callable[[int], bytes]]:
         return text
 
     with stream:
+        yield read
+
+
+@contextlib.contextmanager
+def _opened_zst(path: Path) -> Iterator[Callable[[int], bytes]]:
+    """``read(size)`` of a zst file; raises EOFError if it is damaged or cut short."""
+    with pa.CompressedInputStream(pa.OSFile(str(path)), "zstd") as stream:
+
+        def read(size: int) -> bytes:
+            try:
+                return stream.read(size)
+            except OSError as error:
+                raise EOFError(error) from error
+
         yield read
 
 

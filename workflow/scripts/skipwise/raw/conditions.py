@@ -5,12 +5,18 @@ import re
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tabular import Layout, PolarsType, convert
+from skipwise.raw.tabular import first_row
 
 _PATTERN = re.compile(
     r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
 )
 _COMPARE = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge"}
+_TRUTH = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+}
+# What stands for a missing label besides an empty cell.
+_MISSING = ("", "nan", "null", "none", "na", "<na>")
 
 
 def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
@@ -22,39 +28,62 @@ def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
     match = _PATTERN.match(rule)
     if not match:
         return rule.strip(), None, None
+    value = match["value"]
     try:
-        return match["column"], match["operator"], float(match["value"])
-    except ValueError as error:
-        if match["operator"] in ("==", "!="):
-            return match["column"], match["operator"], match["value"].strip("'\"")
-        raise UserError(
-            f"skipped_when: '{rule}' compares with '{match['value']}', which is not a number"
-        ) from error
+        number = float(value)
+    except ValueError:
+        number = float("nan")
+    if number == number:
+        return match["column"], match["operator"], number
+    if match["operator"] in ("==", "!="):
+        return match["column"], match["operator"], value.strip("'\"")
+    raise UserError(f"skipped_when: '{rule}' compares with '{value}', which is not a number")
+
+
+def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
+    """The skip label of each row, null if its cell is missing or NaN, and why a cell does not fit.
+
+    A rule without an operator is a boolean column: true/false, t/f, yes/no, y/n or 1/0 in any case.
+    """
+    name, operator, value = parse_rule(rule)
+    text = column.cast(pl.String, strict=False)
+    if isinstance(value, str):
+        held, kind = text.replace("", None), f"text, as the rule '{rule}' needs"
+        if value.lower() in ("true", "false"):
+            held, value = held.str.to_lowercase(), value.lower()
+        if column.dtype.is_numeric():
+            held = held.clear(len(held))
+    elif operator is None:
+        words = text.str.strip_chars().str.to_lowercase()
+        held = words.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
+        kind = "a boolean (true/false, t/f, yes/no, y/n or 1/0)"
+    else:
+        number = text.str.strip_chars() if column.dtype == pl.String else column
+        held = number.cast(pl.Float64, strict=False)
+        held, kind = held.set(~held.is_finite().fill_null(True), None), "a number"
+    labels = held if operator is None else getattr(held, _COMPARE[operator])(value)
+    lost = (
+        pl.DataFrame({"held": held, "text": text})
+        .with_row_index()
+        .filter(pl.col("held").is_null() & pl.col("text").is_not_null())
+    )
+    missing = ("",) if isinstance(value, str) else _MISSING
+    wrong = lost.filter(~pl.col("text").str.strip_chars().str.to_lowercase().is_in(missing))
+    said = pl.format("column '{}' holds '{}', which is not {}", pl.lit(name), "text", pl.lit(kind))
+    reasons = pl.Series("reason", dtype=pl.String).clear(len(column))
+    return labels, reasons.scatter(wrong["index"], wrong.select(said).to_series())
 
 
 def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:
-    """The skip label of each row, null where the column is empty; a bare column name is a boolean
-    column.
+    """:func:`judged_labels` of a file's rows, which must fit the rule.
 
     ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.
-    Raises UserError where the rule does not fit the column.
+    Raises UserError that names the first line which does not fit.
     """
-    column, operator, value = parse_rule(rule)
-    kind: PolarsType = (
-        pl.Boolean if operator is None else pl.String if isinstance(value, str) else pl.Float64
-    )
-    held = frame.select(column)
-    dtype = held.schema[column]
-    if dtype == pl.String:
-        held = convert(held, Layout({column: kind}, header=header), name)
-    elif operator is None and dtype.is_integer() and held[column].is_in([0, 1]).all():
-        held = held.cast(pl.Boolean)
-    elif not (dtype == kind or (kind == pl.Float64 and dtype.is_numeric())):
+    labels, reasons = judged_labels(frame[parse_rule(rule)[0]], rule)
+    if reasons.count():
+        row = first_row(reasons.is_not_null())
         raise UserError(
-            f"{name}: column '{column}' holds {dtype} values, to which the rule '{rule}' of "
-            "skipped_when does not apply"
+            f"{name}, line {row + 1 + header}: {reasons[row]}; correct or remove this row"
         )
-    labels = (
-        pl.col(column) if operator is None else getattr(pl.col(column), _COMPARE[operator])(value)
-    )
-    return held.select(labels).to_series()
+    return labels

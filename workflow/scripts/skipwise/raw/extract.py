@@ -31,6 +31,8 @@ def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]
         )
     for plays in find("raw form", entry["form"]).read_events(raw, entry, ledger):
         if after is not None:
+            if "started_at" not in plays:
+                raise UserError(f"{raw}: `until` needs the times of plays, which it does not have")
             late = (plays["started_at"] > after).fill_null(False)
             ledger.leave_out(f"after {entry['until']}", int(late.sum()))
             plays = plays.filter(~late)

@@ -16,8 +16,10 @@ class Ledger:
     """Counts the rows of one raw file.
 
     ``tolerance`` is the share of rows that may be wrong before the file as a whole is taken for a
-    wrong one.
+    wrong one.  ``unit`` says what its rows are numbered by, in messages.
     """
+
+    unit = "line"
 
     def __init__(self, file: str, tolerance: float):
         self.file, self.tolerance = file, tolerance
@@ -62,9 +64,9 @@ class Ledger:
             assert self._first is not None
             name, line, reason = self._first
             raise UserError(
-                f"{name}, line {line}: {reason}; correct or remove this row ({self._faults} of "
-                f"{self.rows} rows of {self.file} are wrong, raw.tolerance allows "
-                f"{self.tolerance:.2%})"
+                f"{name}, {self.unit} {line}: {reason}; correct or remove this row "
+                f"({self._faults} of {self.rows} rows of {self.file} are wrong, raw.tolerance "
+                f"allows {self.tolerance:.2%})"
             )
 
     def rejected(self) -> pl.DataFrame:

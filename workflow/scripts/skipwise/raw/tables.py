@@ -1,35 +1,499 @@
-"""Columns of a table that a person has: csv, tsv or parquet."""
+"""Tables that a person has, read some rows at a time: delimited text, json and parquet.
 
+Compressed or not, every row is given or rejected with its line and a reason; nothing is lost.
+"""
+
+import contextlib
+import csv
+import itertools
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
 
+import duckdb
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tabular import Layout, check_columns, read_delimited
+from skipwise.raw.archives import DAMAGE, Block, damaged, opened, prefetched, text_blocks
+from skipwise.raw.tabular import REJECTED, Layout, check_columns, parse_block
+
+_PACKED = (".gz", ".bz2", ".zst", ".zip")
+_SEPARATORS = (",", "\t", ";", "|")
+_ROWS = 2**18  # of parquet and json at a time
+_LONGEST = 2**20  # bytes of one record
+_END = "\x1f\n"  # a line after the last one: within a quote, or a record of its own
+_DAMAGE: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    *DAMAGE,
+)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+class Dialect(NamedTuple):
+    """How delimited text is written.
+
+    ``separator`` None is the one with which the wanted columns are found, ``quote`` None means that
+    quotes are ordinary characters, ``null_values`` are texts that stand for a missing cell.
+    """
+
+    separator: str | None = None
+    quote: str | None = '"'
+    null_values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, entry: dict) -> "Dialect":
+        """The dialect that the entry of a data set gives."""
+        given = {key: entry[key] for key in ("separator", "quote") if key in entry}
+        return cls(**given, null_values=tuple(entry.get("null_values", ())))
+
+
+class Rows(NamedTuple):
+    """Some rows of a table with the line of each, and those rejected as ``line`` and ``reason``.
+
+    ``name`` stands for the file in messages; lines count from 1, in parquet and json arrays rows.
+    """
+
+    name: str
+    rows: pl.DataFrame
+    lines: pl.Series
+    wrong: pl.DataFrame
+
+
+def read_rows(
+    path: Path, wanted: list[str] | None, dialect: Dialect | None = None
+) -> Iterator[Rows]:
+    """The wanted columns (None: all) of a table, some rows at a time.
+
+    Cells of text are text, null if they are empty; those of parquet are as they are.  A column that
+    the file does not have is taken from a folder ``column=value`` above it.  Raises UserError if
+    the file cannot be read, lacks a column, or opens a quote that does not close.
+    """
+    dialect = dialect or Dialect()
+    kind = _kind(path)
+    above = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
+    if kind in (".parquet", ".pq"):
+        found = _parquet(path, wanted, above)
+    elif kind in (".json", ".ndjson", ".jsonl"):
+        found = _json(path, wanted, above)
+    else:
+        found = _delimited(path, wanted, dialect, above)
+    for name, rows, lines, wrong in found:
+        constants = [
+            pl.lit(unquote(above[column])).alias(column)
+            for column in wanted or ()
+            if column not in rows.columns
+        ]
+        rows = rows.with_columns(*constants)
+        check_flat(rows, wanted or (), name)
+        if dialect.null_values:
+            text = pl.col(pl.String)
+            rows = rows.with_columns(pl.when(~text.is_in(dialect.null_values)).then(text))
+        yield Rows(name, rows, lines, wrong)
 
 
 def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
-    """The wanted columns: as they are in parquet, as text in delimited files."""
-    if path.suffix != ".parquet":
-        return read_delimited(
-            path, Layout(dict.fromkeys(wanted, pl.String), separator(path)), str(path)
-        )
-    try:
-        check_columns(list(pl.read_parquet_schema(path)), wanted, str(path))
-        frame = pl.read_parquet(path, columns=wanted)
-    except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f"{path} is not a readable parquet file ({str(error).splitlines()[0]})"
-        ) from error
-    for column in wanted:
-        if frame.schema[column].is_nested():
+    """The wanted columns of a table at once; raises UserError for the first wrong row too."""
+    found = []
+    for name, rows, _, wrong in read_rows(path, wanted):
+        for line, reason in wrong.sort("line").head(1).iter_rows():
+            raise UserError(f"{name}, line {line}: {reason}; correct or remove this row")
+        found.append(rows.select(wanted))
+    return pl.concat(found)
+
+
+def check_flat(rows: pl.DataFrame, columns: Iterable[str], name: str) -> None:
+    """Raise UserError if one of the columns holds lists or structs."""
+    for column in columns:
+        kind = rows.schema[column]
+        if kind.is_nested():
             raise UserError(
-                f"{path}: column '{column}' holds {frame.schema[column]} values; write one row per "
-                "play"
+                f"{name}: column '{column}' holds {kind} values; write one row per play"
             )
-    return frame
 
 
-def separator(path: Path) -> str:
-    """What stands between the cells of a delimited file, by its name."""
-    return "\t" if path.name.removesuffix(".gz").endswith((".tsv", ".tab")) else ","
+def counts_rows(path: Path) -> bool:
+    """Whether the rows of a file have numbers of their own, and not those of lines."""
+    return _kind(path) in (".parquet", ".pq")
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower()
+    for suffix in _PACKED:
+        name = name.removesuffix(suffix)
+    return Path(name).suffix
+
+
+@contextlib.contextmanager
+def _readable(path: Path, what: str) -> Iterator[None]:
+    """Raise UserError in one line for an error of a library that reads ``what``."""
+    try:
+        yield
+    except (pa.ArrowException, pl.exceptions.PolarsError, duckdb.Error, OSError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} is not a readable {what} file ({said}); get it again") from error
+
+
+def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
+    if path.suffix.lower() in _PACKED:
+        raise UserError(f"{path} is a packed parquet file; unpack it first")
+    with _readable(path, "parquet"), pq.ParquetFile(path) as file:
+        present = file.schema_arrow.names
+        check_columns([*present, *above], wanted or (), str(path))
+        columns = present if wanted is None else [name for name in wanted if name in present]
+        first, empty = 1, True
+        for batch in file.iter_batches(_ROWS, columns=columns):
+            yield _parquet_rows(path, batch, first)
+            first, empty = first + batch.num_rows, False
+        if empty:
+            batch = file.schema_arrow.empty_table().select(columns).combine_chunks()
+            yield _parquet_rows(path, batch, first)
+
+
+def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> Rows:
+    """A batch from row ``first`` on; dictionaries as their values, UUIDs and bytes as text."""
+    columns = {}
+    for name in batch.schema.names:
+        column = batch.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if isinstance(column.type, pa.UuidType):
+            column = pa.array([None if at is None else str(at) for at in column.to_pylist()])
+        columns[name] = column
+    lines = pl.int_range(first, first + batch.num_rows, dtype=pl.Int64, eager=True)
+    rows = pl.DataFrame(pa.table(columns))
+    for column in rows.select(pl.col(pl.Binary)):
+        texts = pl.Series(column.name, [_text(held) for held in column], dtype=pl.String)
+        rows = rows.with_columns(texts)
+    return Rows(str(path), rows, lines, pl.DataFrame(schema=REJECTED))
+
+
+def _text(held: bytes | None) -> str | None:
+    """Bytes as text, in hexadecimal if they are none."""
+    if held is None:
+        return None
+    try:
+        return held.decode()
+    except UnicodeDecodeError:
+        return held.hex()
+
+
+def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of a file, unpacked; of every table in a zip."""
+    if path.suffix.lower() != ".zip":
+        with opened(path) as read:
+            yield str(path), _checked(path, read)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [
+                member
+                for member in archive.namelist()
+                if not member.startswith("__MACOSX/") and not member.endswith("/")
+            ]
+            suffixes = {_kind(Path(member)) for member in members}
+            if len(suffixes) != 1 or suffixes & {".parquet", ".pq"}:
+                raise UserError(
+                    f"{path} holds {', '.join(members[:5]) or 'nothing'}; give an archive of text "
+                    "tables of one kind, or unpack it"
+                )
+            for member in members:
+                with archive.open(member) as stream:
+                    yield f"{path}, {member}", _checked(path, stream.read)
+    except _DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """``read`` with one line for what is damaged."""
+
+    def checked(size: int) -> bytes:
+        try:
+            return read(size)
+        except _DAMAGE as error:
+            raise damaged(path, error) from error
+
+    return checked
+
+
+def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
+    """Objects, one per line or in an array; every value is text."""
+    for name, read in _streams(path):
+        names = wanted
+        with duckdb.connect(config={"threads": 1}) as connection:
+            for objects in _objects(path, name, read):
+                connection.register("lines", objects.to_arrow())
+                connection.execute(
+                    "create or replace temp table objects as select line, text, "
+                    "if(json_type(object) = 'OBJECT', object, null) as object "
+                    "from (select *, try_cast(text as json) as object from lines)"
+                )
+                if names is None or names is wanted:
+                    keys = "select distinct unnest(json_keys(object)) as key from objects"
+                    present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
+                    check_columns([*present, *above], wanted or (), name)
+                    names = [key for key in wanted or present if key in present or not above]
+                paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in names]
+                sound = (
+                    "select line, json_extract_string(object, $paths) as cells from objects "
+                    "where object is not null order by line"
+                )
+                wrong = (
+                    "select line, 'not a json object in utf-8' as reason from objects "
+                    "where object is null order by line"
+                )
+                rows = connection.sql(sound, params={"paths": paths}).pl()
+                rejected = connection.sql(wrong).pl()
+                cells = rows.select(
+                    pl.col("cells").list.get(at).replace("", None).alias(key)
+                    for at, key in enumerate(names)
+                )
+                lines = rows["line"].cast(pl.Int64)
+                yield Rows(name, cells, lines, rejected.cast(dict(REJECTED)))
+
+
+def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
+    """``line`` and ``text`` of json objects, some at a time; an array counts its elements."""
+    blocks = text_blocks(read, name, names=b"")
+    first = next(blocks)
+    if first.text.lstrip()[:1] == b"[":
+        if path.suffix.lower() in (".zip", ".bz2"):
+            raise UserError(
+                f"{name} is a json array in an archive; unpack it, or pack it with gzip"
+            )
+        statement = "from read_json_objects($path, format = 'array')"
+        with _readable(path, "json"), duckdb.connect(config={"threads": 1}) as connection:
+            number = 1
+            found = connection.sql(statement, params={"path": str(path)})
+            for batch in found.to_arrow_reader(_ROWS):
+                texts = pl.DataFrame(pa.table(batch)).to_series().cast(pl.String)
+                yield pl.DataFrame({"text": texts}).with_row_index("line", number)
+                number += len(texts)
+        return
+    for block in itertools.chain([first], blocks):
+        try:
+            text = block.text[1:].decode()
+        except UnicodeDecodeError:
+            text = "\n".join(map(_decoded, block.text[1:].split(b"\n")))
+        lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
+        lines = lines.with_row_index("line", block.first_line)
+        yield lines.filter(pl.col("text").str.strip_chars() != "")
+
+
+def _decoded(line: bytes) -> str:
+    """A line as text; what is not utf-8 is no json either."""
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return "?"
+
+
+def _delimited(
+    path: Path, wanted: list[str] | None, dialect: Dialect, above: dict
+) -> Iterator[Rows]:
+    for name, read in _streams(path):
+        reader = None
+        for block in prefetched(text_blocks(read, name)):
+            header, _, body = block.text.partition(b"\n")
+            if reader is None:
+                reader = _Delimited(name, header, wanted, dialect, above)
+            yield reader.rows_of(body, block.first_line, last=block.last)
+
+
+class _Delimited:
+    """The blocks of one text file; a record may go on in the next block."""
+
+    def __init__(
+        self, name: str, header: bytes, wanted: list[str] | None, dialect: Dialect, above: dict
+    ):
+        self._name, self._quote = name, dialect.quote
+        present = self._header(header, wanted, dialect, above)
+        check_columns([*present, *above], wanted or (), name)
+        self._present = present
+        columns = present if wanted is None else [name for name in wanted if name in present]
+        for column in columns:
+            if present.count(column) > 1:
+                raise UserError(f"{name} has the column '{column}' twice; take one of them out")
+        self._places = {column: present.index(column) for column in columns}
+        # Columns by place, as names may hold anything.
+        places = dict.fromkeys((f"c{place}" for place in self._places.values()), pl.String)
+        self._layout = Layout(places, self._separator, quote=None)
+        names = [f"c{place}" for place in range(len(present))]
+        self._names = self._separator.join(names).encode() + b"\n"
+        self._held = b""
+
+    def _header(
+        self, header: bytes, wanted: list[str] | None, dialect: Dialect, above: dict
+    ) -> list[str]:
+        """The names of the columns; sets the separator with which the wanted ones are there."""
+        if header.startswith(_UTF16):
+            raise UserError(
+                f"{self._name} is UTF-16; write it as UTF-8, for example with iconv -f UTF-16 -t "
+                "UTF-8"
+            )
+        if b"\0" in header:
+            raise UserError(
+                f"{self._name} is not delimited text; give csv, tsv, json or parquet, with the "
+                "suffix that says so"
+            )
+        if b"\r" in header.rstrip(b"\r"):
+            raise UserError(
+                f"{self._name} ends its lines with a carriage return only; write it with line feeds"
+            )
+        text = header.rstrip(b"\r").decode("utf-8", "replace")
+        default = "\t" if _kind(Path(self._name)) in (".tsv", ".tab") else ","
+        found = {}
+        for separator in [dialect.separator] if dialect.separator else [default, *_SEPARATORS]:
+            cells = csv.reader([text], delimiter=separator, quotechar=dialect.quote or "\0")
+            found[separator] = [cell.strip() for cell in next(cells, [])]
+        missing = {
+            separator: sum(column not in present and column not in above for column in wanted)
+            if wanted
+            else -len(present)
+            for separator, present in found.items()
+        }
+        self._separator = min(missing, key=missing.__getitem__)
+        return found[self._separator]
+
+    def rows_of(self, body: bytes, first_line: int, *, last: bool) -> Rows:
+        """The rows of a block without its header."""
+        if b"\r" in body:
+            body = body.replace(b"\r\n", b"\n").removesuffix(b"\r" if last else b"")
+        if self._held:
+            first_line -= self._held.count(b"\n")
+            body, self._held = self._held + body, b""
+        if self._quote and self._quote.encode() in body:
+            regular = self._regular(body, first_line)
+            rows, wrong = regular or self._quoted(body, first_line, last=last)
+        else:
+            rows, wrong = parse_block(
+                Block(self._name, self._names + body, first_line, last), self._layout
+            )
+        cells = rows.select(
+            pl.col(f"c{place}").alias(column) for column, place in self._places.items()
+        )
+        return Rows(self._name, cells, rows["line"], wrong)
+
+    def _regular(self, body: bytes, first_line: int) -> tuple | None:
+        """The rows of text in which every quote opens or closes a cell of one line and every row
+        has all cells; None for any other, which needs a closer look.
+        """
+        codes = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
+        assert self._quote is not None
+        mark, split = ord(self._quote), ord(self._separator)
+        if max(mark, split) > 127:
+            return None
+        quotes, ends = np.flatnonzero(codes == mark), np.flatnonzero(codes == ord("\n"))
+        splits = np.flatnonzero(codes == split)
+        opens, closes = quotes[::2], quotes[1::2]
+        if len(opens) != len(closes) or (np.searchsorted(quotes, ends) % 2).any():
+            return None
+        # A doubled quote closes and opens again; any other one has the edge of a cell outside.
+        edges = (split, ord("\n"), mark)
+        at_edge = np.isin(codes[opens - 1], edges) | (opens == 0)
+        if not (at_edge & np.isin(codes[closes + 1], edges)).all():
+            return None
+        outside = splits[np.searchsorted(quotes, splits) % 2 == 0]
+        per_row = np.bincount(np.searchsorted(ends, outside), minlength=len(ends))
+        if (per_row != len(self._present) - 1).any():
+            return None
+        try:
+            rows = pl.read_csv(
+                self._names + body,
+                separator=self._separator,
+                quote_char=self._quote,
+                columns=list(self._layout.columns),
+                infer_schema=False,
+            )
+        except pl.exceptions.PolarsError:
+            return None
+        if rows.height != len(ends):
+            return None
+        rows = rows.select(
+            pl.int_range(first_line, first_line + pl.len(), dtype=pl.Int64).alias("line"),
+            pl.col(list(self._layout.columns)).replace("", None),
+        )
+        return rows, pl.DataFrame(schema=REJECTED)
+
+    def _quoted(self, body: bytes, first_line: int, *, last: bool) -> tuple:
+        """Records that may hold quotes, as Python's csv reads them, with the line of each."""
+        text = body.decode("utf-8", "surrogateescape")
+        lines = [f"{line}\n" for line in text.removesuffix("\n").split("\n")]
+        reader = csv.reader([*lines, _END], delimiter=self._separator, quotechar=self._quote)
+        records, numbers, wrong, start, n = [], [], [], 0, len(self._present)
+        while start < len(lines):
+            try:
+                record = next(reader)
+            except csv.Error as error:
+                if reader.line_num - start > 1:  # a cell that is longer than the limit
+                    raise self._unclosed(first_line + start) from error
+                wrong.append((first_line + start, f"not readable as delimited text ({error})"))
+                start = reader.line_num
+                continue
+            begun, start = start, reader.line_num
+            if start > len(lines):
+                self._held = "".join(lines[begun:]).encode("utf-8", "surrogateescape")
+                if last or len(self._held) > _LONGEST:
+                    raise self._unclosed(first_line + begun)
+                break
+            if start - begun > 1 and not self._is_sound(lines[begun:start]):
+                raise self._unclosed(first_line + begun)
+            if len(record) == n:
+                records.append(record)
+                numbers.append(first_line + begun)
+            elif len(record) > 1 or "".join(record).strip():
+                reason = f"{len(record)} fields where {n} are expected"
+                wrong.append((first_line + begun, reason))
+        columns = {f"c{at}": [record[at] for record in records] for at in self._places.values()}
+        if not _is_unicode(text):
+            broken = [any(map(_is_broken, record)) for record in records]
+            wrong += [
+                (line, "not valid utf-8")
+                for line, is_broken in zip(numbers, broken, strict=True)
+                if is_broken
+            ]
+            keep = [not is_broken for is_broken in broken]
+            numbers = [line for line, kept in zip(numbers, keep, strict=True) if kept]
+            columns = {
+                name: [cell for cell, kept in zip(cells, keep, strict=True) if kept]
+                for name, cells in columns.items()
+            }
+        schema = {"line": pl.Int64(), **dict.fromkeys(columns, pl.String())}
+        rows = pl.DataFrame({"line": numbers, **columns}, schema=schema)
+        rows = rows.with_columns(pl.col(pl.String).replace("", None))
+        return rows, pl.DataFrame(wrong, schema=REJECTED, orient="row")
+
+    def _is_sound(self, lines: list[str]) -> bool:
+        """Whether lines are one record by the letter: each quote that closes ends its cell."""
+        try:
+            (record,) = csv.reader(
+                lines, delimiter=self._separator, quotechar=self._quote, strict=True
+            )
+        except (csv.Error, ValueError):
+            return False
+        return len(record) == len(self._present)
+
+    def _unclosed(self, line: int) -> UserError:
+        return UserError(
+            f"{self._name}, line {line}: a quote opens and does not close; correct this row, or "
+            "set quote: null if quotes are ordinary characters"
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not _is_broken(text)
+
+
+def _is_broken(text: str) -> bool:
+    """Whether text has bytes that are not utf-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

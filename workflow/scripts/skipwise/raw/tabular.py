@@ -105,10 +105,10 @@ def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFram
     line = pl.int_range(
         block.first_line, block.first_line + frame.height, dtype=pl.Int64, eager=True
     ).alias("line")
-    return frame.select(line, *layout.columns), pl.DataFrame(schema=_REJECTED)
+    return frame.select(line, *layout.columns), pl.DataFrame(schema=REJECTED)
 
 
-_REJECTED = {"line": pl.Int64, "reason": pl.String}
+REJECTED = {"line": pl.Int64, "reason": pl.String}
 
 
 def _parse_fast(text: bytes, present: list[str], layout: Layout) -> pl.DataFrame | None:
@@ -207,7 +207,7 @@ def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
         text=pl.col("text").str.strip_suffix("\r"),
     )
     blank = pl.col("text").str.strip_chars() == ""
-    return lines.filter(~blank), pl.DataFrame(wrong, schema=_REJECTED, orient="row")
+    return lines.filter(~blank), pl.DataFrame(wrong, schema=REJECTED, orient="row")
 
 
 def _cells(lines: pl.DataFrame, layout: Layout, n: int) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -235,7 +235,7 @@ def _cells(lines: pl.DataFrame, layout: Layout, n: int) -> tuple[pl.DataFrame, p
     reason = pl.format("{} fields where {} are expected", pl.col("cells").list.len(), pl.lit(n))
     ragged = rows.filter(~right).select("line", reason=reason)
     return rows.filter(right), pl.concat(
-        [pl.DataFrame(wrong, schema=_REJECTED, orient="row"), ragged]
+        [pl.DataFrame(wrong, schema=REJECTED, orient="row"), ragged]
     )
 
 

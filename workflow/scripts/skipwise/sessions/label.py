@@ -1,23 +1,31 @@
 """From plays to labelled sessions: form sessions, label skips, cut, filter (docs/protocol.md)."""
 
+from pathlib import Path
+
 from skipwise.core.artifacts import write_batches, write_json
+from skipwise.core.config import reads_lengths
 from skipwise.core.errors import UserError
 from skipwise.sessions.draw import bound
+from skipwise.sessions.lengths import median_gaps
 from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import draw_sample
 from skipwise.sessions.steps import Steps, check_times, drop_batch_scrobbles
 
 
-def label_plays(steps: Steps, recipe: Recipe) -> dict:
+def label_plays(steps: Steps, recipe: Recipe, *, measure: bool = False) -> dict:
     """Take ``plays`` to ``pieces`` and ``eligible``; returns the counts of every step.
 
-    A rule that reads ``lengths`` finds them in the table of that name.  Of the key ``sessions``
+    A rule that reads ``lengths`` finds them in the table of that name, or with ``measure`` they are
+    derived from the plays.  Of the key ``sessions``
     only ``min_length``, ``max_length``, ``unknown_labels`` and ``skip_polarity`` are read.
     """
     sessions = recipe.sessions
     counts = {"plays_read": steps.rows("plays")}
     if recipe.derives_skips:
         counts["batch_scrobbles_dropped"] = drop_batch_scrobbles(steps)
+    if measure and reads_lengths(recipe.rule):
+        steps.table("gaps", "count_gaps", longest=recipe.session_gap)
+        median_gaps(steps, recipe.skip_rule["min_support"], recipe.session_gap)
     if recipe.session_gap is None:
         steps.table("sessionised", "sessionise_given")
     else:
@@ -47,13 +55,14 @@ def label_sessions(
     These are the ``n_sessions`` smallest draws of the part, and with a ``keep_share`` only those
     among that share of all draws.  The counts of every step go to ``out_counts``.  ``lengths`` is
     given if the skip rule reads them.  Raises UserError if the rules need a time that is missing,
-    or a play is there twice.
+    a play is there twice, or a session is spread over files and nobody said that it may be.
     """
     with Steps(machine, spill_beside=out_labelled) as steps:
         steps.read("plays", events, part=part)
         if recipe.session_gap is not None or recipe.derives_skips:
             check_times(steps, recipe)
         _check_order(steps, recipe)
+        _check_files(steps, events, recipe, part)
         if lengths:
             steps.read("lengths", [lengths])
         counts = label_plays(steps, recipe)
@@ -79,3 +88,40 @@ def _check_order(steps: Steps, recipe: Recipe) -> None:
             f"{recipe.dataset}: session '{session}' has two plays at position {position}; a file "
             "is there twice, or a session is spread over files without a time column to order it"
         )
+
+
+def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> None:
+    """Raise UserError if two files of a user's own share a play, or a session without a reason."""
+    columns = recipe.columns
+    if len(events) == 1 or columns is None:
+        return
+    statement = "create view shards as from read_parquet({}, filename = true, hive_partitioning = "
+    quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in events)
+    steps.connection.execute(f"{statement.format(f'[{quoted}]')}false) where part = {part}")
+    for session, track, started, *files in steps.query("find_shared_play").fetchall():
+        raise UserError(
+            f"{recipe.dataset}: {_shards(files)} have the same play, track '{track}' of "
+            f"'{session}' at {started}; name one of the files in `paths`, or remove from one what "
+            "they share"
+        )
+    if recipe.session_gap is not None:
+        return
+    or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
+    or_per_file = or_per_file if "session" in columns else ""
+    for session, *files in steps.query("find_spread_session").fetchall():
+        if "time" not in columns:
+            raise UserError(
+                f"{recipe.dataset}: {_shards(files)} have plays of '{session}', and without a time "
+                f"column their order is not known; name the column{or_per_file}"
+            )
+        if "session" in columns and recipe.session_ids is None:
+            raise UserError(
+                f"{recipe.dataset}: {_shards(files)} have plays of session '{session}'; set "
+                "session_ids: per_file if each file numbers its own sessions, or session_ids: "
+                "global if it goes on from one file to the other"
+            )
+
+
+def _shards(files: list[str]) -> str:
+    """Files of events by the names of their shards."""
+    return " and ".join(Path(file).parent.name.removeprefix("shard=") for file in files)

@@ -13,6 +13,8 @@ class Recipe:
     ``skip_rule`` is the name of a rule and its parameters, ``session_gap`` the seconds between two
     starts that begin a new session (None if sessions are given), ``sessions`` the key of that name
     in the configuration, ``keep_share`` the share of all draws that is kept (None: all).
+    ``columns`` are those of the form ``events``, and ``session_ids`` says whether its sessions may
+    go on in another file (``global``) or are numbered in each (``per_file``).
     """
 
     dataset: str
@@ -20,11 +22,18 @@ class Recipe:
     session_gap: float | None = None
     sessions: dict[str, Any] = field(default_factory=dict)
     keep_share: float | None = None
+    columns: dict[str, str] | None = None
+    session_ids: str | None = None
 
     @property
     def rule(self) -> str:
         """The name of the skip rule."""
         return self.skip_rule["name"]
+
+    @property
+    def keys_hold_user(self) -> bool:
+        """Whether the key of a session is its user, ``@`` and more."""
+        return self.session_gap is not None or {"user", "session"} <= (self.columns or {}).keys()
 
     @property
     def derives_skips(self) -> bool:

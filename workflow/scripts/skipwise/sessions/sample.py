@@ -15,7 +15,7 @@ def draw_sample(steps: Steps, recipe: Recipe) -> None:
         "sampled",
         "sample",
         n_sessions=recipe.sessions["n_sessions"],
-        made_by_gap=recipe.session_gap is not None,
+        keys_hold_user=recipe.keys_hold_user,
     )
 
 
@@ -38,6 +38,7 @@ def sample_sessions(
     the one that all sessions would have given.
     """
     read = [read_json(source) for source in sources]
+    _check_sources(recipe, read)
     total = _total([read_json(path) for path in counts], read)
     with Steps(machine, spill_beside=out_stats) as steps:
         steps.view("pieces", labelled)
@@ -62,6 +63,18 @@ def sample_sessions(
         total["tracks"],
         total["skip_share"],
     )
+
+
+def _check_sources(recipe: Recipe, sources: list[dict]) -> None:
+    """Raise UserError if the same file is there under two names."""
+    names: dict[str, str] = {}
+    for source in sources:
+        other = names.setdefault(source.get("sha256", source["file"]), source["file"])
+        if other != source["file"]:
+            raise UserError(
+                f"{recipe.dataset}: {source['file']} and {other} are the same file; name one of "
+                "them in `paths`"
+            )
 
 
 def _check_sample(recipe: Recipe, total: dict) -> None:

@@ -1,4 +1,6 @@
-"""Yandex Music's Yambda: the `listens.parquet` of one size (docs/protocol.md, data sets)."""
+"""Yandex Music's Yambda: the `listens.parquet` of one size, or its `multi_event.parquet`
+(docs/protocol.md, data sets).
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +19,16 @@ from skipwise.raw.times import unix_times
 NEEDS = ("skipped_when",)
 
 _COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
+_EVENT = "event_type"
 _ROWS = 2**20
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
-    """Read the plays of a ``listens`` file, some at a time; ``session_key`` is the user.
+    """Read the plays of a file, some at a time; ``session_key`` is the user.
 
-    ``timestamp`` counts seconds, in steps of 5, from a start that is not published.
+    Of a file with an ``event_type`` only the listens are plays; likes, dislikes and what takes them
+    back are left out and counted.  ``timestamp`` counts seconds, in steps of 5, from a start that
+    is not published.
     ``entry["skipped_when"]`` is a rule on a column, such as ``played_ratio_pct < 50``; a share
     above 100 is a track partly heard again.  Plays within one step stay in the order of the file.
     """
@@ -39,6 +44,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     try:
         with pq.ParquetFile(path) as file:
             check_columns(file.schema_arrow.names, wanted, str(path))
+            wanted += [_EVENT] if _EVENT in file.schema_arrow.names else []
             for batch in file.iter_batches(_ROWS, columns=wanted):
                 yield _plays(pl.DataFrame(pa.table(batch)), entry["skipped_when"], path, ledger)
     except (pa.ArrowException, OSError) as error:
@@ -55,11 +61,16 @@ def _plays(rows: pl.DataFrame, rule: str, path: Path, ledger: Ledger) -> pl.Data
         if rows[column].null_count():
             row = before + first_row(rows[column].is_null()) + 1
             raise UserError(f"{name}, row {row}: column '{column}' is empty; get the file again")
+    rows = rows.with_columns(position=before + pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    if _EVENT in rows.columns:
+        listens = (rows[_EVENT].cast(pl.String) == "listen").fill_null(False)
+        ledger.leave_out("not a listen", int((~listens).sum()))
+        rows = rows.filter(listens)
     return rows.select(
+        "position",
         session_key=pl.col("uid").cast(pl.String),
-        position=before + pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
         track_key=pl.col("item_id").cast(pl.String),
         skipped=skip_labels(rows, rule, name),
-        started_at=unix_times(rows["timestamp"], "s", name),
+        started_at=unix_times(rows["timestamp"], "s", name, starts_nowhere=True),
         is_organic=pl.col("is_organic").cast(pl.Boolean),
     )

@@ -1,0 +1,563 @@
+"""Logs that people have: each is read right, or refused in one line that says what to do.
+
+The folders in ``cases`` are small files after public bug reports, each with one trap.
+"""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from examples import label_and_sample_sessions
+from skipwise.commands.cli import main
+from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.config import raw_files
+from skipwise.core.errors import UserError
+from skipwise.raw import archives
+from skipwise.raw.extract import extract_events
+
+CASES = Path(__file__).parent / "cases"
+BY_USER = {"user": "user", "track": "track", "time": "time"}
+BY_SESSION = {"session": "session", "track": "track"}
+SESSIONS = {"n_sessions": None, "min_length": 1, "max_length": 20, "sampling_seed": 1}
+
+
+def events_of(folder: Path, path: Path, **entry) -> pl.DataFrame:
+    """The events of one file, under the tolerance of the default configuration."""
+    entry = {"form": "events", **entry}
+    extract_events(path, folder / "events", folder / "source", folder / "rejected", entry=entry)
+    return pl.DataFrame(read_artifact("events", folder / "events"))
+
+
+def refused(folder: Path, path: Path, **entry) -> str:
+    """The one line with which a file is refused."""
+    with pytest.raises(UserError) as error:
+        events_of(folder, path, **entry)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def sampled(
+    folder: Path, patterns: list, columns: dict, *, session_gap=None, rule=None, **entry
+) -> tuple[pl.DataFrame, dict]:
+    """Session key, track and label of all sessions of some files, and stats.json."""
+    shards = raw_files("mine", {"paths": [str(pattern) for pattern in patterns]}, "")
+    out = {shard: folder / f"events/shard={shard}" for shard in shards}
+    for shard, path in shards.items():
+        out[shard].mkdir(parents=True)
+        entry = {"form": "events", "columns": columns, **entry}
+        extract_events(path, out[shard] / "events", out[shard] / "source", entry=entry)
+    outputs = {name: str(folder / name) for name in ("sessions", "tracks", "keys", "stats")}
+    label_and_sample_sessions(
+        [str(at / "events") for at in out.values()],
+        [str(at / "source") for at in out.values()],
+        dataset="mine",
+        skip_rule=rule or {"name": "given"},
+        session_gap=session_gap,
+        sessions=SESSIONS,
+        columns=columns,
+        session_ids=entry.get("session_ids"),
+        **{f"out_{name}": path for name, path in outputs.items()},
+    )
+    plays = pl.read_parquet(outputs["sessions"])
+    plays = plays.join(pl.read_parquet(outputs["keys"]), on="session_id")
+    plays = plays.join(pl.read_parquet(outputs["tracks"]), on="track_id")
+    return plays.sort("session_key", "piece", "position"), read_json(outputs["stats"])
+
+
+@pytest.fixture
+def label(capsys, monkeypatch):
+    """Rows of ``skipwise label``, or the line that it ends with."""
+
+    def call(*arguments) -> pl.DataFrame | str:
+        monkeypatch.setattr(sys, "argv", ["skipwise", "label", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as end:
+            if end.code:
+                (line,) = capsys.readouterr().err.splitlines()
+                return line
+        return pl.read_csv(io.StringIO(capsys.readouterr().out), infer_schema=False)
+
+    return call
+
+
+class TestQuotes:
+    def test_a_bare_quote_in_a_column_that_nobody_asked_for_costs_no_row(self, tmp_path):
+        path = CASES / "bare_quotes/plays.csv"
+        found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+        assert found["track_key"].to_list() == ["t1", "t2", "t3"]
+        assert found["skipped"].to_list() == [False, True, False]
+
+    def test_label_keeps_them_too(self, label):
+        found = label(CASES / "bare_quotes/label.csv", "--skipped-when", "skipped")
+        assert found["track"].to_list() == ["t1", "t2", "t3", "t4"]
+        assert found["title"].to_list() == ['abc"', 'def"', "ghi", "jkl"]
+
+    @pytest.mark.parametrize("cell", ['"abc', '"abc\nu,t9,1,def', '"a"" b', '"abc\nu,t9,1,"def'])
+    def test_a_quote_that_does_not_close_names_its_line(self, tmp_path, cell):
+        path = tmp_path / "plays.csv"
+        path.write_text(f"user,track,time,title\nu,t1,100,x\nu,t2,110,{cell}\nu,t3,120,y\n")
+        message = refused(tmp_path, path, columns=BY_USER)
+        assert f"{path}, line 3: a quote opens and does not close" in message
+
+    def test_quotes_may_be_ordinary_characters(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text('user,track,time\nu,"t1,100\n')
+        found = events_of(tmp_path, path, columns=BY_USER, quote=None)
+        assert found["track_key"].to_list() == ['"t1']
+
+    @pytest.mark.parametrize("block", [32, 64, 2**24])
+    def test_a_cell_over_lines_and_blocks(self, tmp_path, monkeypatch, block):
+        """Lines are those of the file, whatever the cells above them hold."""
+        monkeypatch.setattr(archives, "BLOCK", block)
+        path = tmp_path / "plays.csv"
+        rows = ['u,"t\n1",100', "u,t2,110", 'u,"t""3",x'] + [f"u,t{at},{at}" for at in range(40)]
+        path.write_text("\n".join(["user,track,time", *rows]) + "\n")
+        message = refused(tmp_path, path, columns=BY_USER)
+        assert "line 5: the time 'x'" in message
+        path.write_text("\n".join(["user,track,time", *rows[:2], *rows[3:]]) + "\n")
+        tracks = events_of(tmp_path, path, columns=BY_USER)["track_key"].to_list()
+        assert tracks == ["t\n1", "t2", *(f"t{at}" for at in range(40))]
+
+
+def fuzzed(rng: np.random.Generator) -> str:
+    """A table with quotes, separators, line ends and missing cells wherever they may come."""
+    pieces = ["a", "b", '"', '""', ",", "\n", "\r\n", "", " ", "é", '"x"', "1"]
+    n = int(rng.integers(1, 30))
+    return "user,track,title\n" + "".join(rng.choice(pieces, n)) + "\nu,t,x\n"
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_row_of_quote_heavy_text_is_lost_in_silence(tmp_path, seed):
+    """Every record that Python's csv finds is read or rejected, or the file is refused."""
+    rng = np.random.default_rng(seed)
+    text = fuzzed(rng)
+    path = tmp_path / "plays.csv"
+    path.write_bytes(text.encode())
+    body = text.split("\n", 1)[1].replace("\r\n", "\n")
+    read = csv.reader(io.StringIO(body, newline=""))
+    records = [cells for cells in read if len(cells) > 1 or "".join(cells).strip()]
+    sound = [cells for cells in records if len(cells) == 3 and cells[0] and cells[1]]
+    entry = {"form": "events", "columns": {"session": "user", "track": "track"}}
+    outputs = [tmp_path / name for name in ("events", "source", "rejected")]
+    refusal = ""
+    try:
+        extract_events(path, *outputs, entry=entry, tolerance=1)
+    except UserError as error:
+        refusal = str(error)
+    if refusal:
+        assert "a quote opens and does not close" in refusal
+        return
+    found = pl.DataFrame(read_artifact("events", tmp_path / "events"))
+    assert found.select("session_key", "track_key").rows() == [tuple(cells[:2]) for cells in sound]
+    rejected = read_artifact("rejected", tmp_path / "rejected").num_rows
+    assert found.height + rejected == len(records)
+
+
+class TestIds:
+    def test_a_number_with_decimals_is_the_number(self, tmp_path):
+        plays, stats = sampled(
+            tmp_path, [CASES / "float_ids/*.csv"], BY_SESSION, skipped_when="skipped"
+        )
+        assert stats["counts"]["tracks"] == 7
+        assert set(plays["track_key"]) == {str(track) for track in range(100, 107)}
+
+    def test_uuids_are_text(self, tmp_path):
+        path = CASES / "uuid_ids/plays.parquet"
+        found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+        rows = duckdb.sql(f"select track::varchar from '{path}'").fetchall()
+        assert [(track,) for track in found["track_key"]] == rows
+
+    @pytest.mark.parametrize(
+        ("tracks", "expected"),
+        [
+            (pa.array([b"ab", b"\xff\x00"]), ["ab", "ff00"]),
+            (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
+            (pa.array([100.0, 7.0]), ["100", "7"]),
+            (pa.array([100, 7], pa.decimal128(10, 2)), ["100", "7"]),
+            (pa.array([2**64 - 1, 7], pa.uint64()), [str(2**64 - 1), "7"]),
+            (pa.array(["007", "7"]), ["007", "7"]),
+        ],
+        ids=["binary", "dictionary", "float", "decimal", "uint64", "text"],
+    )
+    def test_ids_in_parquet(self, tmp_path, tracks, expected):
+        path = tmp_path / "plays.parquet"
+        pq.write_table(pa.table({"session": ["s", "s"], "track": tracks}), path)
+        assert events_of(tmp_path, path, columns=BY_SESSION)["track_key"].to_list() == expected
+
+    @pytest.mark.parametrize(
+        ("tracks", "expected"),
+        [
+            (pa.array([1.0, float("nan")]), "is missing (NaN)"),
+            (pa.array([1.0, 2.0**53 + 2]), "too large to be exact"),
+            (pa.array([1.0, 2.0**24 + 2], pa.float32()), "too large to be exact"),
+            (pa.array([1.0, 0.5]), "is not a whole number"),
+            (pa.array(["a", "9007199254740994.0"]), "too large to be exact"),
+            (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
+            (pa.array(["a", "nan"]), "is missing (NaN)"),
+        ],
+    )
+    def test_ids_that_are_none(self, tmp_path, tracks, expected):
+        path = tmp_path / "plays.parquet"
+        pq.write_table(pa.table({"session": ["s", "s"], "track": tracks}), path)
+        message = refused(tmp_path, path, columns=BY_SESSION)
+        assert "row 2: column 'track'" in message
+        assert expected in message
+
+
+class TestSessions:
+    def test_sessions_are_numbered_per_user(self, tmp_path):
+        columns = {**BY_USER, "session": "session"}
+        plays, stats = sampled(
+            tmp_path, [CASES / "session_per_user/plays.csv"], columns, skipped_when="skipped"
+        )
+        assert stats["counts"]["sessions_formed"] == 10
+        assert plays.group_by("session_key").len()["len"].to_list() == [8] * 10
+        assert set(plays["cluster_key"]) == {f"u{user}" for user in range(5)}
+
+    def test_the_user_is_found_in_any_key(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,session,track,skipped\nu,a@b,x,1\nu@a,b,x,1\nu,100%,x,1\nu,1,x,1\n")
+        columns = {"user": "user", **BY_SESSION}
+        plays, _ = sampled(tmp_path, [path], columns, skipped_when="skipped")
+        assert plays["session_key"].n_unique() == 4
+        assert sorted(plays["cluster_key"]) == ["u", "u", "u", "u@a"]
+
+    def test_a_session_over_files_without_times_is_refused(self, tmp_path):
+        with pytest.raises(UserError, match="2020-01 and 2020-02 have plays of 's0'.*per_file"):
+            sampled(
+                tmp_path, [CASES / "session_over_files/*.csv"], BY_SESSION, skipped_when="skipped"
+            )
+
+    @pytest.mark.parametrize(
+        ("session_ids", "lengths"), [("per_file", [2, 2]), ("global", [4]), (None, None)]
+    )
+    def test_numbers_that_restart_per_file_are_a_choice(self, tmp_path, session_ids, lengths):
+        for month in (1, 2):
+            rows = [f"1,t{at},2020-0{month}-01T10:0{at}:00,1" for at in range(2)]
+            text = "\n".join(["session,track,time,skipped", *rows])
+            (tmp_path / f"{month}.csv").write_text(text)
+        given = {"session_ids": session_ids} if session_ids else {}
+        arguments = [tmp_path, [tmp_path / "*.csv"], {**BY_SESSION, "time": "time"}]
+        if lengths is None:
+            with pytest.raises(UserError, match="session_ids: per_file.*session_ids: global"):
+                sampled(*arguments, skipped_when="skipped", **given)
+            return
+        plays, _ = sampled(*arguments, skipped_when="skipped", **given)
+        assert plays.group_by("session_key").len()["len"].to_list() == lengths
+
+    def test_the_same_plays_under_two_names_are_refused(self, tmp_path):
+        with pytest.raises(UserError, match="plays and plays_copy have the same play, track 't"):
+            sampled(
+                tmp_path, [CASES / "file_twice/*.csv"], BY_USER, session_gap=1200,
+                skipped_when="skipped",
+            )  # fmt: skip
+
+    def test_a_pattern_goes_down_folders(self, tmp_path):
+        pattern = CASES / "glob_recursive/logs/**/*.csv"
+        plays, stats = sampled(tmp_path, [pattern], BY_SESSION, skipped_when="skipped")
+        assert stats["counts"]["sessions_formed"] == 7
+        assert plays.height == 56
+
+
+class TestTimes:
+    @pytest.mark.parametrize(
+        ("times", "unit", "expected"),
+        [
+            (["1588334400"], "ms", "one in seconds, set time_unit: s"),
+            (["1588334400000"], "s", "one in milliseconds, set time_unit: ms"),
+            (["1588334400000000"], "s", "one in microseconds, set time_unit: us"),
+            (["20200101", "20200102"], "s", "a date written as a number"),
+            (["43831.5"], "s", "a day of a spreadsheet"),
+            (["1969-12-31"], "s", "is not between 1990 and 2100"),
+            (["9999-12-31T00:00:00"], "s", "is not between 1990 and 2100"),
+            (["-86400"], "s", "is not between 1990 and 2100"),
+            (["1588334400", "1000"], "s", "is not between 1990 and 2100"),
+        ],
+    )
+    @pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
+    def test_times_that_cannot_be(self, tmp_path, times, unit, expected, suffix):
+        path = tmp_path / f"plays.{suffix}"
+        frame = pl.DataFrame({"user": "u", "track": "t", "time": times})
+        getattr(frame, f"write_{suffix}")(path)
+        message = refused(tmp_path, path, columns=BY_USER, time_unit=unit)
+        assert f"'{times[-1] if len(times) == 2 and '1000' in times else times[0]}'" in message
+        assert expected in message
+
+    def test_dates_of_parquet_are_held_to_the_same(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        duckdb.sql(
+            "copy (select 'u' as user, 't' as track, timestamptz '1969-12-31 23:00:00+00' as time) "
+            f"to '{path}'"
+        )
+        assert "row 1: the time '1969-12-31" in refused(tmp_path, path, columns=BY_USER)
+
+    def test_seconds_read_as_milliseconds(self, tmp_path):
+        path = CASES / "seconds_as_ms/plays.csv"
+        assert "line 2" in refused(tmp_path, path, columns=BY_USER, time_unit="ms")
+
+    def test_a_clock_may_start_nowhere(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\n" + "".join(f"u,t,{at}\n" for at in range(0, 60000, 500)))
+        assert events_of(tmp_path, path, columns=BY_USER).height == 120
+
+    def test_categories_of_text(self, tmp_path):
+        path = CASES / "categorical_time/plays.parquet"
+        found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+        assert [str(at) for at in found["started_at"]] == [
+            "2020-01-01 10:00:00",
+            "2020-01-01 10:01:00",
+            "2020-01-02 10:00:00",
+        ]
+
+    def test_ends_and_durations_give_starts(self, tmp_path, label):
+        ends = pl.read_csv(CASES / "end_times/end.csv")
+        lasted = [200_000, 200_000, 20_000, 200_000, 200_000, 200_000]
+        ends.with_columns(ms=pl.Series(lasted)).write_csv(tmp_path / "end.csv")
+        rule = ("--rule", "gap_below", "--seconds", 30)
+        starts = label(CASES / "end_times/start.csv", *rule)
+        options = ("--time-is", "end", "--duration", "ms", "--duration-unit", "ms")
+        found = label(tmp_path / "end.csv", *rule, *options)
+        assert found["skipped"].to_list() == starts["skipped"].to_list()
+        assert found.filter(pl.col("skipped") == "true")["track"].to_list() == ["C"]
+        assert "duration" in label(tmp_path / "end.csv", *rule, "--time-is", "end")
+        assert "duration_unit: ms" in label(tmp_path / "end.csv", *rule, *options[:4])
+
+    @pytest.mark.parametrize("time", ["time '10:00:00'", "interval 3 hours"])
+    def test_a_time_of_day_is_none(self, tmp_path, time):
+        path = tmp_path / "plays.parquet"
+        duckdb.sql(f"copy (select 'u' as user, 't' as track, {time} as time) to '{path}'")
+        refused(tmp_path, path, columns=BY_USER)
+
+
+class TestLabels:
+    def test_nan_is_no_value(self, tmp_path):
+        path = CASES / "nan_rule/plays.parquet"
+        for rule in ("left > 0.5", "left < 0.1"):
+            found = events_of(tmp_path, path, columns=BY_USER, skipped_when=rule)
+            assert found["skipped"].to_list() == [None, False, None]
+
+    @pytest.mark.parametrize("spelling", [("yes", "no"), ("T", "F"), ("Y", "n"), ("1.0", "0.0")])
+    def test_spellings_of_a_boolean(self, tmp_path, spelling):
+        path = tmp_path / "plays.csv"
+        cells = [*spelling, "", "NaN"]
+        path.write_text("session,track,skip\n" + "".join(f"s,t,{cell}\n" for cell in cells))
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when="skip")
+        assert found["skipped"].to_list() == [True, False, None, None]
+
+    @pytest.mark.parametrize("rule", ["end == fwdbtn", "end != trackdone"])
+    def test_a_rule_on_categories(self, tmp_path, rule):
+        path = tmp_path / "plays.parquet"
+        ends = pa.array(["fwdbtn", "trackdone", None]).dictionary_encode()
+        pq.write_table(pa.table({"session": ["s"] * 3, "track": ["t"] * 3, "end": ends}), path)
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when=rule)
+        assert found["skipped"].to_list() == [True, False, None]
+
+    def test_a_short_row_is_a_wrong_row_and_a_blank_one_is_none(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("session,track,skip\ns,t,1\n\ns,t\n")
+        message = refused(tmp_path, path, columns=BY_SESSION, skipped_when="skip")
+        assert "line 4: 2 fields where 3 are expected" in message
+        assert "1 of 2 rows" in message
+
+    def test_of_yambda_only_listens_are_plays(self, tmp_path):
+        entry = {"form": "yambda", "skipped_when": "played_ratio_pct < 50"}
+        path = CASES / "yambda_multi_event/multi_event.parquet"
+        found = events_of(tmp_path, path, **entry)
+        assert found.height == 6
+        assert found["skipped"].sum() == 2
+        assert read_json(tmp_path / "source")["left_out"] == {"not a listen": 2}
+
+
+class TestLabelCommand:
+    def test_batches_are_left_out_before_lengths_are_derived(self, label, tmp_path):
+        path = CASES / "label_batch/plays.csv"
+        rule = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}
+        found = label(path)
+        assert found.filter(pl.col("skipped") == "true").select("track", "position").rows() == [
+            ("A", "5")
+        ]
+        plays, _ = sampled(tmp_path, [path], BY_USER, session_gap=1200, rule=rule)
+        assert plays.filter("skipped").select("track_key", "position").rows() == [("A", 5)]
+
+    def test_sessions_of_any_length(self, label, tmp_path):
+        rows = [f"u,t{at % 50},{int(at % 7 == 0)}" for at in range(2**15 + 2)]
+        (tmp_path / "long.csv").write_text("\n".join(["user,track,skipped", *rows]))
+        found = label(tmp_path / "long.csv", "--session", "user", "--skipped-when", "skipped")
+        assert found["position"].to_list() == [str(at) for at in range(1, 2**15 + 3)]
+
+
+TABLE = [("u", "t1", "2020-01-01T10:00:00"), ("u", "t2", "2020-01-01T10:03:00")]
+
+
+def text_of(separator: str) -> bytes:
+    rows = [("user", "track", "time"), *TABLE]
+    return "".join(separator.join(row) + "\n" for row in rows).encode()
+
+
+def objects(lines: bool) -> bytes:
+    rows = [dict(zip(("user", "track", "time"), row, strict=True)) for row in TABLE]
+    if lines:
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+    return json.dumps(rows, indent=1).encode()
+
+
+def packed(content: bytes) -> bytes:
+    return pa.Codec("zstd").compress(content, asbytes=True)
+
+
+def zipped(members: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("plays.csv", text_of(",")),
+        ("plays.csv", text_of(";")),
+        ("plays.txt", text_of("|")),
+        ("plays.txt", text_of("\t")),
+        ("plays.TSV", text_of("\t")),
+        ("plays.csv", b"\xef\xbb\xbf" + text_of(";").replace(b"\n", b"\r\n")),
+        ("plays.csv", b'"user","track","time"\n' + text_of(",").split(b"\n", 1)[1]),
+        ("plays.csv.gz", gzip.compress(text_of(","))),
+        ("plays.tsv.bz2", bz2.compress(text_of("\t"))),
+        ("plays.csv.zst", packed(text_of(","))),
+        ("plays.zip", zipped({"a/plays.csv": text_of(","), "__MACOSX/._plays.csv": b"x"})),
+        ("plays.ndjson", objects(lines=True)),
+        ("plays.jsonl.gz", gzip.compress(objects(lines=True))),
+        ("plays.json", objects(lines=True)),
+        ("plays.json", objects(lines=False)),
+        ("plays.json.gz", gzip.compress(objects(lines=False))),
+    ],
+)
+def test_every_kind_of_table(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    found = events_of(tmp_path, path, columns=BY_USER)
+    rows = found.select("session_key", "track_key", "started_at").rows()
+    assert [(user, track, at.isoformat()) for user, track, at in rows] == TABLE
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("plays.csv", text_of(",").decode().encode("utf-16"), "is UTF-16"),
+        ("plays.csv", text_of(",") + b"u,caf\xe9,2020-01-01\n", "line 4: not valid utf-8"),
+        ("plays.csv", text_of(",") + b'u,"caf\xe9",2020-01-01\n', "line 4: not valid utf-8"),
+        ("plays.csv", text_of(",").replace(b"\n", b"\r"), "carriage return"),
+        ("plays.csv.gz", text_of(","), "damaged"),
+        ("plays.csv.bz2", text_of(","), "damaged"),
+        ("plays.csv.zst", text_of(","), "damaged"),
+        ("plays.csv.zst", packed(text_of(",") * 999)[:-9], "damaged"),
+        ("plays.zip", text_of(","), "damaged"),
+        ("plays.zip", zipped({"a.csv": b"", "b.json": b""}), "one kind"),
+        ("plays.ndjson", objects(lines=True) + b"{oops\n", "line 3: not a json object"),
+        ("plays.ndjson", objects(lines=True) + b'{"user": "\xe9"}\n', "line 3: not a json object"),
+        ("plays.ndjson", b'{"user": "u"}\n', "no column 'track'"),
+        ("plays.json", objects(lines=False)[:-9], "not a readable json"),
+    ],
+)  # fmt: skip
+def test_tables_that_are_something_else(tmp_path, name, content, expected):
+    path = tmp_path / name
+    path.write_bytes(content)
+    message = refused(tmp_path, path, columns=BY_USER)
+    assert expected in message
+    assert str(path) in message
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
+def test_a_column_may_have_any_name(tmp_path, label, suffix):
+    path = tmp_path / f"plays.{suffix}"
+    frame = pl.DataFrame({"line": ["s", "s"], "a \"b' ~/c": ["x", "y"], "text": ["1", "0"]})
+    getattr(frame, f"write_{suffix}")(path)
+    columns = {"session": "line", "track": "a \"b' ~/c"}
+    found = events_of(tmp_path, path, columns=columns, skipped_when="text")
+    assert found["track_key"].to_list() == ["x", "y"]
+    assert found["session_key"].to_list() == ["s", "s"]
+    options = ("--session", "line", "--track", columns["track"], "--skipped-when", "text")
+    assert label(path, *options)["line"].to_list() == ["s", "s"]
+
+
+@pytest.mark.parametrize("column", ["user", "track", "time", "skipped"])
+def test_lists_are_no_cells(tmp_path, label, column):
+    path = tmp_path / "plays.parquet"
+    row = {"user": "u", "track": "t", "time": 100, "skipped": True} | {column: [1]}
+    pl.DataFrame([row]).write_parquet(path)
+    message = refused(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+    assert f"column '{column}' holds" in message
+    assert f"column '{column}' holds" in label(path, "--skipped-when", "skipped")
+
+
+def test_null_values_and_a_given_separator(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("session#track#skip\ns#t,1#NA\ns#t2#-\ns#t2#1\n")
+    entry = {"separator": "#", "null_values": ["NA", "-"], "skipped_when": "skip"}
+    found = events_of(tmp_path, path, columns=BY_SESSION, **entry)
+    assert found["track_key"].to_list() == ["t,1", "t2", "t2"]
+    assert found["skipped"].to_list() == [None, None, True]
+
+
+def test_a_column_may_be_a_folder(tmp_path):
+    """As Hive, Spark and DuckDB write them."""
+    folder = tmp_path / "plays/session=a%20b"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"track": ["x", "y"]}).write_parquet(folder / "0.parquet")
+    found = events_of(tmp_path, folder / "0.parquet", columns=BY_SESSION)
+    assert found.select("session_key", "track_key").rows() == [("a b", "x"), ("a b", "y")]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson"])
+def test_wrong_rows_within_the_tolerance_are_listed(tmp_path, suffix):
+    path = tmp_path / f"plays.{suffix}"
+    frame = pl.DataFrame({"session": ["s"] * 2000, "track": [f"t{at}" for at in range(2000)]})
+    getattr(frame, f"write_{suffix}")(path)
+    bad = path.read_text() + ("s\n" if suffix == "csv" else "[1]\n")
+    path.write_text(bad)
+    assert events_of(tmp_path, path, columns=BY_SESSION).height == 2000
+    (row,) = read_artifact("rejected", tmp_path / "rejected").to_pylist()
+    assert (row["file"], row["line"]) == (str(path), 2002 if suffix == "csv" else 2001)
+
+
+def test_an_empty_parquet_file_holds_no_plays(tmp_path):
+    path = tmp_path / "plays.parquet"
+    pl.DataFrame({"session": [], "track": []}).write_parquet(path)
+    assert "holds no plays" in refused(tmp_path, path, columns=BY_SESSION)
+
+
+class TestPaths:
+    def test_home(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "plays.csv").write_text("x")
+        entry = {"paths": ["~/plays.csv"]}
+        assert raw_files("mine", entry, "") == {"plays": str(tmp_path / "plays.csv")}
+
+    def test_a_folder_and_a_link_to_nothing_are_named(self, tmp_path):
+        (tmp_path / "link.csv").symlink_to(tmp_path / "gone.csv")
+        with pytest.raises(UserError, match="is a folder; name its files"):
+            raw_files("mine", {"paths": [str(tmp_path)]}, "")
+        with pytest.raises(UserError, match=r"link.csv is a link to .*gone.csv, which is not"):
+            raw_files("mine", {"paths": [str(tmp_path / "*.csv")]}, "")
+
+    def test_files_of_one_name_in_different_folders(self, tmp_path):
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "plays.csv").write_text("x")
+        (tmp_path / "other.csv").write_text("x")
+        found = raw_files("mine", {"paths": [f"{tmp_path}/**/*.csv"]}, "")
+        assert list(found) == ["a-plays", "b-plays", "other"]
