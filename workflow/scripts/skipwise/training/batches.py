@@ -1,7 +1,7 @@
 """Mini-batches of train sequences."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from skipwise.sessions.sequences import Ragged, Sequences
 # What a position of a train sequence predicts: the next track that was listened to, or simply the
 # next one.
 TARGETS = ("listened", "next")
+# The labels that a way to use skips sees.
+LABELS = ("right", "inverted", "shuffled")
 
 
 def following(chosen: Ragged) -> Ragged:
@@ -25,6 +27,46 @@ def following(chosen: Ragged) -> Ragged:
     found = np.append(places, -1)[after]
     same = (after < len(places)) & (row[found] == row)
     return Ragged(np.where(same, found - chosen.offsets[row], -1), chosen.offsets)
+
+
+def seen_labels(plays: Sequences, labels: str) -> Sequences:
+    """The plays with the labels that a way to use skips sees: the ``right`` ones; ``inverted``,
+    skipped and listened exchanged; or ``shuffled``, in another order within each session.
+
+    The order is that of a hash of the session's plays, so it is the same at every call and does not
+    depend on labels or on other sessions.  Raises UserError for any other word.
+    """
+    if labels not in LABELS:
+        raise UserError(f"labels is {', '.join(LABELS)}, not {labels!r}")
+    if labels == "inverted":
+        return replace(plays, skipped=plays.listened)
+    if labels == "shuffled":
+        order = _hashed_order(plays.tracks)
+        skipped, unknown = plays.skipped, plays.unknown
+        return replace(
+            plays,
+            skipped=replace(skipped, values=skipped.values[order]),
+            unknown=unknown and replace(unknown, values=unknown.values[order]),
+        )
+    return plays
+
+
+def _hashed_order(tracks: Ragged) -> np.ndarray:
+    """(E,) plays in an order that keeps sessions together and is random within each."""
+    row = tracks.row_of_value()
+    place = np.arange(len(row)) - tracks.offsets[row]
+    play = _mixed(_mixed(tracks.values.astype(np.uint64)) + place.astype(np.uint64))
+    reached = np.concatenate([[np.uint64(0)], np.cumsum(play)])
+    session = reached[tracks.offsets[1:]] - reached[tracks.offsets[:-1]]
+    return np.lexsort((_mixed(play + session[row]), row))
+
+
+def _mixed(x: np.ndarray) -> np.ndarray:
+    """The output function of SplitMix64 (Steele, Lea & Flood, OOPSLA 2014)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
 
 
 def may_be_target(train: Sequences, targets: str) -> Ragged:
@@ -69,6 +111,11 @@ class Batch:
         """(B, L) positions of the contrastive term: listened, with a later listened track."""
         return self.listened & (self.next_listened >= 0)
 
+    @property
+    def rejected(self) -> np.ndarray:
+        """(K,) skipped plays that another play precedes, as indices into the B · L plays."""
+        return np.flatnonzero(self.skipped & (np.arange(self.skipped.shape[1]) > 0))
+
     def mask(self, share: float, rng: np.random.Generator) -> np.ndarray:
         """(B, L) positions to mask: the last track of each session that may be a target, and
         ``share`` of the others that may.
@@ -84,21 +131,27 @@ class Batches:
     so that a batch holds hardly any padding.  The order of the batches is random again.  A batch of
     short sessions has few positions and weighs accordingly: every position of the training counts
     the same, as in batches of random lengths.
+
+    What a way to use skips reads (``skipped``, ``listened``, ``next_listened``) is by the labels of
+    :func:`seen_labels`; targets are by the right ones.
     """
 
     SORTED = 16
 
-    def __init__(self, train: Sequences, size: int, targets: str = "listened"):
+    def __init__(
+        self, train: Sequences, size: int, targets: str = "listened", labels: str = "right"
+    ):
         self._size = size
         self._offsets, self._lengths = train.tracks.offsets, train.tracks.lengths
         eligible = may_be_target(train, targets)
         next_target = following(eligible).values
+        seen = seen_labels(train, labels)
         # By field of a batch, with one value past the end for padding to point at.
         self._values = {
             "tracks": np.append(train.tracks.values, np.int32(PADDING)),
-            "skipped": np.append(train.skipped.values, False),
-            "listened": np.append(train.listened.values, False),
-            "next_listened": np.append(following(train.listened).values, -1),
+            "skipped": np.append(seen.skipped.values, False),
+            "listened": np.append(seen.listened.values, False),
+            "next_listened": np.append(following(seen.listened).values, -1),
             "may_be_target": np.append(eligible.values, False),
             "next_target": np.append(next_target, -1),
         }

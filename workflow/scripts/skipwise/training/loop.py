@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from skipwise.core.errors import DivergedError, StoppedError
 from skipwise.core.log import logger
-from skipwise.core.registry import find
 from skipwise.ranking import metrics
 from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
@@ -27,7 +26,7 @@ from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import Batch, Batches
 from skipwise.training.checkpoints import StopSignal
-from skipwise.training.losses import SkipLoss, Step, candidate_cross_entropy
+from skipwise.training.hooks import Step, way_named
 from skipwise.training.optim import DenseAdam, RowAdam
 
 
@@ -125,7 +124,12 @@ class Training:
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
-        self.batches = Batches(train, self.settings["batch_size"], self.settings["targets"])
+        self.batches = Batches(
+            train,
+            self.settings["batch_size"],
+            self.settings["targets"],
+            self.settings.get("labels", "right"),
+        )
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )
@@ -186,7 +190,7 @@ class Training:
                 "epoch": self.epoch,
                 "loss": loss,
                 "loss_base": base,
-                "loss_skip": skip if self.settings["skip_loss"] else None,
+                "loss_skip": skip if self.step.way.loss else None,
                 "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
                 "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
                 "seconds": seconds,
@@ -275,8 +279,8 @@ class Training:
 
 
 class TrainStep:
-    """One optimisation step on a batch: loss = α · skip loss + β · cross-entropy, or the
-    cross-entropy alone for a variant without a skip loss.
+    """One optimisation step on a batch: loss = α · skip loss + β · base loss, or the base loss
+    alone for a variant whose way to use skips has no skip loss.
 
     Each is a mean over the batch, times the weight of the batch.
     """
@@ -292,11 +296,10 @@ class TrainStep:
             torch.bfloat16,
             enabled=model.settings.get("precision", "float32") == "bfloat16",
         )
-        name = model.settings["skip_loss"]
-        self.skip_loss: SkipLoss | None = find("skip loss", name).loss if name else None
+        self.way = way_named(model.settings["way"])
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Take the step; returns loss, cross-entropy and skip loss (3,)."""
+        """Take the step; returns loss, base loss and skip loss (3,)."""
         settings = self.model.settings
 
         # Positions to predict: all with a target or, for a bidirectional model, the masked ones.
@@ -319,35 +322,34 @@ class TrainStep:
             np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True
         )
         tracks, candidates = where[:played].reshape(batch.tracks.shape), where[played:]
+        among = np.full(len(rows), -1)
+        among[candidates] = np.arange(len(candidates))
         block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
 
-        # The losses: cross-entropy at the predicted positions (P,), and the skip loss.
+        # The losses: the base loss at the predicted positions (P,), and the skip loss.
         with self.autocast:
-            embedded = functional.embedding(self._there(tracks), block)
+            numbers = self._there(tracks)
+            embedded = functional.embedding(numbers, block)
             real = self._there(batch.tracks > 0)
             hidden = None if masked is None else self._there(masked)
-            predictions = self.model.network(embedded, real, hidden)
-            among = functional.embedding(self._there(candidates), block)
-            at = self._there(np.flatnonzero(predicted))
-            wanted = self._there(target)
-            base = candidate_cross_entropy(
-                predictions.flatten(0, 1).index_select(0, at), among, wanted
+            step = Step(
+                predictions=self.model.network(embedded, real, hidden),
+                embedded=embedded,
+                candidates=functional.embedding(self._there(candidates), block),
+                positions=self._there(np.flatnonzero(predicted)),
+                targets=self._there(target),
+                tracks=numbers,
+                among=self._there(among[tracks]),
+                next_listened=self._there(batch.next_listened),
+                queries=self._there(batch.queries),
+                skipped=self._there(batch.skipped),
+                rejected=self._there(batch.rejected),
+                settings=settings,
             )
-            loss, skip = base, torch.zeros((), device=self.device)
-            if self.skip_loss:
-                skip = self.skip_loss(
-                    Step(
-                        predictions=predictions,
-                        embedded=embedded,
-                        candidates=among,
-                        positions=at,
-                        targets=wanted,
-                        next_listened=self._there(batch.next_listened),
-                        queries=self._there(batch.queries),
-                        skipped=self._there(batch.skipped),
-                        settings=settings,
-                    )
-                )
+            loss = base = self.way.base(step)
+            skip = torch.zeros((), device=self.device)
+            if self.way.loss:
+                skip = self.way.loss(step)
                 loss = settings.get("alpha", 1.0) * skip + settings.get("beta", 1.0) * base
         loss, base, skip = (batch.weight * term for term in (loss, base, skip))
 

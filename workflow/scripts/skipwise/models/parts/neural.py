@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.core.errors import UserError
 from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
 from skipwise.models.parts.layers import check_choice, linear
@@ -81,7 +82,7 @@ class NeuralRecommender(VectorRecommender):
             "validation_sessions",
             "max_length",
             "targets",
-            "skip_loss",
+            "way",
         }
     )
     OPTIONAL = frozenset({"alpha", "beta", "device", "precision"})
@@ -89,9 +90,16 @@ class NeuralRecommender(VectorRecommender):
     table: Tensor  # (N + 1, D)
 
     def __init__(self, n_tracks: int, settings: dict):
-        """Raises UserError if a setting of the model or of its skip loss is missing or unknown."""
-        if name := settings.get("skip_loss"):
-            self.SETTINGS = self.SETTINGS | set(declared("skip loss", name)["SETTINGS"])
+        """Raises UserError if a setting of the model or of its way is missing or unknown."""
+        if name := settings.get("way"):
+            way = declared("way", name)
+            if way.get("CAUSAL") and not self.causal:
+                raise UserError(
+                    f"the way {name} reads a prediction before each skip, which a bidirectional "
+                    "model does not make; leave the variant out with null"
+                )
+            self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
+            self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
         # Of the CPU on every device: the same seed draws the same weights.
         self.generator = torch.Generator()

@@ -1,0 +1,246 @@
+"""Ways to use skips against plain loops on hand-made batches, and what holds for each of them."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from examples import ROOT, default_config, random_sessions, relabelled, sequences, settings_of
+from skipwise.core import registry
+from skipwise.core.config import way_settings
+from skipwise.core.errors import UserError
+from skipwise.core.registry import find_model
+from skipwise.sessions.sequences import Ragged
+from skipwise.training.batches import LABELS, Batches, seen_labels
+from skipwise.training.hooks import Step, cross_entropy, way_named
+from skipwise.training.loop import TrainStep
+
+N_TRACKS = 50
+CONFIG = default_config()
+# What a variant must give for ways that have settings without a default.
+GIVEN = {"contrastive": {"query": "hidden"}}
+WAYS = registry.names("way")
+CARRIED = [
+    (model, way)
+    for model in ("sasrec", "bert4rec", "gru4rec", "caser")
+    for way in WAYS
+    if model != "bert4rec" or not registry.declared("way", way).get("CAUSAL")
+]
+
+
+def settings_with(model: str, way: str, **given) -> dict:
+    """Small settings of a variant that uses skips in this way."""
+    of_way = way_settings(CONFIG, way) | GIVEN.get(way, {}) | {"way": way, "max_epochs": 2}
+    return settings_of(model, "orig") | of_way | given
+
+
+def random_step(seed: int, **settings) -> Step:
+    """A step of six sessions of at most nine plays of 12 tracks in float64.  Nine tracks are
+    candidates, among them all targets; so some skipped tracks are, and some are not.
+    """
+    rng = np.random.default_rng(seed)
+    train = random_sessions(6, 12, seed=seed, lengths=(2, 9))
+    (batch,) = Batches(train, 6).epoch(rng)
+    needed = np.unique(batch.targets)
+    others = rng.permutation(np.setdiff1d(np.arange(1, 13), needed))
+    candidates = np.concatenate([needed, others[: max(9 - len(needed), 1)]])
+    place = np.full(13, -1)
+    place[candidates] = np.arange(len(candidates))
+    table = torch.from_numpy(rng.normal(size=(13, 4)))
+    table[0] = 0
+    return Step(
+        predictions=torch.from_numpy(rng.normal(size=(*batch.tracks.shape, 4))),
+        embedded=table[batch.tracks],
+        candidates=table[candidates],
+        positions=torch.from_numpy(np.flatnonzero(batch.predicted)),
+        targets=torch.from_numpy(place[batch.targets]),
+        tracks=torch.from_numpy(batch.tracks.astype(np.int64)),
+        among=torch.from_numpy(place[batch.tracks]),
+        next_listened=torch.from_numpy(batch.next_listened),
+        queries=torch.from_numpy(batch.queries),
+        skipped=torch.from_numpy(batch.skipped),
+        rejected=torch.from_numpy(batch.rejected),
+        settings=settings,
+    )
+
+
+def plays(step: Step):
+    """Session and position of every play."""
+    for session, row in enumerate(step.tracks):
+        for at in range(int((row > 0).sum())):
+            yield session, at
+
+
+def score(step: Step, session: int, at: int, vector: torch.Tensor) -> float:
+    """ŷ at a position times a vector."""
+    return float(step.predictions[session, at] @ vector)
+
+
+def sum_of_candidates(step: Step, session: int, at: int, without: tuple[int, ...] = ()) -> float:
+    """Σ e^score of the candidates but for some of them, by their index."""
+    return sum(
+        math.exp(score(step, session, at, vector))
+        for index, vector in enumerate(step.candidates)
+        if index not in without
+    )
+
+
+def differentiable(step: Step) -> tuple[Step, list[torch.Tensor]]:
+    """The step with leaves that collect gradients: predictions, embedded, candidates."""
+    leaves = [part.clone().requires_grad_() for part in (step[0], step[1], step[2])]
+    return step._replace(predictions=leaves[0], embedded=leaves[1], candidates=leaves[2]), leaves
+
+
+SEEDS = pytest.mark.parametrize("seed", range(8))
+
+
+class TestNotToRecommend:
+    @SEEDS
+    def test_it_is_that_of_the_loop(self, seed):
+        step = random_step(seed)
+        losses = []
+        for session, at in plays(step):
+            if at and step.skipped[session, at]:
+                own = math.exp(score(step, session, at - 1, step.embedded[session, at]))
+                others = sum_of_candidates(step, session, at - 1, (int(step.among[session, at]),))
+                losses.append(-math.log(1 - own / (own + others)))
+        found = way_named("not-to-recommend").loss(step)
+        assert found.item() == pytest.approx(sum(losses) / max(len(losses), 1), rel=1e-10)
+
+    def test_gradients_reach_the_positions_before_skips_and_the_skipped_tracks_alone(self):
+        step, (predictions, embedded, candidates) = differentiable(random_step(3))
+        way_named("not-to-recommend").loss(step).backward()
+        before = torch.zeros_like(step.skipped)
+        before[:, :-1] = step.skipped[:, 1:]
+        assert torch.equal(predictions.grad.any(2), before)
+        reached = step.skipped.clone()
+        reached[:, 0] = False
+        assert torch.equal(embedded.grad.any(2), reached)
+        assert candidates.grad.any(1).sum() > 1
+        # The step down the gradient lowers the score of a skipped track.
+        moved = ((predictions - predictions.grad) * step.embedded.roll(-1, 1)).sum(2)
+        assert (moved < (predictions * step.embedded.roll(-1, 1)).sum(2))[before].all()
+
+
+@pytest.mark.parametrize("name", WAYS)
+class TestEveryWay:
+    def test_it_says_its_formula_source_and_settings(self, name):
+        declared = registry.declared("way", name)
+        assert len(declared["caption"]) > 80
+        assert isinstance(declared["SETTINGS"], tuple)
+        assert f"`{name}`" in (ROOT / "docs/protocol.md").read_text(encoding="utf-8")
+        known = {*declared["SETTINGS"], "alpha", "beta"}
+        assert way_settings(CONFIG, name).keys() | GIVEN.get(name, {}).keys() <= known
+        assert {*declared["SETTINGS"]} <= settings_with("sasrec", name).keys()
+
+    def test_its_search_space_names_settings_that_have_a_value(self, name):
+        search = registry.declared("way", name).get("SEARCH", {})
+        assert search.keys() <= settings_with("sasrec", name).keys()
+
+    def test_without_a_skip_it_is_worth_nothing(self, name):
+        step = random_step(4)
+        step = step._replace(skipped=step.skipped & False, rejected=step.rejected[:0])
+        way, settings = way_named(name), settings_with("sasrec", name)
+        step = step._replace(settings=settings)
+        if way.loss:
+            assert way.loss(step).item() == 0
+        assert way.base(step).item() == pytest.approx(cross_entropy(step).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(("model", "way"), CARRIED)
+class TestCarried:
+    """Each way on each encoder that can carry it."""
+
+    def fitted(self, model, way, train=None, **settings):
+        recommender = find_model(model)(N_TRACKS, settings_with(model, way, **settings))
+        train = train or random_sessions(60, N_TRACKS, seed=1)
+        last = train.tracks.values[train.tracks.offsets[1:] - 1]
+        history = recommender.fit(train, replace(train, target=last), seed=3, threads=1)
+        return recommender, history
+
+    def test_it_trains_and_says_its_loss(self, model, way):
+        _, history = self.fitted(model, way)
+        for row in history:
+            assert math.isfinite(row["loss"])
+            assert (row["loss_skip"] is None) == (way_named(way).loss is None)
+
+    def test_the_labels_decide_and_are_the_same_at_every_call(self, model, way):
+        contexts = random_sessions(9, N_TRACKS, seed=2)
+        scores = {
+            labels: self.fitted(model, way, labels=labels)[0].score(contexts) for labels in LABELS
+        }
+        assert torch.equal(scores["right"], self.fitted(model, way)[0].score(contexts))
+        again = self.fitted(model, way, labels="shuffled")[0].score(contexts)
+        assert torch.equal(scores["shuffled"], again)
+        assert not torch.equal(scores["right"], scores["shuffled"])
+        assert not torch.equal(scores["right"], scores["inverted"])
+
+    def test_one_small_step_lowers_its_loss(self, model, way):
+        (batch,) = Batches(random_sessions(40, N_TRACKS, seed=1), 40).epoch(
+            np.random.default_rng(1)
+        )
+        settings = settings_with(model, way, dropout=0.0, learning_rate=1e-4)
+        recommender = find_model(model)(N_TRACKS, settings)
+        recommender.initialise(1)
+        step = TrainStep(recommender, steps=20, rng=np.random.default_rng(1))
+        losses = []
+        for _ in range(20):
+            step.rng = np.random.default_rng(1)
+            losses.append(float(step(batch)[0]))
+        assert losses[-1] < losses[0]
+
+
+class TestLabels:
+    def test_by_hand(self):
+        train = sequences([[1, 2, 3]], [[True, False, None]])
+        assert seen_labels(train, "right") is train
+        inverted = seen_labels(train, "inverted")
+        assert inverted.skipped.values.tolist() == [False, True, False]
+        assert inverted.listened.values.tolist() == [True, False, False]
+        with pytest.raises(UserError, match="labels is right, inverted, shuffled, not 'wrong'"):
+            seen_labels(train, "wrong")
+
+    def test_shuffled_labels_are_those_of_the_session_in_an_order_that_sees_no_label(self):
+        train = relabelled(random_sessions(500, N_TRACKS, seed=1), 2)
+        found = seen_labels(train, "shuffled")
+        rows = train.tracks.row_of_value()
+        for ours, theirs in (
+            (found.skipped, train.skipped),
+            (found.unknown, train.unknown),
+            (found.listened, train.listened),
+        ):
+            assert np.array_equal(np.bincount(rows, ours.values), np.bincount(rows, theirs.values))
+        assert not (found.skipped.values & found.unknown.values).any()
+        # No more agreement than chance gives, which is that of two random orders.
+        rate = np.bincount(rows, train.skipped.values) / train.tracks.lengths
+        agree = (found.skipped.values & train.skipped.values).mean()
+        assert agree == pytest.approx((rate[rows] ** 2).mean(), abs=0.015)
+        # The order is that of the plays, whatever the labels and the other sessions are.
+        marked = replace(train, skipped=Ragged(np.arange(len(rows)), train.skipped.offsets))
+        order = seen_labels(replace(marked, unknown=None), "shuffled").skipped.values
+        assert np.array_equal(found.skipped.values, train.skipped.values[order])
+        alone = seen_labels(train.take(np.array([7])), "shuffled")
+        assert np.array_equal(alone.skipped.values, found.take(np.array([7])).skipped.values)
+
+    def test_targets_are_by_the_right_labels(self):
+        train = random_sessions(40, N_TRACKS, seed=1)
+        right, shuffled = (
+            next(Batches(train, 40, labels=labels).epoch(np.random.default_rng(1)))
+            for labels in ("right", "shuffled")
+        )
+        assert np.array_equal(right.next_target, shuffled.next_target)
+        assert np.array_equal(right.may_be_target, shuffled.may_be_target)
+        assert not np.array_equal(right.skipped, shuffled.skipped)
+        assert not np.array_equal(right.next_listened, shuffled.next_listened)
+
+    def test_a_variant_without_a_way_has_no_labels_to_choose(self):
+        with pytest.raises(UserError, match="the model has no setting 'labels'"):
+            find_model("sasrec")(N_TRACKS, settings_of("sasrec", "orig") | {"labels": "right"})
+
+
+def test_a_bidirectional_model_makes_no_prediction_before_a_skip():
+    with pytest.raises(
+        UserError, match="the way not-to-recommend reads a prediction before each skip"
+    ):
+        find_model("bert4rec")(N_TRACKS, settings_with("bert4rec", "not-to-recommend"))

@@ -1,0 +1,62 @@
+"""The contract of ways to use skips, on plain tensors.
+
+A file in ``training/ways`` is a way, and a variant of the configuration names it:
+``{way: contrastive, query: item}``.  Its literal ``SETTINGS`` has the names of the settings that it
+reads; the functions that it may define are the fields of :class:`Way`.
+
+Shapes: B batch, L length, D dimension, C candidates, P predicted positions of the batch.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from torch import Tensor
+
+from skipwise.core.registry import find
+from skipwise.training.losses import candidate_cross_entropy
+
+
+class Step(NamedTuple):
+    """What a way may use of one step; padding is at the end of each row."""
+
+    predictions: Tensor  # (B, L, D) ŷ at each position
+    embedded: Tensor  # (B, L, D) embeddings of the session's tracks
+    candidates: Tensor  # (C, D) embeddings of the candidates of the cross-entropy, all distinct
+    positions: Tensor  # (P,) predicted positions, as indices into the B · L positions
+    targets: Tensor  # (P,) their targets, as indices into the candidates
+    tracks: Tensor  # (B, L) a number for each distinct track of the step
+    among: Tensor  # (B, L) the session's tracks as indices into the candidates, −1 if not in them
+    next_listened: Tensor  # (B, L) position of the next listened track, −1 if there is none
+    queries: Tensor  # (B, L) listened positions that a later listened track follows
+    skipped: Tensor  # (B, L) skipped plays, false at padding
+    rejected: Tensor  # (K,) skipped plays but the first of a session, as indices into B · L
+    settings: dict  # merged settings of the variant
+
+
+def cross_entropy(step: Step) -> Tensor:
+    """The main loss of docs/protocol.md: mean cross-entropy among the candidates."""
+    predictions = step.predictions.flatten(0, 1).index_select(0, step.positions)
+    return candidate_cross_entropy(predictions, step.candidates, step.targets)
+
+
+@dataclass(frozen=True)
+class Way:
+    """The functions of a file in ``training/ways``, by name.  One that the file does not define
+    has the default, which does nothing.
+    """
+
+    # A scalar that is added with the weight alpha, the mean over the batch; 0 if nothing in the
+    # batch was skipped.
+    loss: Callable[[Step], Tensor] | None = None
+    # What is trained in any case, with the weight beta.
+    base: Callable[[Step], Tensor] = cross_entropy
+
+
+def way_named(name: str | None) -> Way:
+    """The way of a file; without a name the one that does nothing."""
+    if name is None:
+        return Way()
+    module = find("way", name)
+    hooks = (field.name for field in fields(Way))
+    return Way(**{hook: getattr(module, hook) for hook in hooks if hasattr(module, hook)})
