@@ -123,6 +123,33 @@ class TestNotToRecommend:
         assert (moved < (predictions * step.embedded.roll(-1, 1)).sum(2))[before].all()
 
 
+class TestPairwise:
+    @SEEDS
+    def test_it_is_that_of_the_loop(self, seed):
+        step = random_step(seed)
+        losses = []
+        for session, at in plays(step):
+            after = int(step.next_listened[session, at])
+            if at and step.skipped[session, at] and after >= 0:
+                skip, listened = (
+                    score(step, session, at - 1, step.embedded[session, place])
+                    for place in (at, after)
+                )
+                losses.append(-math.log(1 / (1 + math.exp(skip - listened))))
+        found = way_named("pairwise").loss(step)
+        assert found.item() == pytest.approx(sum(losses) / max(len(losses), 1), rel=1e-10)
+
+    def test_gradients_pull_the_listened_track_up_and_push_the_skip_down(self):
+        step, (predictions, embedded, candidates) = differentiable(random_step(3))
+        way_named("pairwise").loss(step).backward()
+        session, at = (step.skipped[:, 1:] & (step.next_listened[:, 1:] >= 0)).nonzero()[0]
+        up = step.next_listened[session, at + 1]
+        before = predictions[session, at]
+        assert embedded.grad[session, up] @ before < 0
+        assert embedded.grad[session, at + 1] @ before > 0
+        assert candidates.grad is None
+
+
 @pytest.mark.parametrize("name", WAYS)
 class TestEveryWay:
     def test_it_says_its_formula_source_and_settings(self, name):
