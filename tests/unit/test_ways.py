@@ -150,6 +150,58 @@ class TestPairwise:
         assert candidates.grad is None
 
 
+class TestSkipsAsNegatives:
+    @SEEDS
+    @pytest.mark.parametrize("weight", [0.5, 1.0, 20.0])
+    def test_it_is_that_of_the_loop(self, seed, weight):
+        step = random_step(seed, weight=weight)
+        vectors = {
+            int(step.tracks[session, at]): step.embedded[session, at] for session, at in plays(step)
+        }
+        numbers = dict.fromkeys(range(len(step.candidates)))
+        for session, at in plays(step):
+            if step.among[session, at] >= 0:
+                numbers[int(step.among[session, at])] = int(step.tracks[session, at])
+        losses = []
+        for position, target in zip(step.positions.tolist(), step.targets.tolist(), strict=True):
+            session, at = divmod(position, step.tracks.shape[1])
+            skips = {
+                int(step.tracks[session, place])
+                for place in range(step.tracks.shape[1])
+                if step.skipped[session, place]
+            } - {numbers[target]}
+            left_out = tuple(index for index, track in numbers.items() if track in skips)
+            total = sum_of_candidates(step, session, at, left_out)
+            for track in skips:
+                total += weight * math.exp(score(step, session, at, vectors[track]))
+            losses.append(
+                -math.log(math.exp(score(step, session, at, step.candidates[target])) / total)
+            )
+        found = way_named("skips-as-negatives").base(step)
+        assert found.item() == pytest.approx(np.mean(losses), rel=1e-10)
+
+    def test_a_skip_of_another_session_changes_nothing(self):
+        step = random_step(3, weight=10.0)
+        lone = step.positions // step.tracks.shape[1] == 5
+        step = step._replace(positions=step.positions[lone], targets=step.targets[lone])
+        others = torch.arange(len(step.skipped)).unsqueeze(1) < 5
+        base = way_named("skips-as-negatives").base
+        assert base(step._replace(skipped=step.skipped & ~others)) == base(step)
+        assert base(step._replace(skipped=step.skipped & others)) != base(step)
+
+    def test_gradients_push_the_skips_down(self):
+        step, (predictions, embedded, candidates) = differentiable(random_step(3, weight=10.0))
+        way_named("skips-as-negatives").base(step).backward()
+        assert embedded.grad.any(2)[step.skipped].any()
+        assert not embedded.grad[~step.skipped].any()
+        assert predictions.grad.flatten(0, 1)[step.positions].any(1).all()
+        assert candidates.grad.any(1).all()
+
+    def test_a_weight_is_above_zero(self):
+        with pytest.raises(UserError, match="weight is a number above 0, not 0"):
+            way_named("skips-as-negatives").base(random_step(1, weight=0))
+
+
 @pytest.mark.parametrize("name", WAYS)
 class TestEveryWay:
     def test_it_says_its_formula_source_and_settings(self, name):
