@@ -19,7 +19,7 @@ from skipwise.training.loop import TrainStep
 N_TRACKS = 50
 CONFIG = default_config()
 # What a variant must give for ways that have settings without a default.
-GIVEN = {"contrastive": {"query": "hidden"}}
+GIVEN = {"contrastive": {"query": "hidden"}, "contrastive-released": {"query": "hidden"}}
 WAYS = registry.names("way")
 CARRIED = [
     (model, way)
@@ -60,6 +60,7 @@ def random_step(seed: int, **settings) -> Step:
         next_listened=torch.from_numpy(batch.next_listened),
         queries=torch.from_numpy(batch.queries),
         skipped=torch.from_numpy(batch.skipped),
+        listened=torch.from_numpy(batch.listened),
         rejected=torch.from_numpy(batch.rejected),
         settings=settings,
     )
@@ -93,6 +94,104 @@ def differentiable(step: Step) -> tuple[Step, list[torch.Tensor]]:
 
 
 SEEDS = pytest.mark.parametrize("seed", range(8))
+TEXT = {
+    "negatives_from": "own",
+    "empty_slots": "masked",
+    "no_next_positive": "dropped",
+    "heldout_labels": "unused",
+}
+RELEASED = {
+    "negatives_from": "batch",
+    "empty_slots": "kept",
+    "no_next_positive": "first",
+    "heldout_labels": "used",
+}
+
+
+def released_loop(step: Step) -> float:
+    """The contrastive term with its switches, row by row."""
+    its = step.settings
+    sessions, length = step.skipped.shape
+    zero = torch.zeros(4, dtype=torch.float64)
+
+    def similar(a, b):
+        size = float(a.norm() * b.norm())
+        return math.exp((float(a @ b) / size if size else 0.0) / its["tau"])
+
+    rows = []
+    for session in range(sessions):
+        vectors = step.embedded[session]
+        for at in range(length):
+            c = (step.predictions[session] if its["query"] == "hidden" else vectors)[at]
+            later = [j for j in range(at + 1, length) if step.listened[session, j]]
+            positive = None
+            if step.listened[session, at]:
+                if later:
+                    positive = vectors[later[0]]
+                elif its["heldout_labels"] == "used" and its.get("labels") != "inverted":
+                    positive = zero
+                elif its["no_next_positive"] == "first":
+                    positive = vectors[0]
+            of = session
+            if its["negatives_from"] == "batch":
+                of = (session * length + at) % sessions
+            slots = [step.embedded[of, j] if step.skipped[of, j] else None for j in range(length)]
+            if its["empty_slots"] == "kept":
+                if positive is None:
+                    c = positive = zero
+                slots = [zero if slot is None else slot for slot in slots]
+            negatives = [similar(c, slot) for slot in slots if slot is not None]
+            if positive is not None and negatives:
+                up = similar(c, positive)
+                rows.append(-math.log(up / (up + sum(negatives))))
+    return float(np.mean(rows)) if rows else 0.0
+
+
+class TestContrastiveReleased:
+    loss = staticmethod(way_named("contrastive-released").loss)
+
+    @SEEDS
+    @pytest.mark.parametrize("query", ["item", "hidden"])
+    def test_by_the_text_it_is_the_contrastive_term(self, seed, query):
+        step = random_step(seed, query=query, tau=0.3, **TEXT)
+        expected = way_named("contrastive").loss(step)
+        assert self.loss(step).item() == pytest.approx(expected.item(), rel=1e-12)
+
+    @SEEDS
+    @pytest.mark.parametrize("query", ["item", "hidden"])
+    @pytest.mark.parametrize("switched", [*([name] for name in TEXT), list(TEXT)])
+    def test_each_switch_and_all_together_are_those_of_the_loop(self, seed, query, switched):
+        changed = {name: RELEASED[name] for name in switched}
+        for labels in ("right", "inverted"):
+            step = random_step(seed, query=query, tau=0.3, labels=labels, **TEXT | changed)
+            assert self.loss(step).item() == pytest.approx(released_loop(step), abs=1e-6)
+
+    def test_every_switch_changes_something(self):
+        found = {
+            self.loss(random_step(2, query="hidden", tau=0.3, **TEXT | changed)).item()
+            for changed in ({}, RELEASED, *({name: RELEASED[name]} for name in TEXT))
+        }
+        assert len(found) == 6
+
+    def test_one_query_in_as_many_as_sessions_meets_its_own_skips(self):
+        """The gradient of a lone query reaches the skips of one session."""
+        step = random_step(2, query="hidden", tau=0.3, **TEXT | {"negatives_from": "batch"})
+        sessions, length = step.skipped.shape
+        for session, at in plays(step):
+            if step.queries[session, at]:
+                of = (session * length + at) % sessions
+                lone = torch.zeros_like(step.queries)
+                lone[session, at] = True
+                alone, (_, embedded, _) = differentiable(
+                    step._replace(queries=lone, listened=step.listened & lone)
+                )
+                self.loss(alone).backward()
+                reached = {int(s) for s in (embedded.grad.any(2) & step.skipped).nonzero()[:, 0]}
+                assert reached == ({of} if step.skipped[of].any() else set())
+
+    def test_a_wrong_value_is_named(self):
+        with pytest.raises(UserError, match="empty_slots is masked or kept, not 'left'"):
+            self.loss(random_step(1, query="item", tau=1.0, **TEXT | {"empty_slots": "left"}))
 
 
 class TestNotToRecommend:

@@ -30,6 +30,7 @@ class Step(NamedTuple):
     next_listened: Tensor  # (B, L) position of the next listened track, −1 if there is none
     queries: Tensor  # (B, L) listened positions that a later listened track follows
     skipped: Tensor  # (B, L) skipped plays, false at padding
+    listened: Tensor  # (B, L) listened plays, false at padding; an unknown label is neither
     rejected: Tensor  # (K,) skipped plays but the first of a session, as indices into B · L
     settings: dict  # merged settings of the variant
 

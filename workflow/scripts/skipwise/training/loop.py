@@ -343,6 +343,7 @@ class TrainStep:
                 next_listened=self._there(batch.next_listened),
                 queries=self._there(batch.queries),
                 skipped=self._there(batch.skipped),
+                listened=self._there(batch.listened),
                 rejected=self._there(batch.rejected),
                 settings=settings,
             )
