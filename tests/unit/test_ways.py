@@ -301,6 +301,73 @@ class TestSkipsAsNegatives:
             way_named("skips-as-negatives").base(random_step(1, weight=0))
 
 
+class TestFeedbackInput:
+    def model(self, model="sasrec", **settings):
+        recommender = find_model(model)(
+            N_TRACKS, settings_with(model, "feedback-input", **settings)
+        )
+        recommender.initialise(1)
+        return recommender
+
+    def inputs(self, recommender, call) -> list[torch.Tensor]:
+        """What the encoder is given while something is called."""
+        found = []
+        hook = recommender.network.encoder.register_forward_pre_hook(
+            lambda _, given: found.append(given[0].detach())
+        )
+        call()
+        hook.remove()
+        return found
+
+    @pytest.mark.parametrize("model", ["sasrec", "bert4rec"])
+    def test_the_vector_of_its_label_is_added_to_each_play_at_prediction(self, model):
+        recommender = self.model(model)
+        contexts = sequences([[5, 6, 7], [8, 9]], [[True, None, False], [False, True]])
+        [given] = self.inputs(recommender, lambda: recommender.queries(contexts))
+        listened, skipped = recommender.network.added.vectors
+        scale = recommender.network.scale
+        table = recommender.table
+        expected = [
+            [table[5] + skipped, table[6], table[7] + listened],
+            [table[8] + listened, table[9] + skipped],
+        ]
+        for row, vectors in zip(given, expected, strict=True):
+            for ours, theirs in zip(row, vectors, strict=False):
+                torch.testing.assert_close(ours, scale * theirs)
+            if model == "bert4rec":  # the mask behind a context has no label
+                torch.testing.assert_close(row[len(vectors)], scale * recommender.network.mask)
+
+    def test_training_gives_the_encoder_the_same_and_learns_the_vectors(self):
+        recommender = self.model(dropout=0.0)
+        train = sequences([[5, 6, 7, 8]], [[True, None, False, False]])
+        (batch,) = Batches(train, 1).epoch(np.random.default_rng(1))
+        step = TrainStep(recommender, steps=1, rng=np.random.default_rng(1))
+        before = recommender.network.added.vectors.detach().clone()
+        table = recommender.table.clone()
+        [given] = self.inputs(recommender, lambda: step(batch))
+        expected = torch.stack(
+            [table[5] + before[1], table[6], table[7] + before[0], table[8] + before[0]]
+        )
+        torch.testing.assert_close(given[0], recommender.network.scale * expected)
+        assert (recommender.network.added.vectors != before).any(1).all()
+
+    def test_a_masked_track_shows_no_label(self):
+        recommender = self.model("bert4rec", mask_share=1.0)
+        train = sequences([[5, 6, 7, 8]], [[True, False, False, False]])
+        (batch,) = Batches(train, 1).epoch(np.random.default_rng(1))
+        step = TrainStep(recommender, steps=1, rng=np.random.default_rng(1))
+        mask = recommender.network.mask.detach().clone()
+        [given] = self.inputs(recommender, lambda: step(batch))
+        torch.testing.assert_close(given[0, 1:], (recommender.network.scale * mask).expand(3, -1))
+
+    def test_scores_depend_on_the_labels_of_the_context(self):
+        recommender = self.model()
+        contexts = random_sessions(9, N_TRACKS, seed=2)
+        assert not torch.equal(
+            recommender.score(contexts), recommender.score(relabelled(contexts, 3))
+        )
+
+
 @pytest.mark.parametrize("name", WAYS)
 class TestEveryWay:
     def test_it_says_its_formula_source_and_settings(self, name):

@@ -85,6 +85,14 @@ class Sequences:
             not_listened = not_listened | self.unknown.values
         return Ragged(~not_listened, self.skipped.offsets)
 
+    @property
+    def labels(self) -> Ragged:
+        """Labels of the plays as numbers: 0 unknown, 1 listened, 2 skipped; same offsets as
+        tracks.
+        """
+        listened, skipped = self.listened.values, self.skipped.values
+        return Ragged(listened + 2 * skipped.astype(np.int64), self.skipped.offsets)
+
     @classmethod
     def read(cls, part: str, path: str | Path) -> "Sequences":
         """Read a ``train``, ``valid`` or ``test`` artifact."""

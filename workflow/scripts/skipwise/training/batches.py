@@ -112,6 +112,11 @@ class Batch:
         return self.listened & (self.next_listened >= 0)
 
     @property
+    def labels(self) -> np.ndarray:
+        """(B, L) int64: 0 padding or unknown, 1 listened, 2 skipped."""
+        return self.listened + 2 * self.skipped.astype(np.int64)
+
+    @property
     def rejected(self) -> np.ndarray:
         """(K,) skipped plays that another play precedes, as indices into the B · L plays."""
         return np.flatnonzero(self.skipped & (np.arange(self.skipped.shape[1]) > 0))

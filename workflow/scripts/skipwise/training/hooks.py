@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
 from skipwise.core.registry import find
 from skipwise.training.losses import candidate_cross_entropy
@@ -47,6 +47,10 @@ class Way:
     has the default, which does nothing.
     """
 
+    # From settings and generator a module with weights of its own.  It makes of the labels (B, L)
+    # of the plays (0 for padding, masked and unknown ones, 1 listened, 2 skipped) vectors (B, L, D)
+    # that are added to the embedded plays, in training and at prediction.
+    added: Callable[[dict, Generator], nn.Module] | None = None
     # A scalar that is added with the weight alpha, the mean over the batch; 0 if nothing in the
     # batch was skipped.
     loss: Callable[[Step], Tensor] | None = None

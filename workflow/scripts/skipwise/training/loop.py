@@ -43,7 +43,9 @@ class Trainable(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Encoder and head: embedded (B, L, D), real (B, L), masked (B, L) or None to (B, L, D)."""
+        """Encoder and head: embedded (B, L, D), real (B, L), masked (B, L) or None, and labels
+        (B, L), 1 listened and 2 skipped, to (B, L, D).
+        """
 
     def state(self) -> dict[str, Tensor]:
         """All weights by name."""
@@ -332,8 +334,9 @@ class TrainStep:
             embedded = functional.embedding(numbers, block)
             real = self._there(batch.tracks > 0)
             hidden = None if masked is None else self._there(masked)
+            labels = self._there(batch.labels)
             step = Step(
-                predictions=self.model.network(embedded, real, hidden),
+                predictions=self.model.network(embedded, real, hidden, labels),
                 embedded=embedded,
                 candidates=functional.embedding(self._there(candidates), block),
                 positions=self._there(np.flatnonzero(predicted)),

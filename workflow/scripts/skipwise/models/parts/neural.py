@@ -15,6 +15,8 @@ from skipwise.models.parts.layers import check_choice, linear
 from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.batches import seen_labels
+from skipwise.training.hooks import way_named
 from skipwise.training.loop import train_network
 
 HEADS = ("linear-gelu", "none")
@@ -26,7 +28,8 @@ class Network(nn.Module):
     The setting ``head`` is ``linear-gelu``, GELU(Linear(D, D)) as P2 has it, or ``none``: ŷ is what
     the encoder gives, as in Kang & McAuley 2018 and in the field's libraries.  With ``scale`` the
     encoder gets the embeddings times √D (Vaswani et al. 2017; SASRec's own code).  Where ``masked``
-    (B, L) is true it gets a learned mask instead of the track.
+    (B, L) is true it gets a learned mask instead of the track.  The hook ``added`` of a way to use
+    skips makes vectors of the ``labels`` (B, L), which are added to the embeddings.
     """
 
     def __init__(
@@ -44,10 +47,23 @@ class Network(nn.Module):
             self.mask = nn.Parameter(
                 torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator)
             )
+        added = way_named(settings["way"]).added
+        self.added = added(settings, generator) if added else None
 
-    def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        embedded: Tensor,
+        real: Tensor,
+        masked: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
         if masked is not None:
             embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
+        if self.added is not None:
+            assert labels is not None
+            embedded = embedded + self.added(
+                labels if masked is None else labels.masked_fill(masked, 0)
+            )
         if self.scale != 1:
             embedded = embedded * self.scale
         encoded = self.encoder(embedded, real)
@@ -157,7 +173,9 @@ class NeuralRecommender(VectorRecommender):
         """ŷ (B, D) after each context."""
         self.network.eval()
         device = self.table.device
+        contexts = seen_labels(contexts, self.settings.get("labels", "right"))
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
+        labels = torch.from_numpy(contexts.labels.padded()).to(device)
         rows, at = (
             torch.arange(len(tracks), device=device),
             torch.from_numpy(contexts.tracks.lengths - 1).to(device),
@@ -165,11 +183,12 @@ class NeuralRecommender(VectorRecommender):
         real, masked = tracks > 0, None
         if not self.causal:
             at = at + 1
-            tracks = functional.pad(tracks, (0, 1))
+            tracks, labels = functional.pad(tracks, (0, 1)), functional.pad(labels, (0, 1))
             masked = torch.zeros_like(tracks, dtype=torch.bool)
             masked[rows, at] = True
             real = (tracks > 0) | masked
-        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
+        embedded = functional.embedding(tracks, self.table)
+        return self.network(embedded, real, masked, labels)[rows, at]
 
     def state(self) -> dict[str, Tensor]:
         weights = {
