@@ -1,5 +1,6 @@
 """Ways to use skips against plain loops on hand-made batches, and what holds for each of them."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -13,8 +14,8 @@ from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import LABELS, Batches, seen_labels
-from skipwise.training.hooks import Step, cross_entropy, way_named
-from skipwise.training.loop import TrainStep
+from skipwise.training.hooks import Step, cross_entropy, entering, way_named
+from skipwise.training.loop import Training, TrainStep
 
 N_TRACKS = 50
 CONFIG = default_config()
@@ -368,6 +369,87 @@ class TestFeedbackInput:
         )
 
 
+class TestListenedOnly:
+    def test_which_plays_enter_by_hand(self):
+        contexts = sequences(
+            [[5, 6, 7, 8], [9, 9], [4]], [[True, False, None, True], [True, True], [False]]
+        )
+        way = way_named("listened-only")
+        found = contexts.with_plays(entering(way, contexts))
+        assert found.tracks.values.tolist() == [6, 7, 9, 4]
+        assert found.tracks.offsets.tolist() == [0, 2, 3, 4]
+        assert found.skipped.values.tolist() == [False, False, True, False]
+        assert found.unknown.values.tolist() == [False, True, False, False]
+
+    @pytest.mark.parametrize("model", ["sasrec", "bert4rec", "gru4rec", "caser"])
+    def test_a_score_is_that_of_orig_after_the_listened_plays(self, model):
+        recommender = find_model(model)(N_TRACKS, settings_with(model, "listened-only"))
+        recommender.initialise(1)
+        plain = find_model(model)(N_TRACKS, settings_of(model, "orig"))
+        plain.load_state(recommender.state())
+        contexts = random_sessions(20, N_TRACKS, seed=2)
+        chosen = [
+            contexts.tracks.values[start:stop][~contexts.skipped.values[start:stop]].tolist()
+            for start, stop in itertools.pairwise(contexts.tracks.offsets)
+        ]
+        expected = plain.score(sequences(chosen))
+        torch.testing.assert_close(recommender.score(contexts), expected, rtol=1e-5, atol=1e-6)
+
+    @pytest.mark.parametrize("model", ["sasrec", "bert4rec"])
+    def test_training_is_that_of_orig_on_the_listened_plays(self, model):
+        train = random_sessions(60, N_TRACKS, seed=1)
+        chosen = [
+            train.tracks.values[start:stop][~train.skipped.values[start:stop]].tolist()
+            for start, stop in itertools.pairwise(train.tracks.offsets)
+        ]
+        bare = sequences(chosen)
+        contexts = random_sessions(40, N_TRACKS, seed=2)
+        heard = replace(
+            contexts, skipped=Ragged(contexts.skipped.values & False, contexts.skipped.offsets)
+        )
+        states = []
+        for variant, sessions in (("listened-only", train), (None, bare)):
+            settings = settings_with(model, "listened-only") | {"way": variant}
+            recommender = find_model(model)(N_TRACKS, settings)
+            recommender.fit(sessions, heard, seed=3, threads=1)
+            states.append(recommender.state())
+        for name, tensor in states[0].items():
+            assert torch.equal(tensor, states[1][name])
+
+    def test_targets_are_those_of_all_plays_whatever_the_labels_are(self):
+        train = sequences([[5, 6, 7, 8]], [[False, True, True, False]])
+        way = way_named("listened-only")
+        for labels, tracks, targets in (
+            ("right", [5, 8], [8]),
+            ("inverted", [6, 7], [8, 8]),
+        ):
+            seen = seen_labels(train, labels)
+            (batch,) = Batches(train, 1, seen=seen, plays=entering(way, seen)).epoch(
+                np.random.default_rng(1)
+            )
+            assert batch.tracks.tolist() == [tracks]
+            assert batch.targets.tolist() == targets
+
+    def test_a_batch_without_a_target_takes_no_step(self):
+        sessions = [[5, 6], [7, 8], [3, 4, 2, 1]]
+        train = sequences(sessions, [[True, False], [True, False], [False] * 4])
+        settings = settings_with("sasrec", "listened-only", batch_size=2)
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        recommender.initialise(1)
+        training = Training(recommender, None, train, train, seed=1)
+        losses = [
+            training.step(batch)[0].item()
+            for batch in training.batches.epoch(np.random.default_rng(1))
+        ]
+        assert sorted(losses)[0] == 0.0 < sorted(losses)[1]
+
+    def test_nothing_to_predict_is_said(self):
+        train = sequences([[5, 6], [7, 8]], [[True, False], [False, True]])
+        recommender = find_model("sasrec")(N_TRACKS, settings_with("sasrec", "listened-only"))
+        with pytest.raises(UserError, match="listened-only leaves nothing to predict in the train"):
+            recommender.fit(train, train, seed=1, threads=1)
+
+
 @pytest.mark.parametrize("name", WAYS)
 class TestEveryWay:
     def test_it_says_its_formula_source_and_settings(self, name):
@@ -471,7 +553,9 @@ class TestLabels:
     def test_targets_are_by_the_right_labels(self):
         train = random_sessions(40, N_TRACKS, seed=1)
         right, shuffled = (
-            next(Batches(train, 40, labels=labels).epoch(np.random.default_rng(1)))
+            next(
+                Batches(train, 40, seen=seen_labels(train, labels)).epoch(np.random.default_rng(1))
+            )
             for labels in ("right", "shuffled")
         )
         assert np.array_equal(right.next_target, shuffled.next_target)

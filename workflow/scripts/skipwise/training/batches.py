@@ -89,7 +89,8 @@ class Batch:
     listened: np.ndarray  # (B, L) bool, false at padding; an unknown label is neither
     next_listened: np.ndarray  # (B, L) position of the next listened track, −1 if there is none
     may_be_target: np.ndarray  # (B, L) bool, false at padding
-    next_target: np.ndarray  # (B, L) position of the target, −1 if there is none
+    next_target: np.ndarray  # (B, L) position of the next play that may be one, −1 if there is none
+    target: np.ndarray  # (B, L) target track, which need not be in the input; 0 if there is none
     weight: float = (
         1.0  # its number of positions with a target, relative to the mean of all batches
     )
@@ -97,14 +98,12 @@ class Batch:
     @property
     def predicted(self) -> np.ndarray:
         """(B, L) positions with a target."""
-        return self.next_target >= 0
+        return self.target > 0
 
     @property
     def targets(self) -> np.ndarray:
         """(P,) target track of each predicted position."""
-        return np.take_along_axis(self.tracks, np.maximum(self.next_target, 0), axis=1)[
-            self.predicted
-        ]
+        return self.target[self.predicted]
 
     @property
     def queries(self) -> np.ndarray:
@@ -125,7 +124,7 @@ class Batch:
         """(B, L) positions to mask: the last track of each session that may be a target, and
         ``share`` of the others that may.
         """
-        last = self.may_be_target & ~self.predicted
+        last = self.may_be_target & (self.next_target < 0)
         return last | (self.may_be_target & (rng.random(last.shape) < share))
 
 
@@ -137,30 +136,49 @@ class Batches:
     short sessions has few positions and weighs accordingly: every position of the training counts
     the same, as in batches of random lengths.
 
-    What a way to use skips reads (``skipped``, ``listened``, ``next_listened``) is by the labels of
-    :func:`seen_labels`; targets are by the right ones.
+    Targets are by the labels of ``train``.  What a way to use skips reads (``skipped``,
+    ``listened``, ``next_listened``) is by those of ``seen``, the same plays as :func:`seen_labels`
+    gives them.  Only the chosen ``plays`` (E,) are in a batch; the target at a position is the same
+    as if all were.
     """
 
     SORTED = 16
 
     def __init__(
-        self, train: Sequences, size: int, targets: str = "listened", labels: str = "right"
+        self,
+        train: Sequences,
+        size: int,
+        targets: str = "listened",
+        seen: Sequences | None = None,
+        plays: np.ndarray | slice = slice(None),
     ):
         self._size = size
-        self._offsets, self._lengths = train.tracks.offsets, train.tracks.lengths
+        # The target of each play, found among all plays of its session.
         eligible = may_be_target(train, targets)
-        next_target = following(eligible).values
-        seen = seen_labels(train, labels)
+        after = following(eligible).values
+        start = train.tracks.offsets[train.tracks.row_of_value()]
+        target = np.where(after >= 0, train.tracks.values[start + np.maximum(after, 0)], PADDING)
+
+        # The plays that enter.
+        seen = (train if seen is None else seen).with_plays(plays)
+        self._offsets, self._lengths = seen.tracks.offsets, seen.tracks.lengths
+        eligible = Ragged(eligible.values[plays], self._offsets)
         # By field of a batch, with one value past the end for padding to point at.
         self._values = {
-            "tracks": np.append(train.tracks.values, np.int32(PADDING)),
+            "tracks": np.append(seen.tracks.values, np.int32(PADDING)),
             "skipped": np.append(seen.skipped.values, False),
             "listened": np.append(seen.listened.values, False),
             "next_listened": np.append(following(seen.listened).values, -1),
             "may_be_target": np.append(eligible.values, False),
-            "next_target": np.append(next_target, -1),
+            "next_target": np.append(following(eligible).values, -1),
+            "target": np.append(target[plays], PADDING),
         }
-        self._mean_predicted = max((next_target >= 0).sum(), 1) / max(len(self), 1)
+        predicted = (self._values["target"] > 0).sum()
+        self._mean_predicted = max(predicted, 1) / max(len(self), 1)
+
+    def predict(self, *, causal: bool) -> bool:
+        """Whether there is anything to predict: a target, or a play that may be masked."""
+        return bool(self._values["target" if causal else "may_be_target"].any())
 
     def __len__(self) -> int:
         return -(-len(self._lengths) // self._size)
@@ -178,5 +196,5 @@ class Batches:
         at = np.arange(self._lengths[rows].max())
         at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
         fields: dict[str, Any] = {name: values[at] for name, values in self._values.items()}
-        weight = float((fields["next_target"] >= 0).sum() / self._mean_predicted)
+        weight = float((fields["target"] > 0).sum() / self._mean_predicted)
         return Batch(**fields, weight=weight)

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import numpy as np
 from torch import Generator, Tensor, nn
 
 from skipwise.core.registry import find
+from skipwise.sessions.sequences import Sequences
 from skipwise.training.losses import candidate_cross_entropy
 
 
@@ -47,6 +49,8 @@ class Way:
     has the default, which does nothing.
     """
 
+    # Which plays (E,) of the sessions enter the encoder, in training and at prediction.
+    enters: Callable[[Sequences], np.ndarray] | None = None
     # From settings and generator a module with weights of its own.  It makes of the labels (B, L)
     # of the plays (0 for padding, masked and unknown ones, 1 listened, 2 skipped) vectors (B, L, D)
     # that are added to the embedded plays, in training and at prediction.
@@ -56,6 +60,17 @@ class Way:
     loss: Callable[[Step], Tensor] | None = None
     # What is trained in any case, with the weight beta.
     base: Callable[[Step], Tensor] = cross_entropy
+
+
+def entering(way: Way, sessions: Sequences) -> np.ndarray | slice:
+    """The plays (E,) that enter the encoder: of a session of which none would, the last one."""
+    if way.enters is None:
+        return slice(None)
+    chosen = way.enters(sessions).copy()
+    rows = sessions.tracks.row_of_value()
+    empty = np.bincount(rows, chosen, minlength=len(sessions)) == 0
+    chosen[sessions.tracks.offsets[1:][empty] - 1] = True
+    return chosen
 
 
 def way_named(name: str | None) -> Way:

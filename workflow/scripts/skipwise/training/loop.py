@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skipwise.core.errors import DivergedError, StoppedError
+from skipwise.core.errors import DivergedError, StoppedError, UserError
 from skipwise.core.log import logger
 from skipwise.ranking import metrics
 from skipwise.ranking.base import Ranker
@@ -24,9 +24,9 @@ from skipwise.ranking.candidates import draw_distinct
 from skipwise.ranking.ranker import validation_ranks
 from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
-from skipwise.training.batches import Batch, Batches
+from skipwise.training.batches import Batch, Batches, seen_labels
 from skipwise.training.checkpoints import StopSignal
-from skipwise.training.hooks import Step, way_named
+from skipwise.training.hooks import Step, entering, way_named
 from skipwise.training.optim import DenseAdam, RowAdam
 
 
@@ -126,12 +126,20 @@ class Training:
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
+        way = way_named(self.settings["way"])
+        seen = seen_labels(train, self.settings.get("labels", "right"))
         self.batches = Batches(
             train,
             self.settings["batch_size"],
             self.settings["targets"],
-            self.settings.get("labels", "right"),
+            seen,
+            entering(way, seen),
         )
+        if way.enters and not self.batches.predict(causal=model.causal):
+            raise UserError(
+                f"the way {self.settings['way']} leaves nothing to predict in the train sequences; "
+                "leave the variant out with null"
+            )
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )
@@ -310,6 +318,8 @@ class TrainStep:
         else:
             masked = predicted = batch.mask(settings["mask_share"], self.rng)
             targets = batch.tracks[masked]
+        if not len(targets):  # of a few sessions, of which hardly a play entered
+            return torch.zeros(3, device=self.device)
 
         # Candidates (C,): the distinct targets and tracks drawn among the others.
         distinct, target = np.unique(targets, return_inverse=True)

@@ -16,7 +16,7 @@ from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import seen_labels
-from skipwise.training.hooks import way_named
+from skipwise.training.hooks import entering, way_named
 from skipwise.training.loop import train_network
 
 HEADS = ("linear-gelu", "none")
@@ -174,6 +174,7 @@ class NeuralRecommender(VectorRecommender):
         self.network.eval()
         device = self.table.device
         contexts = seen_labels(contexts, self.settings.get("labels", "right"))
+        contexts = contexts.with_plays(entering(way_named(self.settings["way"]), contexts))
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
         labels = torch.from_numpy(contexts.labels.padded()).to(device)
         rows, at = (
