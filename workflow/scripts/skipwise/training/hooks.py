@@ -34,6 +34,7 @@ class Step(NamedTuple):
     skipped: Tensor  # (B, L) skipped plays, false at padding
     listened: Tensor  # (B, L) listened plays, false at padding; an unknown label is neither
     rejected: Tensor  # (K,) skipped plays but the first of a session, as indices into B · L
+    n_tracks: int  # N, the size of the catalogue
     settings: dict  # merged settings of the variant
 
 

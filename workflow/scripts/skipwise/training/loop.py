@@ -358,6 +358,7 @@ class TrainStep:
                 skipped=self._there(batch.skipped),
                 listened=self._there(batch.listened),
                 rejected=self._there(batch.rejected),
+                n_tracks=self.model.n_tracks,
                 settings=settings,
             )
             loss = base = self.way.base(step)

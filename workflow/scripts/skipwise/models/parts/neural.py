@@ -115,7 +115,8 @@ class NeuralRecommender(VectorRecommender):
                     "model does not make; leave the variant out with null"
                 )
             self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
-            self.OPTIONAL = self.OPTIONAL | {"labels"}
+            if way.get("LABELS", True):
+                self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
         # Of the CPU on every device: the same seed draws the same weights.
         self.generator = torch.Generator()
