@@ -7,9 +7,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import yaml
 from examples import ROOT, default_config, random_sessions, relabelled, sequences, settings_of
 from skipwise.core import registry
-from skipwise.core.config import way_settings
+from skipwise.core.config import (
+    check_config,
+    run_settings,
+    search_space,
+    variants,
+    way_settings,
+)
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
 from skipwise.sessions.sequences import Ragged
@@ -18,6 +25,7 @@ from skipwise.training.hooks import Step, cross_entropy, entering, way_named
 from skipwise.training.loop import Training, TrainStep
 
 N_TRACKS = 50
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 CONFIG = default_config()
 # What a variant must give for ways that have settings without a default.
 GIVEN = {"contrastive": {"query": "hidden"}, "contrastive-released": {"query": "hidden"}}
@@ -471,6 +479,30 @@ class TestListenedOnly:
         recommender = find_model("sasrec")(N_TRACKS, settings_with("sasrec", "listened-only"))
         with pytest.raises(UserError, match="listened-only leaves nothing to predict in the train"):
             recommender.fit(train, train, seed=1, threads=1)
+
+
+class TestTheRunOfAllWays:
+    METHODS = yaml.safe_load((ROOT / "config/methods.yaml").read_text(encoding="utf-8"))
+    CONFIG = default_config(METHODS)
+
+    def test_it_has_every_way_and_its_control(self):
+        found = {
+            (settings["way"], settings.get("labels", "right"))
+            for variant in variants(self.CONFIG, "sasrec")
+            if (settings := run_settings(self.CONFIG, "sasrec", variant))["way"]
+        }
+        controls = {way for way in WAYS if registry.declared("way", way).get("LABELS", True)}
+        expected = {(way, "right") for way in WAYS} | {(way, "shuffled") for way in controls}
+        assert found == expected
+
+    def test_its_configuration_is_right_and_its_settings_are_read(self):
+        check_config(self.CONFIG, SCHEMA)
+        for variant in variants(self.CONFIG, "sasrec"):
+            find_model("sasrec")(N_TRACKS, run_settings(self.CONFIG, "sasrec", variant))
+            space = search_space(self.CONFIG, "sasrec", variant)
+            way = run_settings(self.CONFIG, "sasrec", variant)["way"]
+            own = registry.declared("way", way).get("SEARCH", {}) if way else {}
+            assert own.keys() <= space.keys()
 
 
 @pytest.mark.parametrize("name", WAYS)
