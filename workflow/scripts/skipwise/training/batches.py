@@ -94,6 +94,7 @@ class Batch:
     weight: float = (
         1.0  # its number of positions with a target, relative to the mean of all batches
     )
+    second: np.ndarray | None = None  # (B, L2) int32 tracks of the second pass, 0 is padding
 
     @property
     def predicted(self) -> np.ndarray:
@@ -139,7 +140,7 @@ class Batches:
     Targets are by the labels of ``train``.  What a way to use skips reads (``skipped``,
     ``listened``, ``next_listened``) is by those of ``seen``, the same plays as :func:`seen_labels`
     gives them.  Only the chosen ``plays`` (E,) are in a batch; the target at a position is the same
-    as if all were.
+    as if all were.  ``second`` (E,) chooses the plays of a second pass.
     """
 
     SORTED = 16
@@ -151,6 +152,7 @@ class Batches:
         targets: str = "listened",
         seen: Sequences | None = None,
         plays: np.ndarray | slice = slice(None),
+        second: np.ndarray | None = None,
     ):
         self._size = size
         # The target of each play, found among all plays of its session.
@@ -160,7 +162,9 @@ class Batches:
         target = np.where(after >= 0, train.tracks.values[start + np.maximum(after, 0)], PADDING)
 
         # The plays that enter.
-        seen = (train if seen is None else seen).with_plays(plays)
+        seen = train if seen is None else seen
+        self._second = None if second is None else seen.with_plays(second).tracks
+        seen = seen.with_plays(plays)
         self._offsets, self._lengths = seen.tracks.offsets, seen.tracks.lengths
         eligible = Ragged(eligible.values[plays], self._offsets)
         # By field of a batch, with one value past the end for padding to point at.
@@ -197,4 +201,8 @@ class Batches:
         at = np.where(at < self._lengths[rows, None], self._offsets[rows, None] + at, -1)
         fields: dict[str, Any] = {name: values[at] for name, values in self._values.items()}
         weight = float((fields["target"] > 0).sum() / self._mean_predicted)
-        return Batch(**fields, weight=weight)
+        second = None
+        if self._second is not None:
+            second = self._second.take(rows).padded()
+            second = second if second.shape[1] else np.zeros((len(rows), 1), np.int32)
+        return Batch(**fields, weight=weight, second=second)

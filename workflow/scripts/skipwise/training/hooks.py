@@ -19,6 +19,16 @@ from skipwise.sessions.sequences import Sequences
 from skipwise.training.losses import candidate_cross_entropy
 
 
+class Second(NamedTuple):
+    """A second pass over other plays of the same sessions; padding is at the end of each row."""
+
+    predictions: Tensor  # (B, L2, D) of the second encoder
+    positions: Tensor  # (P2,) those that another play of the pass follows, as indices into B · L2
+    targets: Tensor  # (P2,) the plays that follow, as indices into the candidates
+    embedded: Tensor  # (B, L2, D) embeddings of the plays
+    real: Tensor  # (B, L2) false at padding
+
+
 class Step(NamedTuple):
     """What a way may use of one step; padding is at the end of each row."""
 
@@ -36,6 +46,7 @@ class Step(NamedTuple):
     rejected: Tensor  # (K,) skipped plays but the first of a session, as indices into B · L
     n_tracks: int  # N, the size of the catalogue
     settings: dict  # merged settings of the variant
+    second: Second | None = None  # with the hook `second`
 
 
 def cross_entropy(step: Step) -> Tensor:
@@ -52,6 +63,9 @@ class Way:
 
     # Which plays (E,) of the sessions enter the encoder, in training and at prediction.
     enters: Callable[[Sequences], np.ndarray] | None = None
+    # Which plays (E,) a second encoder with weights of its own sees in training, where it predicts
+    # the next one of them.
+    second: Callable[[Sequences], np.ndarray] | None = None
     # From settings and generator a module with weights of its own.  It makes of the labels (B, L)
     # of the plays (0 for padding, masked and unknown ones, 1 listened, 2 skipped) vectors (B, L, D)
     # that are added to the embedded plays, in training and at prediction.

@@ -26,7 +26,7 @@ from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import Batch, Batches, seen_labels
 from skipwise.training.checkpoints import StopSignal
-from skipwise.training.hooks import Step, entering, way_named
+from skipwise.training.hooks import Second, Step, entering, way_named
 from skipwise.training.optim import DenseAdam, RowAdam
 
 
@@ -134,6 +134,7 @@ class Training:
             self.settings["targets"],
             seen,
             entering(way, seen),
+            way.second(seen) if way.second else None,
         )
         if way.enters and not self.batches.predict(causal=model.causal):
             raise UserError(
@@ -321,19 +322,30 @@ class TrainStep:
         if not len(targets):  # of a few sessions, of which hardly a play entered
             return torch.zeros(3, device=self.device)
 
+        # Those of a second pass over other plays (B, L2), if there is one: the next of them.
+        second = batch.tracks[:, :0] if batch.second is None else batch.second
+        follows = second[:, 1:] > 0
+
         # Candidates (C,): the distinct targets and tracks drawn among the others.
-        distinct, target = np.unique(targets, return_inverse=True)
+        distinct, target = np.unique(
+            np.concatenate([targets, second[:, 1:][follows]]), return_inverse=True
+        )
+        target, second_target = target[: len(targets)], target[len(targets) :]
         size = settings["sampled_candidates"]
         drawn = draw_distinct(self.rng, self.model.n_tracks, size, distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
 
-        # The rows (R,) of the table that the step touches; from here on tracks (B, L) and
-        # candidates (C,) are rows of that block.
-        played = batch.tracks.size
+        # The rows (R,) of the table that the step touches; from here on tracks (B, L), those of the
+        # second pass (B, L2) and candidates (C,) are rows of that block.
+        parts = batch.tracks, second, candidates
         rows, where = np.unique(
-            np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True
+            np.concatenate([part.ravel() for part in parts]), return_inverse=True
         )
-        tracks, candidates = where[:played].reshape(batch.tracks.shape), where[played:]
+        ends = np.cumsum([part.size for part in parts])
+        tracks, again, candidates = (
+            found.reshape(part.shape)
+            for found, part in zip(np.split(where, ends[:-1]), parts, strict=True)
+        )
         among = np.full(len(rows), -1)
         among[candidates] = np.arange(len(candidates))
         block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
@@ -361,6 +373,17 @@ class TrainStep:
                 n_tracks=self.model.n_tracks,
                 settings=settings,
             )
+            if batch.second is not None:
+                embedded = functional.embedding(self._there(again), block)
+                real = self._there(second > 0)
+                passed = Second(
+                    predictions=self.model.network.get_submodule("second")(embedded, real),
+                    positions=self._there(np.flatnonzero(np.pad(follows, ((0, 0), (0, 1))))),
+                    targets=self._there(second_target),
+                    embedded=embedded,
+                    real=real,
+                )
+                step = step._replace(second=passed)
             loss = base = self.way.base(step)
             skip = torch.zeros((), device=self.device)
             if self.way.loss:
