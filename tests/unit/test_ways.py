@@ -19,6 +19,7 @@ from skipwise.core.config import (
 )
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
+from skipwise.ranking.ranker import ranker
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import LABELS, Batches, seen_labels
 from skipwise.training.hooks import Second, Step, cross_entropy, entering, way_named
@@ -396,6 +397,89 @@ class TestPnfrec:
         assert sorted(batch.targets.tolist()) == [3, 4, 8]
 
 
+class TestNegbt:
+    def step(self, seed: int) -> Step:
+        """Six sessions of listened plays, and all their plays in the second pass."""
+        rng = np.random.default_rng(seed)
+        settings = {"off_diagonal": 0.3, "decay": 0.5, "width": 5, "dimension": 4}
+        step = random_step(seed, **settings)
+        lengths = torch.tensor([1, 3, 2, 2, 4, 5]).unsqueeze(1)
+        real = torch.arange(5) < lengths
+        second = Second(
+            predictions=torch.from_numpy(rng.normal(size=(6, 5, 4))),
+            positions=torch.zeros(0, dtype=torch.int64),
+            targets=torch.zeros(0, dtype=torch.int64),
+            embedded=torch.zeros(6, 5, 4, dtype=torch.float64),
+            real=real,
+        )
+        weights = registry.find("way", "negbt").weights(settings, torch.Generator().manual_seed(1))
+        return step._replace(second=second, weights=weights.double(), epoch=3)
+
+    @SEEDS
+    def test_it_is_that_of_the_loop(self, seed):
+        step = self.step(seed)
+        inner, outer = (step.weights.inner.weight.detach(), step.weights.outer.weight.detach())
+
+        def standard(rows: list[list[float]], ddof: int) -> np.ndarray:
+            x = np.array(rows)
+            return (x - x.mean(0)) / x.std(0, ddof=ddof)
+
+        def features(states: torch.Tensor, real: torch.Tensor) -> np.ndarray:
+            rows = []
+            for state, chosen in zip(states, real, strict=True):
+                last = state[int(chosen.sum()) - 1]
+                rows.append((inner @ (last / last.norm())).tolist())
+            hidden = np.maximum(standard(rows, ddof=0), 0)
+            return standard([(outer.numpy() @ row).tolist() for row in hidden], ddof=1)
+
+        first = features(step.predictions, step.tracks > 0)
+        second = features(step.second.predictions, step.second.real)
+        expected = 0.0
+        for i in range(5):
+            for j in range(5):
+                correlation = sum(first[:, i] * second[:, j]) / 6
+                expected += (1 - correlation) ** 2 if i == j else 0.3 * correlation**2
+        found = way_named("negbt").loss(step)
+        assert found.item() == pytest.approx(0.5**3 * expected / 5, rel=1e-6)
+
+    def test_gradients_reach_the_last_states_of_both_passes_and_the_weights(self):
+        step, (predictions, _, _) = differentiable(self.step(1))
+        second = step.second.predictions.clone().requires_grad_()
+        step = step._replace(second=step.second._replace(predictions=second))
+        way_named("negbt").loss(step).backward()
+        for states, real in ((predictions, step.tracks > 0), (second, step.second.real)):
+            last = torch.arange(real.shape[1]) == real.sum(1, keepdim=True) - 1
+            assert torch.equal(states.grad.any(2), last)
+        assert all(weight.grad.any() for weight in step.weights.parameters())
+
+    def test_the_second_pass_goes_through_the_same_encoder_and_epochs_count(self):
+        train = random_sessions(40, N_TRACKS, seed=1)
+        settings = settings_with("sasrec", "negbt", max_epochs=3, min_epochs=3)
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        recommender.initialise(1)
+        assert not hasattr(recommender.network, "second")
+        training = Training(
+            recommender, ranker(recommender, train.counts(N_TRACKS)), train, train, 1
+        )
+        seen = []
+        while not training.is_over:
+            for _ in training.steps():
+                seen.append(training.step.epoch)
+            training.evaluate()
+        assert sorted(set(seen)) == [1, 2, 3]
+
+    def test_one_session_has_no_correlation(self):
+        step = self.step(1)
+        lone = step._replace(
+            predictions=step.predictions[:1],
+            tracks=step.tracks[:1],
+            second=step.second._replace(
+                predictions=step.second.predictions[:1], real=step.second.real[:1]
+            ),
+        )
+        assert way_named("negbt").loss(lone).item() == 0
+
+
 class TestGbce:
     @SEEDS
     @pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
@@ -612,7 +696,7 @@ class TestEveryWay:
         step = step._replace(settings=settings)
         if way.second:
             step = with_second_pass(step, 1)
-        if way.loss:
+        if way.loss and not way.weights:  # negbt compares two passes with dropout
             assert way.loss(step).item() == pytest.approx(0, abs=1e-15)
         if registry.declared("way", name).get("LABELS", True):
             assert way.base(step).item() == pytest.approx(cross_entropy(step).item(), rel=1e-12)
@@ -716,7 +800,5 @@ class TestLabels:
 
 
 def test_a_bidirectional_model_makes_no_prediction_before_a_skip():
-    with pytest.raises(
-        UserError, match="the way not-to-recommend reads predictions before each skip"
-    ):
+    with pytest.raises(UserError, match="the way not-to-recommend needs a prediction at every"):
         find_model("bert4rec")(N_TRACKS, settings_with("bert4rec", "not-to-recommend"))

@@ -22,9 +22,11 @@ from skipwise.training.losses import candidate_cross_entropy
 class Second(NamedTuple):
     """A second pass over other plays of the same sessions; padding is at the end of each row."""
 
-    predictions: Tensor  # (B, L2, D) of the second encoder
-    positions: Tensor  # (P2,) those that another play of the pass follows, as indices into B · L2
-    targets: Tensor  # (P2,) the plays that follow, as indices into the candidates
+    predictions: Tensor  # (B, L2, D)
+    # With an encoder of its own: the positions (P2,) that another play of the pass follows, as
+    # indices into B · L2, and that play as an index into the candidates (P2,).  Else empty.
+    positions: Tensor
+    targets: Tensor
     embedded: Tensor  # (B, L2, D) embeddings of the plays
     real: Tensor  # (B, L2) false at padding
 
@@ -46,6 +48,8 @@ class Step(NamedTuple):
     rejected: Tensor  # (K,) skipped plays but the first of a session, as indices into B · L
     n_tracks: int  # N, the size of the catalogue
     settings: dict  # merged settings of the variant
+    epoch: int = 1  # counted from 1
+    weights: nn.Module | None = None  # of the hook `weights`
     second: Second | None = None  # with the hook `second`
 
 
@@ -63,9 +67,12 @@ class Way:
 
     # Which plays (E,) of the sessions enter the encoder, in training and at prediction.
     enters: Callable[[Sequences], np.ndarray] | None = None
-    # Which plays (E,) a second encoder with weights of its own sees in training, where it predicts
-    # the next one of them.
+    # Which plays (E,) a second pass of training sees: through the same encoder or, with
+    # OWN_ENCODER, through one with weights of its own, which predicts the next one of them.
     second: Callable[[Sequences], np.ndarray] | None = None
+    OWN_ENCODER: bool = False
+    # From settings and generator a module with weights of its own, for the losses.
+    weights: Callable[[dict, Generator], nn.Module] | None = None
     # From settings and generator a module with weights of its own.  It makes of the labels (B, L)
     # of the plays (0 for padding, masked and unknown ones, 1 listened, 2 skipped) vectors (B, L, D)
     # that are added to the embedded plays, in training and at prediction.

@@ -167,6 +167,7 @@ class Training:
     def steps(self) -> Iterator[None]:
         """Take the steps that are left of the epoch; yields after each."""
         self.model.network.train()
+        self.step.epoch = self.epoch
         now = self.rng.bit_generator.state
         self.rng.bit_generator.state = self.order_drawn_from
         order = self.batches.epoch(self.rng)
@@ -308,6 +309,7 @@ class TrainStep:
             enabled=model.settings.get("precision", "float32") == "bfloat16",
         )
         self.way = way_named(model.settings["way"])
+        self.epoch = 1
 
     def __call__(self, batch: Batch) -> Tensor:
         """Take the step; returns loss, base loss and skip loss (3,)."""
@@ -322,9 +324,10 @@ class TrainStep:
         if not len(targets):  # of a few sessions, of which hardly a play entered
             return torch.zeros(3, device=self.device)
 
-        # Those of a second pass over other plays (B, L2), if there is one: the next of them.
+        # Those of a second pass over other plays (B, L2) with an encoder of its own: the next of
+        # them.
         second = batch.tracks[:, :0] if batch.second is None else batch.second
-        follows = second[:, 1:] > 0
+        follows = (second[:, 1:] > 0) & self.way.OWN_ENCODER
 
         # Candidates (C,): the distinct targets and tracks drawn among the others.
         distinct, target = np.unique(
@@ -372,12 +375,16 @@ class TrainStep:
                 rejected=self._there(batch.rejected),
                 n_tracks=self.model.n_tracks,
                 settings=settings,
+                epoch=self.epoch,
+                weights=self.model.network.get_submodule("weights") if self.way.weights else None,
             )
             if batch.second is not None:
                 embedded = functional.embedding(self._there(again), block)
                 real = self._there(second > 0)
+                network = self.model.network
+                encoder = network.get_submodule("second") if self.way.OWN_ENCODER else network
                 passed = Second(
-                    predictions=self.model.network.get_submodule("second")(embedded, real),
+                    predictions=encoder(embedded, real),
                     positions=self._there(np.flatnonzero(np.pad(follows, ((0, 0), (0, 1))))),
                     targets=self._there(second_target),
                     embedded=embedded,

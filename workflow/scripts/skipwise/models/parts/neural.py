@@ -111,7 +111,7 @@ class NeuralRecommender(VectorRecommender):
             way = declared("way", name)
             if way.get("CAUSAL") and not self.causal:
                 raise UserError(
-                    f"the way {name} reads predictions before each skip, which a bidirectional "
+                    f"the way {name} needs a prediction at every position, which a bidirectional "
                     "model does not make; leave the variant out with null"
                 )
             self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
@@ -150,9 +150,12 @@ class NeuralRecommender(VectorRecommender):
         self.generator.manual_seed(seed)
         encoder = self.build_encoder(self.generator)
         self.network = Network(encoder, self.settings, self.generator, masks=not self.causal)
-        if way_named(self.settings["way"]).second:
+        way = way_named(self.settings["way"])
+        if way.OWN_ENCODER:
             encoder = self.build_encoder(self.generator)
             self.network.second = Network(encoder, self.settings, self.generator, masks=False)
+        if way.weights:
+            self.network.weights = way.weights(self.settings, self.generator)
 
     def fit(
         self,

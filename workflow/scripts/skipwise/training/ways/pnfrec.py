@@ -26,6 +26,7 @@ SEARCH = {
     "contrast_weight": {"low": 0.01, "high": 2.0, "log": True},
 }
 CAUSAL = True
+OWN_ENCODER = True
 
 
 def enters(sessions: Sequences) -> np.ndarray:
