@@ -19,7 +19,7 @@ from skipwise.core.config import (
 )
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
-from skipwise.ranking.ranker import ranker
+from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import LABELS, Batches, seen_labels
 from skipwise.training.hooks import Second, Step, cross_entropy, entering, way_named
@@ -478,6 +478,71 @@ class TestNegbt:
             ),
         )
         assert way_named("negbt").loss(lone).item() == 0
+
+
+class TestSkipHead:
+    def head(self):
+        head = registry.find("way", "skip-head").weights(
+            {"dimension": 4}, torch.Generator().manual_seed(1)
+        )
+        torch.nn.init.normal_(head.query.bias, generator=torch.Generator().manual_seed(2))
+        head.constant.data.fill_(0.3)
+        return head.double()
+
+    @torch.no_grad()
+    def logit(self, head, query, vector) -> float:
+        return float((head.query.weight @ query + head.query.bias) @ vector + head.constant)
+
+    @SEEDS
+    def test_it_is_that_of_the_loop(self, seed):
+        head = self.head()
+        step = random_step(seed)._replace(weights=head)
+        unknown = torch.zeros_like(step.listened)
+        unknown[0, 1] = True
+        step = step._replace(skipped=step.skipped & ~unknown, listened=step.listened & ~unknown)
+        losses = []
+        for session, at in plays(step):
+            if at and not unknown[session, at]:
+                query, vector = step.predictions[session, at - 1], step.embedded[session, at]
+                p = 1 / (1 + math.exp(-self.logit(head, query, vector)))
+                losses.append(-math.log(p if step.skipped[session, at] else 1 - p))
+        found = way_named("skip-head").loss(step)
+        assert found.item() == pytest.approx(np.mean(losses), rel=1e-10)
+
+    def test_scores_are_those_of_the_loop_and_ranked(self):
+        settings = settings_with("sasrec", "skip-head", skip_weight=2.0)
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        recommender.initialise(1)
+        contexts = random_sessions(5, N_TRACKS, seed=2)
+        scores, queries = recommender.score(contexts), recommender.queries(contexts)
+        head = recommender.network.weights
+        for row, query in zip(scores, queries, strict=True):
+            for track in range(1, N_TRACKS + 1):
+                vector = recommender.table[track]
+                p = 1 / (1 + math.exp(-self.logit(head, query, vector)))
+                expected = float(query @ vector) + 2.0 * math.log(1 - p)
+                assert float(row[track]) == pytest.approx(expected, abs=1e-4)
+        ranks = validation_ranks(ranker(recommender, np.zeros(N_TRACKS + 1)), contexts, cutoff=None)
+        own = scores[torch.arange(5), torch.from_numpy(contexts.target).long()]
+        assert ranks.tolist() == (scores[:, 1:] >= own.unsqueeze(1)).sum(1).tolist()
+
+    def test_without_weight_the_score_is_the_product(self):
+        settings = settings_with("sasrec", "skip-head", skip_weight=0.0)
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        recommender.initialise(1)
+        contexts = random_sessions(5, N_TRACKS, seed=2)
+        expected = recommender.queries(contexts) @ recommender.vectors.T
+        torch.testing.assert_close(recommender.score(contexts), expected)
+
+    def test_it_learns_which_tracks_are_skipped(self):
+        """Even tracks are always skipped, odd ones never."""
+        train = random_sessions(200, 20, seed=1)
+        even = Ragged(train.tracks.values % 2 == 0, train.tracks.offsets)
+        train = replace(train, skipped=even)
+        settings = settings_with("sasrec", "skip-head", max_epochs=10, min_epochs=10, dropout=0.0)
+        recommender = find_model("sasrec")(20, settings)
+        history = recommender.fit(train, train, seed=1, threads=1)
+        assert history[-1]["loss_skip"] < 0.2 * history[0]["loss_skip"]
 
 
 class TestGbce:

@@ -80,6 +80,9 @@ class Way:
     # A scalar that is added with the weight alpha, the mean over the batch; 0 if nothing in the
     # batch was skipped.
     loss: Callable[[Step], Tensor] | None = None
+    # Scores (B, N + 1) from the module of `weights`, settings, ŷ (B, D) after each context and the
+    # table (N + 1, D); without it they are the products of the last two.
+    score: Callable[[nn.Module, dict, Tensor, Tensor], Tensor] | None = None
     # What is trained in any case, with the weight beta.
     base: Callable[[Step], Tensor] = cross_entropy
 

@@ -118,6 +118,7 @@ class NeuralRecommender(VectorRecommender):
             if way.get("LABELS", True):
                 self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
+        self.products = way_named(settings["way"]).score is None
         # Of the CPU on every device: the same seed draws the same weights.
         self.generator = torch.Generator()
 
@@ -197,6 +198,14 @@ class NeuralRecommender(VectorRecommender):
             real = (tracks > 0) | masked
         embedded = functional.embedding(tracks, self.table)
         return self.network(embedded, real, masked, labels)[rows, at]
+
+    def score(self, contexts: Sequences) -> Tensor:
+        way = way_named(self.settings["way"])
+        if way.score is None:
+            return super().score(contexts)
+        head = self.network.get_submodule("weights")
+        with torch.inference_mode():
+            return way.score(head, self.settings, self.queries(contexts), self.table).cpu()
 
     def state(self) -> dict[str, Tensor]:
         weights = {
