@@ -799,6 +799,20 @@ class TestCarried:
         assert not torch.equal(scores["right"], scores["shuffled"])
         assert not torch.equal(scores["right"], scores["inverted"])
 
+    def test_a_loaded_model_scores_the_same(self, model, way):
+        recommender, _ = self.fitted(model, way)
+        loaded = find_model(model)(N_TRACKS, recommender.settings)
+        loaded.load_state(recommender.state())
+        contexts = random_sessions(9, N_TRACKS, seed=2)
+        assert torch.equal(recommender.score(contexts), loaded.score(contexts))
+
+    def test_low_precision_trains_nearly_the_same(self, model, way):
+        losses = [
+            self.fitted(model, way, precision=precision, dropout=0.0, max_epochs=1)[1][0]["loss"]
+            for precision in ("float32", "bfloat16")
+        ]
+        assert losses[0] == pytest.approx(losses[1], rel=0.05)
+
     def test_small_steps_lower_its_loss(self, model, way):
         settings = settings_with(model, way, dropout=0.0, learning_rate=1e-4, batch_size=40)
         recommender = find_model(model)(N_TRACKS, settings)
