@@ -47,12 +47,12 @@ SETTINGS = {
     "head": "linear-gelu",
     "scale": False,
 }
-# By variant, the settings of its skip loss.
+# By variant, the settings of its way to use skips.
 VARIANTS: dict[str, dict] = {
-    "orig": {"skip_loss": None},
+    "orig": {"way": None},
     **{
         f"contrastive-{query}": {
-            "skip_loss": "contrastive",
+            "way": "contrastive",
             "query": query,
             "alpha": 1.0,
             "beta": 1.0,

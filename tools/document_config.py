@@ -18,6 +18,7 @@ A key that is not listed here is an error.
 |---|---|
 | `config/quick.yaml` | the run of `make tables`: one seed and one neural model, minutes |
 | `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
+| `config/methods.yaml` | SASRec with every way to use skips and its control, tuned alike |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
 | `config/paper.yaml` | the papers' data sets and sizes, for those who have the data |
 

@@ -346,11 +346,11 @@ def test_the_parameters_of_a_split_are_those_of_its_sql(key, value, expected):
     assert mistake(config) == f"configuration, {key}: {expected}"
 
 
-def test_an_unknown_skip_loss_is_named():
-    variants = {"orig": {}, "mine": {"skip_loss": "contrastve"}}
+def test_an_unknown_way_is_named():
+    variants = {"orig": {}, "mine": {"way": "contrastve"}}
     message = mistake(changed("model_registry", "sasrec", "variants", value=variants))
     assert message.startswith(
-        "configuration, model_registry.sasrec.variants.mine: unknown skip loss 'contrastve'; "
+        "configuration, model_registry.sasrec.variants.mine: unknown way 'contrastve'; "
         "did you mean 'contrastive'?"
     )
 
@@ -691,10 +691,10 @@ def test_the_contrastive_settings_are_in_the_contrastive_variants_alone():
     orig = run_settings(config, "sasrec", "orig")
     assert orig == run_settings(DEFAULT, "sasrec", "orig")
     assert not orig.keys() & {"tau", "alpha", "beta"}
-    assert orig["skip_loss"] is None
+    assert orig["way"] is None
     for variant, query in {"contrastive-item": "item", "contrastive-hidden": "hidden"}.items():
         found = run_settings(config, "sasrec", variant)
-        given = {"skip_loss": "contrastive", "query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
+        given = {"way": "contrastive", "query": query, "tau": 0.3, "alpha": 2.0, "beta": 1.0}
         assert found == orig | given
 
 
@@ -703,7 +703,7 @@ def test_settings_of_a_neural_model_are_shared_and_its_own():
     assert found == {
         **DEFAULT["neural"],
         "max_length": 20,
-        "skip_loss": None,
+        "way": None,
         "layers": 2,
         "heads": 2,
         "feed_forward": 256,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from skipwise.training.losses import candidate_cross_entropy
-from skipwise.training.skip_losses.contrastive import skip_contrastive
+from skipwise.training.ways.contrastive import skip_contrastive
 from torch.nn import functional
 
 exp, log, sqrt = math.exp, math.log, math.sqrt

@@ -21,7 +21,7 @@ from skipwise.sessions.sequences import Sequences
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.simulation.writers import simulate_raw
 from skipwise.training import loop as training
-from skipwise.training.skip_losses.contrastive import skip_contrastive
+from skipwise.training.ways.contrastive import skip_contrastive
 from torch.nn import functional
 
 SEEDS = {"simulated": range(1, 16), "ml100k": range(1, 11)}
@@ -96,7 +96,7 @@ class PlainStep:
         )
         loss = nll = functional.cross_entropy(scores, torch.from_numpy(target))
         nce = torch.zeros(())
-        if settings["skip_loss"]:
+        if settings["way"]:
             nce = skip_contrastive(
                 predictions if settings["query"] == "hidden" else embedded,
                 embedded,

@@ -23,7 +23,7 @@ class TestRegistry:
         ):
             registry.find_model("sarsec")
 
-    def test_models_and_skip_losses_are_spelled_with_hyphens(self):
+    def test_models_and_ways_are_spelled_with_hyphens(self):
         assert "session-knn" in registry.names("model")
         assert registry.file("model", "session-knn").name == "session_knn.py"
         with pytest.raises(UserError):

@@ -310,7 +310,7 @@ class TestInterruption:
 
 
 class TestSpace:
-    @pytest.mark.parametrize("kind", ["model", "skip loss"])
+    @pytest.mark.parametrize("kind", ["model", "way"])
     def test_every_search_space_names_settings_that_are_read(self, kind):
         spaces = 0
         for name in registry.names(kind):
@@ -330,7 +330,7 @@ class TestSpace:
                 assert isinstance(ends[0], str) or ends == sorted(ends)
                 assert its.keys() <= {"low", "high", "log", "choices", "limit"}
                 assert its.get("limit") in (None, "low", "high")
-        assert spaces >= {"model": 10, "skip loss": 1}[kind]
+        assert spaces >= {"model": 10, "way": 1}[kind]
 
     def test_the_entries_of_the_papers_are_never_tuned(self):
         papers = [name for name in DEFAULT["model_registry"] if name.endswith("-papers")]
@@ -350,7 +350,7 @@ class TestSpace:
                 settings = run_settings(DEFAULT, model, variant)
                 ours = {name: its for name, its in declared.items() if name in settings}
                 assert ours == {name: space[name] for name in ours}
-                losses = {"alpha", "tau"} if settings.get("skip_loss") else set()
+                losses = {"alpha", "tau"} if settings.get("way") else set()
                 assert space.keys() - declared.keys() == losses
 
     def test_only_what_a_variant_uses_is_searched(self):

@@ -18,7 +18,7 @@ APPENDED = {path: text for kind, path, text in BLOCK.findall(PAGE) if kind == "a
 [OVERLAY] = [text for kind, _, text in BLOCK.findall(PAGE) if kind == "overlay"]
 ROOMS = {
     "models": "A model",
-    "training/skip_losses": "A skip loss",
+    "training/ways": "A way to use skips",
     "sessions/sql/skip_rules": "A skip rule",
     "sessions/sql/splits": "A split",
     "raw/forms": "A raw form",
@@ -66,21 +66,19 @@ def test_all_run_together(extended):
     extended.made(cores=2, configs=configs)
     tables = extended / "results/tables"
 
-    # The model and the skip loss: three runs, and the loss reaches the model.
+    # The model and the way: three runs, and the loss reaches the model.
     table = pl.read_csv(tables / "hr_ndcg.csv").filter(candidates="full")
     runs = table.select("dataset", "split", "model", "variant").rows()
     variants = [
         ("popularity", "orig"),
         ("running-mean", "orig"),
-        ("running-mean", "not-to-recommend"),
+        ("running-mean", "hinge"),
     ]
     places = [(d, s) for d in ("mssd-sim", "mine") for s in ("paper", "by_session")]
     assert runs == [(*place, *variant) for place in places for variant in variants]
     of_model = table.filter(model="running-mean", dataset="mssd-sim", split="paper")
     assert of_model["ndcg_20"].n_unique() == 2
-    history = next(
-        (extended / "results/models").rglob("variant=not-to-recommend/*/history.parquet")
-    )
+    history = next((extended / "results/models").rglob("variant=hinge/*/history.parquet"))
     losses = pl.read_parquet(history, hive_partitioning=False)
     assert (losses["loss_skip"] > 0).all()
     expected = 0.5 * losses["loss_skip"] + losses["loss_base"]

@@ -436,8 +436,10 @@ class TestRerun:
                 "simulation/worlds.py": {"resources/raw/"},
                 "recommender.py": {"models/", "ranks/", "cosines/"},
                 "ranking/candidates.py": {"ranks/", "models/*sasrec", "cosines/"},
-                "training/skip_losses/contrastive.py": {
-                    f"models/*{model}/variant=contrastive" for model in ("sasrec", "sasrec-papers")
+                "training/ways/contrastive.py": {
+                    f"{made}/*{model}/variant=contrastive"
+                    for made in ("models", "ranks", "cosines")
+                    for model in ("sasrec", "sasrec-papers")
                 },
                 "models/wrmf.py": {"models/*wrmf", "ranks/*wrmf"},
             },
@@ -484,7 +486,7 @@ class TestRerun:
         overlay = copy.overlay(
             "variant.yaml",
             "model_registry: {sasrec: {variants: {contrastive-cold: "
-            "{skip_loss: contrastive, query: hidden, tau: 0.05}}}}\n",
+            "{way: contrastive, query: hidden, tau: 0.05}}}}\n",
         )
         assert self.trained(copy.planned(overlay)) == {("sasrec", "contrastive-cold")}
 

@@ -87,9 +87,9 @@ def model_file_of(wildcards):
     return checked.model_file(config, wildcards.model)
 
 
-def skip_loss_of(wildcards):
-    """The skip loss of a run, None for a variant without one."""
-    return settings(wildcards).get("skip_loss")
+def way_of(wildcards):
+    """The way of a run to use skips, None for a variant without one."""
+    return settings(wildcards).get("way")
 
 
 # --- Names of data sets and models, for wildcard constraints.

@@ -9,7 +9,7 @@ rule rank_sessions:
         train=result("train"),
         tracks=result("tracks"),
         test=result("test"),
-        code=code("evaluation.rank_sessions", model=model_file_of),
+        code=code("evaluation.rank_sessions", model=model_file_of, way=way_of),
     output:
         result("ranks"),
     log:
@@ -40,7 +40,7 @@ rule measure_cosines:
         run=result("run"),
         tracks=result("tracks"),
         test=result("test"),
-        code=code("evaluation.cosines", model=model_file_of),
+        code=code("evaluation.cosines", model=model_file_of, way=way_of),
     output:
         result("cosines"),
     log:

@@ -9,7 +9,7 @@ rule train_model:
         tracks=result("tracks"),
         split=result("split"),
         best=best_of_search,
-        code=code("training.train", model=model_file_of, skip_loss=skip_loss_of),
+        code=code("training.train", model=model_file_of, way=way_of),
     output:
         weights=result("weights"),
         history=result("history"),

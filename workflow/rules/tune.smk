@@ -16,7 +16,7 @@ rule search_settings:
         valid=result("valid"),
         tracks=result("tracks"),
         split=result("split"),
-        code=code("training.tuning", model=model_file_of, skip_loss=skip_loss_of),
+        code=code("training.tuning", model=model_file_of, way=way_of),
     output:
         trials=result("trials"),
         best=result("best"),

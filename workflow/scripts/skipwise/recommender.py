@@ -98,6 +98,9 @@ class VectorRecommender(Recommender):
     block by block.
     """
 
+    # Whether the scores are these products; a subclass may add to them and is ranked by its scores.
+    products = True
+
     @property
     @abstractmethod
     def vectors(self) -> Tensor:

@@ -182,8 +182,8 @@ def _model_mistakes(config: dict, model: str) -> Iterator[tuple[str, str]]:
     yield from _unknown(key if file == model else f"{key}.model", "model", file)
     for variant in variants(config, model):
         settings = entry.get("settings", {}) | entry["variants"][variant]
-        if settings.get("skip_loss") is not None:
-            yield from _unknown(f"{key}.variants.{variant}", "skip loss", settings["skip_loss"])
+        if settings.get("way") is not None:
+            yield from _unknown(f"{key}.variants.{variant}", "way", settings["way"])
 
 
 def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
@@ -441,9 +441,9 @@ def run_settings(
     entry = config["model_registry"][model]
     settings = entry.get("settings", {}) | entry["variants"][variant]
     if entry["family"] == "neural":
-        settings = {"skip_loss": None} | settings
+        settings = {"way": None} | settings
         shared = {**config["neural"], "max_length": config["sessions"]["max_length"]}
-        settings = shared | loss_settings(config, settings["skip_loss"]) | settings
+        settings = shared | way_settings(config, settings["way"]) | settings
     if split and "targets" in settings:
         settings |= registry.remarks("split", split)
     if split and dataset:
@@ -455,7 +455,7 @@ def run_settings(
 def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
     """The settings of a variant that a search may change, by name, each with its range.
 
-    The files of the model and of the skip loss declare them in ``SEARCH``.  Settings that the
+    The files of the model and of the way declare them in ``SEARCH``.  Settings that the
     variant does not have are left out, and so are those whose configured value is not of the kind
     of the range (an ``alpha`` of 0 has no place on a logarithmic scale).  A range is widened to
     the configured value.  Empty for an entry that is never tuned and for another tool's.
@@ -464,8 +464,8 @@ def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
         return {}
     settings = run_settings(config, model, variant)
     declared = registry.declared("model", model_file(config, model)).get("SEARCH", {})
-    if loss := settings.get("skip_loss"):
-        declared = declared | registry.declared("skip loss", loss).get("SEARCH", {})
+    if loss := settings.get("way"):
+        declared = declared | registry.declared("way", loss).get("SEARCH", {})
     spaces = {
         name: _around(space, settings[name]) for name, space in declared.items() if name in settings
     }
@@ -589,9 +589,9 @@ def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
                             yield f"{where}: no setting '{name}'{_known(name, settings)}"
 
 
-def loss_settings(config: dict, skip_loss: str | None) -> dict:
-    """The settings of a skip loss for all models: the key of the configuration with its name."""
-    return config.get(skip_loss.replace("-", "_"), {}) if skip_loss else {}
+def way_settings(config: dict, way: str | None) -> dict:
+    """The settings of a way to use skips, for all models: the configuration's key of its name."""
+    return config.get(way.replace("-", "_"), {}) if way else {}
 
 
 def runs(config: dict) -> list[dict]:

@@ -32,7 +32,7 @@ KINDS = {
     "skip rule": Kind("sessions/sql/skip_rules", ".sql"),
     "split": Kind("sessions/sql/splits", ".sql"),
     "model": Kind("models", hyphens=True),
-    "skip loss": Kind("training/skip_losses", hyphens=True),
+    "way": Kind("training/ways", hyphens=True),
     "claim": Kind("evaluation/claims"),
     "table": Kind("report/tables"),
     "figure": Kind("report/figures"),

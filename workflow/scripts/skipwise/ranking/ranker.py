@@ -31,6 +31,6 @@ def ranker(model: Recommender, popularity: np.ndarray) -> Ranker:
     """
     return (
         VectorRanker(model, popularity)
-        if isinstance(model, VectorRecommender)
+        if isinstance(model, VectorRecommender) and model.products
         else ScoreRanker(model)
     )

@@ -2,7 +2,7 @@
 loops over sessions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +85,14 @@ class Sequences:
             not_listened = not_listened | self.unknown.values
         return Ragged(~not_listened, self.skipped.offsets)
 
+    @property
+    def labels(self) -> Ragged:
+        """Labels of the plays as numbers: 0 unknown, 1 listened, 2 skipped; same offsets as
+        tracks.
+        """
+        listened, skipped = self.listened.values, self.skipped.values
+        return Ragged(listened + 2 * skipped.astype(np.int64), self.skipped.offsets)
+
     @classmethod
     def read(cls, part: str, path: str | Path) -> "Sequences":
         """Read a ``train``, ``valid`` or ``test`` artifact."""
@@ -118,6 +126,19 @@ class Sequences:
             None if self.unknown is None else self.unknown.take(rows),
             None if self.time is None else self.time[rows],
             None if self.cluster is None else self.cluster[rows],
+        )
+
+    def with_plays(self, plays: np.ndarray | slice) -> "Sequences":
+        """The sessions with the chosen plays (E,) only."""
+        if isinstance(plays, slice):
+            return self
+        kept = np.bincount(self.tracks.row_of_value()[plays], minlength=len(self))
+        offsets = np.concatenate([[0], np.cumsum(kept)])
+        return replace(
+            self,
+            tracks=Ragged(self.tracks.values[plays], offsets),
+            skipped=Ragged(self.skipped.values[plays], offsets),
+            unknown=self.unknown and Ragged(self.unknown.values[plays], offsets),
         )
 
     def distinct_tracks(self) -> Ragged:

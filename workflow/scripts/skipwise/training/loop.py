@@ -16,18 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from skipwise.core.errors import DivergedError, StoppedError
+from skipwise.core.errors import DivergedError, StoppedError, UserError
 from skipwise.core.log import logger
-from skipwise.core.registry import find
 from skipwise.ranking import metrics
 from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
 from skipwise.ranking.ranker import validation_ranks
 from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
-from skipwise.training.batches import Batch, Batches
+from skipwise.training.batches import Batch, Batches, seen_labels
 from skipwise.training.checkpoints import StopSignal
-from skipwise.training.losses import SkipLoss, Step, candidate_cross_entropy
+from skipwise.training.hooks import Second, Step, entering, way_named
 from skipwise.training.optim import DenseAdam, RowAdam
 
 
@@ -44,7 +43,9 @@ class Trainable(Protocol):
 
     @property
     def network(self) -> nn.Module:
-        """Encoder and head: embedded (B, L, D), real (B, L), masked (B, L) or None to (B, L, D)."""
+        """Encoder and head: embedded (B, L, D), real (B, L), masked (B, L) or None, and labels
+        (B, L), 1 listened and 2 skipped, to (B, L, D).
+        """
 
     def state(self) -> dict[str, Tensor]:
         """All weights by name."""
@@ -125,7 +126,21 @@ class Training:
         self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
-        self.batches = Batches(train, self.settings["batch_size"], self.settings["targets"])
+        way = way_named(self.settings["way"])
+        seen = seen_labels(train, self.settings.get("labels", "right"))
+        self.batches = Batches(
+            train,
+            self.settings["batch_size"],
+            self.settings["targets"],
+            seen,
+            entering(way, seen),
+            way.second(seen) if way.second else None,
+        )
+        if way.enters and not self.batches.predict(causal=model.causal):
+            raise UserError(
+                f"the way {self.settings['way']} leaves nothing to predict in the train sequences; "
+                "leave the variant out with null"
+            )
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )
@@ -152,6 +167,7 @@ class Training:
     def steps(self) -> Iterator[None]:
         """Take the steps that are left of the epoch; yields after each."""
         self.model.network.train()
+        self.step.epoch = self.epoch
         now = self.rng.bit_generator.state
         self.rng.bit_generator.state = self.order_drawn_from
         order = self.batches.epoch(self.rng)
@@ -186,7 +202,7 @@ class Training:
                 "epoch": self.epoch,
                 "loss": loss,
                 "loss_base": base,
-                "loss_skip": skip if self.settings["skip_loss"] else None,
+                "loss_skip": skip if self.step.way.loss else None,
                 "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
                 "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
                 "seconds": seconds,
@@ -275,8 +291,8 @@ class Training:
 
 
 class TrainStep:
-    """One optimisation step on a batch: loss = α · skip loss + β · cross-entropy, or the
-    cross-entropy alone for a variant without a skip loss.
+    """One optimisation step on a batch: loss = α · skip loss + β · base loss, or the base loss
+    alone for a variant whose way to use skips has no skip loss.
 
     Each is a mean over the batch, times the weight of the batch.
     """
@@ -292,11 +308,11 @@ class TrainStep:
             torch.bfloat16,
             enabled=model.settings.get("precision", "float32") == "bfloat16",
         )
-        name = model.settings["skip_loss"]
-        self.skip_loss: SkipLoss | None = find("skip loss", name).loss if name else None
+        self.way = way_named(model.settings["way"])
+        self.epoch = 1
 
     def __call__(self, batch: Batch) -> Tensor:
-        """Take the step; returns loss, cross-entropy and skip loss (3,)."""
+        """Take the step; returns loss, base loss and skip loss (3,)."""
         settings = self.model.settings
 
         # Positions to predict: all with a target or, for a bidirectional model, the masked ones.
@@ -305,49 +321,80 @@ class TrainStep:
         else:
             masked = predicted = batch.mask(settings["mask_share"], self.rng)
             targets = batch.tracks[masked]
+        if not len(targets):  # of a few sessions, of which hardly a play entered
+            return torch.zeros(3, device=self.device)
+
+        # Those of a second pass over other plays (B, L2) with an encoder of its own: the next of
+        # them.
+        second = batch.tracks[:, :0] if batch.second is None else batch.second
+        follows = (second[:, 1:] > 0) & self.way.OWN_ENCODER
 
         # Candidates (C,): the distinct targets and tracks drawn among the others.
-        distinct, target = np.unique(targets, return_inverse=True)
+        distinct, target = np.unique(
+            np.concatenate([targets, second[:, 1:][follows]]), return_inverse=True
+        )
+        target, second_target = target[: len(targets)], target[len(targets) :]
         size = settings["sampled_candidates"]
         drawn = draw_distinct(self.rng, self.model.n_tracks, size, distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
 
-        # The rows (R,) of the table that the step touches; from here on tracks (B, L) and
-        # candidates (C,) are rows of that block.
-        played = batch.tracks.size
+        # The rows (R,) of the table that the step touches; from here on tracks (B, L), those of the
+        # second pass (B, L2) and candidates (C,) are rows of that block.
+        parts = batch.tracks, second, candidates
         rows, where = np.unique(
-            np.concatenate([batch.tracks.ravel(), candidates]), return_inverse=True
+            np.concatenate([part.ravel() for part in parts]), return_inverse=True
         )
-        tracks, candidates = where[:played].reshape(batch.tracks.shape), where[played:]
+        ends = np.cumsum([part.size for part in parts])
+        tracks, again, candidates = (
+            found.reshape(part.shape)
+            for found, part in zip(np.split(where, ends[:-1]), parts, strict=True)
+        )
+        among = np.full(len(rows), -1)
+        among[candidates] = np.arange(len(candidates))
         block = self.rows.read(self._there(rows.astype(np.int64))).detach().requires_grad_()
 
-        # The losses: cross-entropy at the predicted positions (P,), and the skip loss.
+        # The losses: the base loss at the predicted positions (P,), and the skip loss.
         with self.autocast:
-            embedded = functional.embedding(self._there(tracks), block)
+            numbers = self._there(tracks)
+            embedded = functional.embedding(numbers, block)
             real = self._there(batch.tracks > 0)
             hidden = None if masked is None else self._there(masked)
-            predictions = self.model.network(embedded, real, hidden)
-            among = functional.embedding(self._there(candidates), block)
-            at = self._there(np.flatnonzero(predicted))
-            wanted = self._there(target)
-            base = candidate_cross_entropy(
-                predictions.flatten(0, 1).index_select(0, at), among, wanted
+            labels = self._there(batch.labels)
+            step = Step(
+                predictions=self.model.network(embedded, real, hidden, labels),
+                embedded=embedded,
+                candidates=functional.embedding(self._there(candidates), block),
+                positions=self._there(np.flatnonzero(predicted)),
+                targets=self._there(target),
+                tracks=numbers,
+                among=self._there(among[tracks]),
+                next_listened=self._there(batch.next_listened),
+                queries=self._there(batch.queries),
+                skipped=self._there(batch.skipped),
+                listened=self._there(batch.listened),
+                rejected=self._there(batch.rejected),
+                n_tracks=self.model.n_tracks,
+                settings=settings,
+                epoch=self.epoch,
+                weights=self.model.network.get_submodule("weights") if self.way.weights else None,
             )
-            loss, skip = base, torch.zeros((), device=self.device)
-            if self.skip_loss:
-                skip = self.skip_loss(
-                    Step(
-                        predictions=predictions,
-                        embedded=embedded,
-                        candidates=among,
-                        positions=at,
-                        targets=wanted,
-                        next_listened=self._there(batch.next_listened),
-                        queries=self._there(batch.queries),
-                        skipped=self._there(batch.skipped),
-                        settings=settings,
-                    )
+            if batch.second is not None:
+                embedded = functional.embedding(self._there(again), block)
+                real = self._there(second > 0)
+                network = self.model.network
+                encoder = network.get_submodule("second") if self.way.OWN_ENCODER else network
+                passed = Second(
+                    predictions=encoder(embedded, real),
+                    positions=self._there(np.flatnonzero(np.pad(follows, ((0, 0), (0, 1))))),
+                    targets=self._there(second_target),
+                    embedded=embedded,
+                    real=real,
                 )
+                step = step._replace(second=passed)
+            loss = base = self.way.base(step)
+            skip = torch.zeros((), device=self.device)
+            if self.way.loss:
+                skip = self.way.loss(step)
                 loss = settings.get("alpha", 1.0) * skip + settings.get("beta", 1.0) * base
         loss, base, skip = (batch.weight * term for term in (loss, base, skip))
 

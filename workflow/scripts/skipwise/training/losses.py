@@ -1,37 +1,13 @@
-"""The base loss of all neural models, and the contract of skip losses, both on plain tensors.
-
-Shapes: B batch, L length, D dimension, C candidates, P predicted positions of the batch.
-"""
-
-from typing import NamedTuple, Protocol
+"""The base loss of all neural models, on plain tensors."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-class Step(NamedTuple):
-    """What a skip loss may use of one step; padding is at the end of each row."""
-
-    predictions: Tensor  # (B, L, D) ŷ at each position
-    embedded: Tensor  # (B, L, D) embeddings of the session's tracks
-    candidates: Tensor  # (C, D) embeddings of the candidates of the cross-entropy
-    positions: Tensor  # (P,) predicted positions, as indices into the B · L positions
-    targets: Tensor  # (P,) their targets, as indices into the candidates
-    next_listened: Tensor  # (B, L) position of the next listened track, −1 if there is none
-    queries: Tensor  # (B, L) listened positions that a later listened track follows
-    skipped: Tensor  # (B, L) skipped plays, false at padding
-    settings: dict  # merged settings of the variant
-
-
-class SkipLoss(Protocol):
-    """The function ``loss`` of a file in ``training/skip_losses``, whose ``SETTINGS`` it reads.
-
-    A variant of the configuration names the file: ``{skip_loss: contrastive, query: item}``.
-    """
-
-    def __call__(self, step: Step) -> Tensor:
-        """A scalar, the mean over the batch; 0 if nothing in the batch was skipped."""
+def full_precision(scores: Tensor) -> Tensor:
+    """Scores in float32 at least: low precision ends at the scores."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def candidate_cross_entropy(predictions: Tensor, candidates: Tensor, target: Tensor) -> Tensor:
@@ -58,8 +34,7 @@ class _CandidateCrossEntropy(torch.autograd.Function):
         candidates = functional.pad(candidates, (0, 0, 0, -ctx.count % 32))
         scores = predictions @ candidates.T
         scores[:, ctx.count :] = -torch.inf
-        # Low precision ends at the scores.
-        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+        scores = full_precision(scores)
         each = torch.arange(len(scores), device=target.device)
         gradient = scores.softmax(1)
         log_sum = scores.amax(1) - gradient.amax(1).log()

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from skipwise.core.errors import UserError
 from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
 from skipwise.models.parts.layers import check_choice, linear
 from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.batches import seen_labels
+from skipwise.training.hooks import entering, way_named
 from skipwise.training.loop import train_network
 
 HEADS = ("linear-gelu", "none")
@@ -25,7 +28,8 @@ class Network(nn.Module):
     The setting ``head`` is ``linear-gelu``, GELU(Linear(D, D)) as P2 has it, or ``none``: ŷ is what
     the encoder gives, as in Kang & McAuley 2018 and in the field's libraries.  With ``scale`` the
     encoder gets the embeddings times √D (Vaswani et al. 2017; SASRec's own code).  Where ``masked``
-    (B, L) is true it gets a learned mask instead of the track.
+    (B, L) is true it gets a learned mask instead of the track.  The hook ``added`` of a way to use
+    skips makes vectors of the ``labels`` (B, L), which are added to the embeddings.
     """
 
     def __init__(
@@ -43,10 +47,23 @@ class Network(nn.Module):
             self.mask = nn.Parameter(
                 torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator)
             )
+        added = way_named(settings["way"]).added
+        self.added = added(settings, generator) if added else None
 
-    def forward(self, embedded: Tensor, real: Tensor, masked: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        embedded: Tensor,
+        real: Tensor,
+        masked: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> Tensor:
         if masked is not None:
             embedded = torch.where(masked.unsqueeze(2), self.mask, embedded)
+        if self.added is not None:
+            assert labels is not None
+            embedded = embedded + self.added(
+                labels if masked is None else labels.masked_fill(masked, 0)
+            )
         if self.scale != 1:
             embedded = embedded * self.scale
         encoded = self.encoder(embedded, real)
@@ -81,7 +98,7 @@ class NeuralRecommender(VectorRecommender):
             "validation_sessions",
             "max_length",
             "targets",
-            "skip_loss",
+            "way",
         }
     )
     OPTIONAL = frozenset({"alpha", "beta", "device", "precision"})
@@ -89,10 +106,19 @@ class NeuralRecommender(VectorRecommender):
     table: Tensor  # (N + 1, D)
 
     def __init__(self, n_tracks: int, settings: dict):
-        """Raises UserError if a setting of the model or of its skip loss is missing or unknown."""
-        if name := settings.get("skip_loss"):
-            self.SETTINGS = self.SETTINGS | set(declared("skip loss", name)["SETTINGS"])
+        """Raises UserError if a setting of the model or of its way is missing or unknown."""
+        if name := settings.get("way"):
+            way = declared("way", name)
+            if way.get("CAUSAL") and not self.causal:
+                raise UserError(
+                    f"the way {name} needs a prediction at every position, which a bidirectional "
+                    "model does not make; leave the variant out with null"
+                )
+            self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
+            if way.get("LABELS", True):
+                self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
+        self.products = way_named(settings["way"]).score is None
         # Of the CPU on every device: the same seed draws the same weights.
         self.generator = torch.Generator()
 
@@ -125,6 +151,12 @@ class NeuralRecommender(VectorRecommender):
         self.generator.manual_seed(seed)
         encoder = self.build_encoder(self.generator)
         self.network = Network(encoder, self.settings, self.generator, masks=not self.causal)
+        way = way_named(self.settings["way"])
+        if way.OWN_ENCODER:
+            encoder = self.build_encoder(self.generator)
+            self.network.second = Network(encoder, self.settings, self.generator, masks=False)
+        if way.weights:
+            self.network.weights = way.weights(self.settings, self.generator)
 
     def fit(
         self,
@@ -149,7 +181,10 @@ class NeuralRecommender(VectorRecommender):
         """ŷ (B, D) after each context."""
         self.network.eval()
         device = self.table.device
+        contexts = seen_labels(contexts, self.settings.get("labels", "right"))
+        contexts = contexts.with_plays(entering(way_named(self.settings["way"]), contexts))
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
+        labels = torch.from_numpy(contexts.labels.padded()).to(device)
         rows, at = (
             torch.arange(len(tracks), device=device),
             torch.from_numpy(contexts.tracks.lengths - 1).to(device),
@@ -157,11 +192,20 @@ class NeuralRecommender(VectorRecommender):
         real, masked = tracks > 0, None
         if not self.causal:
             at = at + 1
-            tracks = functional.pad(tracks, (0, 1))
+            tracks, labels = functional.pad(tracks, (0, 1)), functional.pad(labels, (0, 1))
             masked = torch.zeros_like(tracks, dtype=torch.bool)
             masked[rows, at] = True
             real = (tracks > 0) | masked
-        return self.network(functional.embedding(tracks, self.table), real, masked)[rows, at]
+        embedded = functional.embedding(tracks, self.table)
+        return self.network(embedded, real, masked, labels)[rows, at]
+
+    def score(self, contexts: Sequences) -> Tensor:
+        way = way_named(self.settings["way"])
+        if way.score is None:
+            return super().score(contexts)
+        head = self.network.get_submodule("weights")
+        with torch.inference_mode():
+            return way.score(head, self.settings, self.queries(contexts), self.table).cpu()
 
     def state(self) -> dict[str, Tensor]:
         weights = {

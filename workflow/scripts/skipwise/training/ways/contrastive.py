@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import QUERIES
-from skipwise.training.losses import Step
+from skipwise.training.hooks import Step
 
 SETTINGS = ("query", "tau")
 SEARCH = {
@@ -22,7 +22,7 @@ def loss(step: Step) -> Tensor:
     """
     query = step.settings["query"]
     if query not in QUERIES:
-        raise UserError(f"skip loss contrastive: query is {' or '.join(QUERIES)}, not {query!r}")
+        raise UserError(f"the way contrastive: query is {' or '.join(QUERIES)}, not {query!r}")
     return skip_contrastive(
         step.predictions if query == "hidden" else step.embedded,
         step.embedded,

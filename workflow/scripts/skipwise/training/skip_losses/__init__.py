@@ -1,1 +1,0 @@
-"""One file per skip loss, with the class ``LOSS``."""

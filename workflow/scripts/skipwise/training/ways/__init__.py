@@ -1,0 +1,1 @@
+"""One file per way to use skips; ``training/hooks.py`` says what it may define."""
