@@ -163,7 +163,7 @@ def raw_file(wildcards):
 
 
 def stamp(wildcards):
-    """Size and time of a raw file that no rule makes: an older file in its place is read too."""
+    """Size and time of a user's own raw file, so that an older file in its place is read too."""
     if "paths" not in config["registry"][wildcards.dataset]:
         return None
     found = os.stat(raw_file(wildcards))

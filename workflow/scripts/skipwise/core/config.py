@@ -72,8 +72,8 @@ def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
     """
     limits = registry.declared("model", model_file(config, model)).get("LIMITS", {})
     if config["model_registry"][model]["family"] == "neural":
-        losses = (loss.replace("-", "_") for loss in registry.names("skip loss"))
-        for key in ("neural", *losses):
+        ways = (way.replace("-", "_") for way in registry.names("way"))
+        for key in ("neural", *ways):
             limits = shared.get(key, {}).get("properties", {}) | limits
     return limits
 

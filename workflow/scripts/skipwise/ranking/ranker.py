@@ -20,6 +20,14 @@ def validation_ranks(
     return np.where(ranks > 0, ranks, np.nan)
 
 
+def validation_sample(valid: Sequences, most: int) -> Sequences:
+    """The validation sessions that are ranked: at most ``most``, the same at every call."""
+    if len(valid) <= most:
+        return valid
+    chosen = np.random.default_rng(0).choice(len(valid), most, replace=False)
+    return valid.take(np.sort(chosen))
+
+
 def _targets(sequences: Sequences) -> Ragged:
     """One row per session, with its target."""
     return Ragged(sequences.target, np.arange(len(sequences) + 1))

@@ -21,7 +21,7 @@ from skipwise.core.log import logger
 from skipwise.ranking import metrics
 from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
-from skipwise.ranking.ranker import validation_ranks
+from skipwise.ranking.ranker import validation_ranks, validation_sample
 from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import Batch, Batches, seen_labels
@@ -105,14 +105,6 @@ def _stopped(received: Signals, training: "Training", checkpoint: Savepoint) -> 
     if checkpoint.path.exists():
         kept = f"the next run continues from {checkpoint.path}"
     return StoppedError(received, f"stopped by {received.name} in epoch {training.epoch}; {kept}")
-
-
-def validation_sample(valid: Sequences, most: int) -> Sequences:
-    """The validation sessions that are ranked: at most ``most``, the same at every call."""
-    if len(valid) <= most:
-        return valid
-    chosen = np.random.default_rng(0).choice(len(valid), most, replace=False)
-    return valid.take(np.sort(chosen))
 
 
 class Training:

@@ -21,11 +21,10 @@ from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking import metrics
-from skipwise.ranking.ranker import ranker, validation_ranks
+from skipwise.ranking.ranker import ranker, validation_ranks, validation_sample
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint
-from skipwise.training.loop import validation_sample
 from skipwise.training.memory import check_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
