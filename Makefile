@@ -1,44 +1,48 @@
 # `make tables` sets everything up and does the main job on simulated data; `make test` sets
 # everything up and runs the tests.  Both only need Python 3.11 or newer; the second call does
-# nothing slow.
+# nothing slow.  What stands behind ## is what `make help` says.
 
+.DEFAULT_GOAL := help
 PYTHON ?= python3
 CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
+.PHONY: help tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
 
-tables: .venv/.installed
+help: ## lists these targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
+
+tables: .venv/.installed ## simulated data, quick: a table and a figure, in minutes
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
 
-all: .venv/.installed
+all: .venv/.installed ## every model and variant, all tables and figures, half an hour
 	$(BIN)/snakemake --cores $(CORES)
 
 # Completes the last run with the same configuration and packs its report; without a last run, that
 # of the quick run.
-report: .venv/.installed
+report: .venv/.installed ## the last run as one folder for a browser
 	$(BIN)/snakemake --cores $(CORES) --configfile $(MADE_WITH)
 	$(BIN)/snakemake --configfile $(MADE_WITH) --report results/report.zip --report-stylesheet workflow/report/report.css
 	rm -rf results/report && $(BIN)/python -m zipfile --extract results/report.zip results
 	@echo "Open results/report/report.html, or pass on results/report.zip."
 
-test: lint
+test: lint ## lint, format checks, types and all tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
 
 # The report in a real browser, which must be installed.
-test-browser: .venv/.installed-test
+test-browser: .venv/.installed-test ## the report in a real browser
 	@command -v chromium > /dev/null && command -v chromedriver > /dev/null || \
 		{ echo "The browser tests need a browser and its driver: apt-get install chromium chromium-driver"; exit 1; }
 	$(BIN)/python -m pytest -m browser
 
 # Starts a real Slurm of two nodes on this machine from Debian's packages; needs root and takes
 # minutes.
-test-cluster: .venv/.installed-test
+test-cluster: .venv/.installed-test ## the workflow on a real Slurm
 	$(BIN)/python -m pytest -m cluster
 
 # Asks a service for known vulnerabilities of the locked versions; needs the network.
-audit: .venv/audit/.installed
+audit: .venv/audit/.installed ## known vulnerabilities of the locked versions
 	.venv/audit/bin/python tools/audit.py
 
 .venv/audit/.installed: envs/requirements-audit.txt | .venv/bin/python
@@ -46,14 +50,14 @@ audit: .venv/audit/.installed
 	.venv/audit/bin/python -m pip install --quiet --requirement envs/requirements-audit.txt
 	touch $@
 
-lint: .venv/.installed-test
+lint: .venv/.installed-test ## lint, types and format
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
-format: .venv/.installed-test
+format: .venv/.installed-test ## formats everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow
@@ -71,28 +75,28 @@ format: .venv/.installed-test
 	touch $@
 
 # The reference of the configuration, and all pages in site/; a broken link is an error.
-docs: .venv/.installed-test
+docs: .venv/.installed-test ## the documentation in site/
 	$(BIN)/python tools/document_config.py
 	$(BIN)/zensical build --strict --clean
 
-bench: .venv/.installed
+bench: .venv/.installed ## speed of training and ranking
 	$(BIN)/python tools/bench_training.py
 	$(BIN)/python tools/bench_ranking.py
 
-bench-data: .venv/.installed
+bench-data: .venv/.installed ## speed of the data stage
 	$(BIN)/python tools/bench_data.py
 
 # Each peer has its own environment of about 1.5 GB; the run takes about twenty minutes.
 PEERS := replay rectools recbole cornac
 
-bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed)
+bench-peers: .venv/.installed $(PEERS:%=.venv-peers/%/.installed) ## speed of other libraries
 	$(BIN)/python tools/bench_peers.py
 
 # Hours on simulated data; a job that is done is not run again.  For MovieLens 100K make its split
 # with config/real.yaml and run the tool with `--datasets ml100k`.
 COMPARED := rectools replay cornac
 
-compare-peers: .venv/.installed $(COMPARED:%=.venv-peers/%/.installed)
+compare-peers: .venv/.installed $(COMPARED:%=.venv-peers/%/.installed) ## quality of other libraries
 	$(BIN)/snakemake --cores $(CORES) -- results/splits/dataset=mssd-sim/split=paper/test.parquet
 	$(BIN)/python tools/compare_peers.py --datasets mssd-sim
 
@@ -103,7 +107,7 @@ compare-peers: .venv/.installed $(COMPARED:%=.venv-peers/%/.installed)
 
 # Locks the requirements of envs/*.in.  The local build tag of torch is removed, because an index
 # serves the version without it.
-lock:
+lock: ## locks the requirements
 	rm -rf .venv/lock && $(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/python -m pip install --quiet --requirement envs/requirements.in
 	(echo "# Made by \`make lock\` from requirements.in. Exact versions of everything that the workflow needs."; \
@@ -113,5 +117,5 @@ lock:
 		.venv/lock/bin/python -m pip freeze | sed 's/+cpu$$//' | grep -vxFf envs/requirements.txt) > envs/requirements-test.txt
 	rm -rf .venv/lock
 
-clean:
+clean: ## removes all results
 	rm -rf results logs benchmarks .snakemake

@@ -63,9 +63,10 @@ class TestPlan:
         assert (
             printed.count("Training sasrec contrastive-item") == 3 + 1 + 1
         )  # three seeds on the first data set
-        # Baselines have one seed; WRMF and BPR have three variants, a neural model four.
-        all_models = 11 + 3 * (2 * 3 + 8 * 4)
-        few = 3 + 2 * 3 + 2 * 4
+        # Baselines have one seed; WRMF and BPR have three variants, a neural model four, and as in
+        # the papers transformers three, the others two.
+        all_models = 11 + 3 * (4 * 3 + 4 * 4 + 2 * 3 + 2 * 2)
+        few = 3 + 4 * 3 + 4 + 3
         assert printed.count("Training") == all_models + 2 * few
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):

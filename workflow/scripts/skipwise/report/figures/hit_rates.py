@@ -29,7 +29,8 @@ MINUTES = 10
 COLUMNS = columns_of(
     required("candidates", pa.string()),
     required("k", pa.int16()),
-    *(required(f"hr{end}", pa.float64()) for end in ("", "_low", "_high")),
+    required("hr", pa.float64()),
+    *(pa.field(f"hr{end}", pa.float64()) for end in ("_low", "_high")),
 )
 
 
