@@ -731,10 +731,12 @@ def test_a_variant_overrides_its_model_and_a_model_what_is_shared():
 
 
 def test_blind_differs_from_orig_in_its_targets_alone():
-    """Every model whose settings have targets has both variants."""
+    """Every model whose settings have targets has both variants; the papers print no blind."""
     found = {}
     for model in DEFAULT["models"]:
-        if "targets" in (orig := run_settings(DEFAULT, model, "orig")):
+        if DEFAULT["model_registry"][model].get("settings_of") == "papers":
+            assert "blind" not in variants(DEFAULT, model)
+        elif "targets" in (orig := run_settings(DEFAULT, model, "orig")):
             assert orig["targets"] == "listened"
             assert run_settings(DEFAULT, model, "blind") == orig | {"targets": "next"}
             found[model_file(DEFAULT, model)] = DEFAULT["model_registry"][model]["family"]

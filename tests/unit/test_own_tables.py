@@ -48,7 +48,7 @@ def refused(folder: Path, path: Path, **entry) -> str:
 
 
 def sampled(
-    folder: Path, patterns: list, columns: dict, *, session_gap=None, rule=None, **entry
+    folder: Path, patterns: list, columns: dict | None, *, session_gap=None, rule=None, **entry
 ) -> tuple[pl.DataFrame, dict]:
     """Session key, track and label of all sessions of some files, and stats.json."""
     shards = raw_files("mine", {"paths": [str(pattern) for pattern in patterns]}, "")
@@ -262,6 +262,18 @@ class TestSessions:
             sampled(
                 tmp_path, [CASES / "file_twice/*.csv"], BY_USER, session_gap=1200,
                 skipped_when="skipped",
+            )  # fmt: skip
+
+    def test_one_file_under_two_names_is_refused_in_every_form(self, tmp_path):
+        """Times of Last.fm would make it a batch, which is dropped."""
+        (tmp_path / "raw").mkdir()
+        for name in ("a.tsv", "b.tsv"):
+            rows = [f"u\tt{at}\t2019-01-21 11:0{at}:00\n" for at in range(8)]
+            (tmp_path / "raw" / name).write_text("user_id\ttrack_id\ttimestamp\n" + "".join(rows))
+        with pytest.raises(UserError, match=r"b.tsv and a.tsv are the same file"):
+            sampled(
+                tmp_path, [tmp_path / "raw/*.tsv"], None, form="lfm2b", session_gap=1200,
+                rule={"name": "gap_below", "seconds": 90},
             )  # fmt: skip
 
     def test_a_pattern_goes_down_folders(self, tmp_path):

@@ -296,11 +296,6 @@ def prefetched(items: Iterator[T], ahead: int = 1) -> Iterator[T]:
         thread.join()
 
 
-def decompressed(path: Path) -> bytes:
-    """The bytes of a file, unpacked where its name ends with ``.gz``."""
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-
-
 def damaged(path: Path | str, error: Exception) -> UserError:
     """The error for a file that does not decompress, in one line."""
     what = " ".join(str(error).split())

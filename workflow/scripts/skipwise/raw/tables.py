@@ -368,7 +368,7 @@ class _Delimited:
         if self._held:
             first_line -= self._held.count(b"\n")
             body, self._held = self._held + body, b""
-        if self._quote and self._quote.encode() in body:
+        if self._opens_a_cell(body):
             regular = self._regular(body, first_line)
             rows, wrong = regular or self._quoted(body, first_line, last=last)
         else:
@@ -379,6 +379,14 @@ class _Delimited:
             pl.col(f"c{place}").alias(column) for column, place in self._places.items()
         )
         return Rows(self._name, cells, rows["line"], wrong)
+
+    def _opens_a_cell(self, body: bytes) -> bool:
+        """Whether a quote stands at the start of a cell; one elsewhere is an ordinary character."""
+        if not self._quote:
+            return False
+        mark = self._quote.encode()
+        starts = (b"\n" + mark, self._separator.encode() + mark)
+        return body.startswith(mark) or any(start in body for start in starts)
 
     def _regular(self, body: bytes, first_line: int) -> tuple | None:
         """The rows of text in which every quote opens or closes a cell of one line and every row

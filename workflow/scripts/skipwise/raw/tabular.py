@@ -5,12 +5,11 @@ import difflib
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.archives import DAMAGE, Block, count_byte, damaged, decompressed
+from skipwise.raw.archives import Block, count_byte
 
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
@@ -40,16 +39,12 @@ def first_row(wrong: pl.Series) -> int:
     return row
 
 
-def read_delimited(source: bytes | Path, layout: Layout, name: str) -> pl.DataFrame:
-    """Read the wanted columns of a delimited file; ``name`` stands for the file in messages.
+def read_delimited(raw: bytes, layout: Layout, name: str) -> pl.DataFrame:
+    """Read the wanted columns of delimited text; ``name`` stands for the file in messages.
 
     Raises UserError that names the file and the missing column, or the line and the cell that do
     not fit.
     """
-    try:
-        raw = source if isinstance(source, bytes) else decompressed(source)
-    except DAMAGE as error:
-        raise damaged(name, error) from error
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     if not raw or raw.isspace():
         raise UserError(f"{name} is empty; get the file again")

@@ -1,0 +1,65 @@
+"""A table in a folder of its user: which sessions it has, and when it is read again."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from examples import ROOT
+
+OVERLAY = """
+datasets: [mine]
+registry:
+  mine:
+    form: events
+    paths: [plays.csv]
+    columns: {user: user, session: session, track: track, time: time}
+    skipped_when: skipped
+    skip_rule: {name: given}
+    session_gap: null
+sessions: {n_sessions: null}
+"""
+
+
+@pytest.fixture
+def run(project, tmp_path_factory):
+    """Call Snakemake from a folder that holds the data only."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copy(ROOT / "tests/unit/cases/session_per_user/plays.csv", folder)
+    (folder / "mine.yaml").write_text(OVERLAY)
+
+    def call(*arguments: str) -> str:
+        command = [sys.executable, "-m", "snakemake", "-s", str(project / "Snakefile")]
+        target = "results/sessions/dataset=mine/sessions.parquet"
+        done = subprocess.run(
+            [*command, *arguments, "--cores", "1", "--configfile", "mine.yaml", "--", target],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    call.folder = folder
+    return call
+
+
+def test_sessions_of_users_and_an_older_file_in_place_of_the_one_that_was_read(run):
+    run()
+    keys = run.folder / "results/sessions/dataset=mine/keys.parquet"
+    found = pl.read_parquet(keys, hive_partitioning=False)
+    assert found.height == 10
+    assert set(found["n_plays"]) == {8}
+    assert set(found["cluster_key"]) == {f"u{user}" for user in range(5)}
+    assert "Nothing to be done" in run("--dry-run")
+    older = run.folder / "older.csv"
+    older.write_text((run.folder / "plays.csv").read_text().replace("u4,", "u5,"))
+    os.utime(older, (1_500_000_000, 1_500_000_000))
+    older.replace(run.folder / "plays.csv")
+    run()
+    found = pl.read_parquet(keys, hive_partitioning=False)
+    assert set(found["cluster_key"]) == {"u0", "u1", "u2", "u3", "u5"}
