@@ -277,7 +277,7 @@ class TestSessions:
             )  # fmt: skip
 
     def test_a_pattern_goes_down_folders(self, tmp_path):
-        pattern = CASES / "glob_recursive/logs/**/*.csv"
+        pattern = CASES / "glob_recursive/plays/**/*.csv"
         plays, stats = sampled(tmp_path, [pattern], BY_SESSION, skipped_when="skipped")
         assert stats["counts"]["sessions_formed"] == 7
         assert plays.height == 56

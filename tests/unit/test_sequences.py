@@ -183,8 +183,6 @@ def test_train_has_padding_for_its_null_targets(tmp_path):
     read = Sequences.read("train", written(tmp_path / "train.parquet", "train", rows))
     assert read.target.tolist() == [0, 0]
     assert np.issubdtype(read.target.dtype, np.integer)
-    assert read.cluster.tolist() == [6, 7, 5]
-    assert read.take(np.array([2, 0])).cluster.tolist() == [5, 6]
 
 
 def test_a_part_without_sessions_is_read(tmp_path):

@@ -257,6 +257,7 @@ class TestWhatItTells:
             "data": "real",
             "settings": "as printed",
             "reason": "",
+            "note": "",
             "measured": "HR@10",
         }
         single = keys | {"dataset": "mssd", "model": "sasrec", "variant": "bl", "estimate": 0.1}

@@ -16,7 +16,7 @@ def accepted(count: int) -> list[dict]:
     found: list[dict] = []
 
     @settings(
-        max_examples=10 * count,
+        max_examples=40 * count,
         deadline=None,
         derandomize=True,
         database=None,

@@ -23,7 +23,9 @@ def test_the_first_screen_has_the_two_commands_and_says_simulated():
 
 
 def test_make_alone_says_what_it_can_do():
-    done = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     listed = {line.split()[1] for line in done.stdout.splitlines()}
     assert {"help", "tables", "all", "report", "test", "docs"} <= listed
     phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)

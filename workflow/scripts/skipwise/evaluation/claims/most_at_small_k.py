@@ -15,7 +15,7 @@ CLAIM = Claim(
     of_a_gain=True,
 )
 WORLDS = {
-    "true": {("*", "S+"): {"better": 1.0}},
+    "true": {("*", "S+"): {"better": 1.5}},
     "false": {("*", "S+"): {"better": -0.5, "better_below_the_first": 5.0}},
     "absent": {},
     "worse": {("*", "S+"): {"better": -0.5}},
