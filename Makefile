@@ -16,7 +16,7 @@ help: ## lists these targets
 tables: .venv/.installed ## simulated data, quick: a table and a figure, in minutes
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
 
-all: .venv/.installed ## every model and variant, all tables and figures, half an hour
+all: .venv/.installed ## every model and variant, all tables and figures, up to an hour
 	$(BIN)/snakemake --cores $(CORES)
 
 # Completes the last run with the same configuration and packs its report; without a last run, that

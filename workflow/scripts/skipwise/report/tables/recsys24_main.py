@@ -1,7 +1,7 @@
 """The main table of Seshadri, Shashaani & Knees (RecSys 2024), made by this run: what each variant
 changes of its own model, on the same sessions. The variant helps where the interval of *variant −
-orig* lies above 0 and *p, Holm* is small. The spread over seeds stands beside the interval, which
-does not contain it: a difference smaller than it may be luck of the start.
+orig* lies above 0 and *p, Holm* is small. With three seeds or more the interval contains the spread
+over seeds, which stands beside it; with fewer a difference may be luck of the start.
 """
 
 from skipwise.report import variants

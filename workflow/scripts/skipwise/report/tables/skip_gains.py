@@ -2,8 +2,7 @@
 changes, on the same sessions; whether its settings are tuned, the table hr_ndcg says. The row
 *orig* says what the labels bring at all (next listened against plain next targets), the other rows
 what the use of skips adds to that. A variant helps where the interval of *variant − reference* lies
-above 0 and *p, Holm* is small; a difference smaller than the spread over seeds may be luck of the
-start.
+above 0 and *p, Holm* is small; with fewer than three seeds a difference may be luck of the start.
 """
 
 from skipwise.report import variants
