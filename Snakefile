@@ -12,7 +12,7 @@
 #   results/splits/dataset=…/split=…/{train,valid,test}.parquet a session: context, target, skips
 #   results/models/<run>/                                       (weights, history.parquet, run.json)
 #   results/ranks/<run>/                                        a test session: ranks of its tracks
-#   results/cosines/<run>/                                      a test session, neural models only
+#   results/cosines/<run>/                                      a test session, of neural models
 #   results/metrics/<run>/                                      a metric
 #   results/tables, results/figures                             (the papers' tables and more)
 #   results/provenance.json                                     (sources of all numbers)

@@ -35,13 +35,17 @@ RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed
 KINDS = {
     "snakemake": ([""], ()),
     "training": (
-        [f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")] + ["tables"],
+        [f"{stage}/{RUN}" for stage in ("models", "ranks", "cosines", "metrics")]
+        + ["checkpoints", "tables"],
         ("train_model",),
     ),
     # With all that follows: Snakemake does not make a missing intermediate file for an existing
     # table.
     "duckdb": (
-        ["labelled", "sessions", "splits", "models", "ranks", "metrics", "tables"],
+        [
+            *("labelled", "sessions", "splits", "models", "checkpoints"),
+            *("ranks", "cosines", "metrics", "tables"),
+        ],
         ("label_sessions", "sample_sessions", "split_sessions"),
     ),
 }

@@ -205,22 +205,18 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 code=[__file__],
                 **split,
             ),
-            "output": Named(**model),
+            "output": Named(
+                ranks=at(f"{keys}/ranks.parquet"),
+                cosines=at(f"{keys}/cosines.parquet"),
+                **model,
+            ),
             "params": SimpleNamespace(
                 recommender="sasrec",
                 settings=settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
                 settings_source="tuned, 2 trials",
                 validation_sessions=50,
+                candidates={"sampled": 20, "seed": 1, "rank_cutoff": 20},
             ),
-        },
-        "rank_sessions": {
-            "input": Named(**model, **split),
-            "output": Named(at(f"{keys}/ranks.parquet")),
-            "params": SimpleNamespace(candidates={"sampled": 20, "seed": 1, "rank_cutoff": 20}),
-        },
-        "measure_cosines": {
-            "input": Named(**model, **split),
-            "output": Named(at(f"{keys}/cosines.parquet")),
         },
         "compute_metrics": {
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),

@@ -1,8 +1,12 @@
 """A training that is stopped anywhere and goes on has the weights of one that was not."""
 
+import errno
 import json
+import logging
 import os
+import shutil
 import signal
+import time
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -278,7 +282,7 @@ def test_no_checkpoint_no_file_and_the_signal_ends_the_process(monkeypatch, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def run(folder, code, *, seed=1, threads=1, **changes):
+def run(folder, code, *, seed=1, threads=1, finished=None, **changes):
     """Train as the workflow does, on the data of ``folder``."""
     settings = (
         settings_of("sasrec", "contrastive-hidden")
@@ -303,6 +307,7 @@ def run(folder, code, *, seed=1, threads=1, **changes):
         seed=seed,
         threads=threads,
         checkpoint=folder / "checkpoints" / "c.safetensors",
+        finished=finished,
         code=[str(code)],
     )
 
@@ -318,7 +323,22 @@ def write_data(folder, seed: int, headline: str = "full") -> None:
     pq.write_table(pa.table({"track_id": ids}), folder / "tracks.parquet")
 
 
-@pytest.mark.parametrize("change", [None, "seed", "threads", "setting", "data", "headline", "code"])
+CHANGES = [None, "seed", "threads", "setting", "data", "headline", "code"]
+
+
+def make(change: str | None, folder, code) -> dict:
+    """Change one thing that a training depends on, files at once; gives the changed arguments."""
+    if change == "data":
+        write_data(folder, seed=5)
+    elif change == "headline":  # models are selected in another way
+        write_data(folder, seed=1, headline="new")
+    elif change == "code":
+        code.write_text("2")
+    changed = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}
+    return changed.get(change, {})
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_path, change):
     code = tmp_path / "code.py"
     code.write_text("1")
@@ -329,15 +349,7 @@ def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_p
             run(tmp_path, code)
     [left] = [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != tmp_path]
     assert left == tmp_path / "checkpoints" / "c.safetensors"
-    if change == "data":
-        write_data(tmp_path, seed=5)
-    elif change == "headline":  # models are selected in another way
-        write_data(tmp_path, seed=1, headline="new")
-    elif change == "code":
-        code.write_text("2")
-    changes = {"seed": {"seed": 2}, "threads": {"threads": 2}, "setting": {"tau": 0.3}}.get(
-        change, {}
-    )
+    changes = make(change, tmp_path, code)
     taken = send_after(monkeypatch, 10**9)
     run(tmp_path, code, **changes)
     assert len(taken) == BATCHES * EPOCHS - (BATCHES + 1 if change is None else 0)
@@ -347,3 +359,40 @@ def test_the_workflow_goes_on_if_all_that_matters_is_the_same(monkeypatch, tmp_p
         "run.json",
     ]
     assert not (tmp_path / "checkpoints" / "c.safetensors").exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_finished_training_is_taken_over_if_all_that_matters_is_the_same(
+    monkeypatch, tmp_path, change
+):
+    code, kept = tmp_path / "code.py", tmp_path / "checkpoints" / "c"
+    code.write_text("1")
+    write_data(tmp_path, seed=1)
+    run(tmp_path, code, finished=kept)
+    files = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    shutil.rmtree(tmp_path / "run")  # as Snakemake does before a job runs again
+    changes = make(change, tmp_path, code)
+    before = time.time()
+    steps = send_after(monkeypatch, 10**9)
+    run(tmp_path, code, finished=kept, **changes)
+    assert len(steps) == (0 if change is None else BATCHES * EPOCHS)
+    again = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert again.keys() == files.keys()
+    assert (again == files) is (change is None)
+    assert all(path.stat().st_mtime >= before - 1 for path in (tmp_path / "run").iterdir())
+    assert {path.stat().st_nlink for path in (tmp_path / "run").iterdir()} == {2}
+
+
+def test_a_training_ends_where_nothing_can_be_linked(monkeypatch, tmp_path, caplog):
+    def refuses(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    code, kept = tmp_path / "code.py", tmp_path / "checkpoints" / "c"
+    code.write_text("1")
+    write_data(tmp_path, seed=1)
+    monkeypatch.setattr(os, "link", refuses)
+    with caplog.at_level(logging.INFO, logger="skipwise"):
+        run(tmp_path, code, finished=kept)
+    assert f"cannot be kept in {kept}" in caplog.text
+    assert not kept.exists()
+    assert (tmp_path / "run/run.json").exists()

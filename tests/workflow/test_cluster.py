@@ -105,7 +105,6 @@ def test_the_tables_are_those_of_a_local_run(slurm, tmp_path):
             "simulate_raw",
             "extract_events",
             "train_model",
-            "rank_sessions",
             "compute_metrics",
         )
     }

@@ -29,8 +29,8 @@ def said(done: subprocess.CompletedProcess, *parts: str) -> str:
 
 
 def half_written(project) -> list[Path]:
-    """Temporary files below results/, and what lies in the folder of checkpoints."""
-    found = (project / "results").rglob("*")
+    """Temporary files below results/, and checkpoints of trainings that have not ended."""
+    found = (path for path in (project / "results").rglob("*") if path.is_file())
     return [
         path for path in found if path.name.startswith(".") or path.parent.name == "checkpoints"
     ]
@@ -44,8 +44,8 @@ def disk(copy):
     Gives a function that mounts it anew with other options.
     """
     results, aside = copy / "results", copy / "aside"
-    for stage in ("models", "ranks", "metrics"):
-        shutil.rmtree(results / stage / RUN)
+    for folder in (*(f"{stage}/{RUN}" for stage in ("models", "ranks", "metrics")), "checkpoints"):
+        shutil.rmtree(results / folder)
     results.rename(aside)
     results.mkdir()
     if subprocess.run(

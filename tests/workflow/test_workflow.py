@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -75,7 +76,7 @@ class TestPlan:
         assert printed.count("Training") == all_models + 2 * few
 
     def test_jobs_that_use_a_gpu_ask_for_one(self, project):
-        for name in ("train", "evaluate", "tune"):
+        for name in ("train", "tune"):
             rules = (
                 project / f"workflow/rules/{name}.smk"
             )  # in whose plan a message stands in the place of the resources
@@ -94,12 +95,9 @@ class TestPlan:
             for rule, job in jobs
             if (model := re.search(r"model=([a-z0-9-]+)", job))
         }
-        rules = ("train_model", "rank_sessions", "search_settings")
-        neural = {(rule, "neural", True) for rule in rules}
+        neural = {(rule, "neural", True) for rule in ("train_model", "search_settings")}
         others = {("search_settings", "factorization", False)} | {
-            (rule, kind, False)
-            for rule in ("train_model", "rank_sessions")
-            for kind in ("baseline", "factorization")
+            ("train_model", kind, False) for kind in ("baseline", "factorization")
         }
         assert neural | others <= asked
         assert not {(rule, kind, not gpu) for rule, kind, gpu in neural | others} & asked
@@ -428,7 +426,7 @@ class TestRerun:
             {
                 "core/log.py": set(),
                 "commands/label.py": set(),
-                "evaluation/cosines.py": {"cosines/"},
+                "evaluation/cosines.py": {"models/", "ranks/", "cosines/"},
                 "evaluation/claims/sasrec_is_best.py": {"tables/findings."},
                 "report/tables/datasets.py": {"tables/datasets."},
                 "report/figures/hit_rates.py": {"figures/hit_rates."},
@@ -440,13 +438,13 @@ class TestRerun:
                 "raw/forms/lfm2b.py": {"events/dataset=lfm2b-sim/"},
                 "simulation/worlds.py": {"resources/raw/"},
                 "recommender.py": {"models/", "ranks/", "cosines/"},
-                "ranking/candidates.py": {"ranks/", "models/*sasrec", "cosines/"},
+                "ranking/candidates.py": {"models/", "ranks/", "cosines/"},
                 "training/ways/contrastive.py": {
                     f"{made}/*{model}/variant=contrastive"
                     for made in ("models", "ranks", "cosines")
                     for model in ("sasrec", "sasrec-papers")
                 },
-                "models/wrmf.py": {"models/*wrmf", "ranks/*wrmf"},
+                "models/wrmf.py": {"models/*wrmf", "ranks/*wrmf", "cosines/*wrmf"},
             },
         ],
         ids=["last rooms", "first rooms"],
@@ -479,11 +477,32 @@ class TestRerun:
         overlay = copy.overlay("cutoff.yaml", "metrics: {hr: [1, 5, 10, 20, 50]}\n")
         planned = copy.planned(overlay)
         assert len([message for message in planned if message.startswith("Metrics")]) == (TINY_RUNS)
-        assert not [message for message in planned if message.startswith(("Training", "Ranking"))]
+        assert self.trained(planned) == set()
         copy.made(
             "results/tables/hr_ndcg.csv", configs=("tests/workflow/tiny.yaml", overlay), cores=2
         )
         assert "hr_50_low" in (copy / "results/tables/hr_ndcg.csv").read_text().splitlines()[0]
+
+    def test_a_metric_is_added_and_trains_nothing(self, copy):
+        path = copy / "workflow/scripts/skipwise/ranking/metrics.py"
+        added = '\n\n@metric("first")\ndef first(rank, k):\n    return (rank == 1).astype(float)\n'
+        path.write_text(path.read_text(encoding="utf-8") + added, encoding="utf-8")
+        planned = copy.planned(copy.overlay("first.yaml", "metrics: {first: [1]}\n"))
+        assert len([message for message in planned if message.startswith("Metrics")]) == TINY_RUNS
+        assert self.trained(planned) == set()
+
+    def test_ranks_are_made_again_without_a_training(self, copy):
+        run = "dataset=mssd-sim/split=paper/model=sasrec/variant=orig/seed=1"
+        ranks = f"results/ranks/{run}/ranks.parquet"
+        before = (copy / f"results/models/{run}/run.json").read_bytes()
+        overlay = copy.overlay("cutoff.yaml", "candidates: {rank_cutoff: 20}\n")
+        copy.made(ranks, configs=(TINY, overlay))
+        assert "has ended before" in (copy / f"logs/train_model/{run}.log").read_text()
+        assert (copy / f"results/models/{run}/run.json").read_bytes() == before
+        assert 15 < pc.max(read_artifact("ranks", copy / ranks)["rank_full"]).as_py() <= 20
+        longer = copy.overlay("longer.yaml", "neural: {max_epochs: 3}\n")
+        copy.made(ranks, configs=(TINY, overlay, longer))
+        assert read_json(copy / f"results/models/{run}/run.json")["epochs"] == 3
 
     def test_a_new_variant_is_a_line_and_trains_nothing_else(self, copy):
         overlay = copy.overlay(

@@ -6,6 +6,8 @@ from skipwise.core import paths
 from skipwise.core.log import rule_log
 
 with rule_log(snakemake.log[0], snakemake.rule):
+    from skipwise.evaluation.cosines import measure_cosines
+    from skipwise.evaluation.rank_sessions import rank_sessions
     from skipwise.training.train import train_model
 
     weights = Path(snakemake.output.weights)
@@ -25,5 +27,19 @@ with rule_log(snakemake.log[0], snakemake.rule):
         validation_sessions=snakemake.params.validation_sessions,
         best=snakemake.input.best or None,
         checkpoint=paths.beside(weights, "checkpoint"),
+        finished=paths.beside(weights, "finished"),
         code=snakemake.input.code,
+    )
+    rank_sessions(
+        weights.parent,
+        snakemake.input.train,
+        snakemake.input.test,
+        snakemake.output.ranks,
+        candidates=snakemake.params.candidates["sampled"],
+        seed=snakemake.params.candidates["seed"],
+        cutoff=snakemake.params.candidates["rank_cutoff"],
+        threads=snakemake.threads,
+    )
+    measure_cosines(
+        weights.parent, snakemake.input.test, snakemake.output.cosines, threads=snakemake.threads
     )

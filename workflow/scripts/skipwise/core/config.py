@@ -12,23 +12,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
 
 from skipwise.core import paths, registry
 from skipwise.core.errors import UserError
 
-# 50.0 is no integer, which JSON Schema takes it for: it would be no index and another path.
-_Validator = extend(
-    Draft202012Validator,
-    type_checker=Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
 # Settings that come with the project, one file per data set.
 TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
 # What tables say of entries that are never tuned, by their ``settings_of``.
@@ -48,9 +41,9 @@ def check_config(config: dict, schema: dict) -> None:
     Checks the schema, and what a schema cannot say: names that must be in a registry or have a
     file, and the parameters of what is found by its file.
     """
-    validator = _Validator(schema)
     errors = sorted(
-        validator.iter_errors(config), key=lambda error: list(map(str, error.absolute_path))
+        _validator()(schema).iter_errors(config),
+        key=lambda error: list(map(str, error.absolute_path)),
     )
     if errors:
         raise UserError(_explain(errors[0]))
@@ -60,7 +53,7 @@ def check_config(config: dict, schema: dict) -> None:
     for model in config["models"]:
         for key, name, value in _model_settings(config, model):
             limits = _limits(config, model, shared).get(name, {})
-            for error in _Validator(limits).iter_errors(value):
+            for error in _validator()(limits).iter_errors(value):
                 raise UserError(f"configuration, {key}: {_what(error)}")
             if isinstance(value, str) and _number(value) is not None:
                 raise UserError(f"configuration, {key}: {_as_number(value)}")
@@ -295,7 +288,21 @@ def rule_words(rule: dict) -> str:
     return " ".join([rule["name"], *parameters])
 
 
-def _explain(error: ValidationError) -> str:
+@cache
+def _validator() -> type:
+    # Here, as jobs that take a name or a default from this module have no schema to check.
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    def integer(_, value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)
+
+    # 50.0 is no integer, which JSON Schema takes it for: it would be no index and another path.
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", integer)
+    return extend(Draft202012Validator, type_checker=types)
+
+
+def _explain(error: "ValidationError") -> str:
     """The first violation of the schema in one line."""
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
@@ -311,7 +318,7 @@ def _explain(error: ValidationError) -> str:
     return f"configuration, {where}: {_what(error)}"
 
 
-def _what(error: ValidationError) -> str:
+def _what(error: "ValidationError") -> str:
     """What is wrong with a value, and how YAML wants it if it is only spelled otherwise."""
     value, wanted = error.instance, error.validator_value
     if error.validator == "type":

@@ -39,6 +39,7 @@ RESULTS = {
     "history": f"models/{RUN}/history.parquet",
     "run": f"models/{RUN}/run.json",
     "checkpoint": f"checkpoints/{RUN.replace('/', ',')}.safetensors",
+    "finished": f"checkpoints/{RUN.replace('/', ',')}",
     "ranks": f"ranks/{RUN}/ranks.parquet",
     "cosines": f"cosines/{RUN}/cosines.parquet",
     "metrics": f"metrics/{RUN}/metrics.parquet",

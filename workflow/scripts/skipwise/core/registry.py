@@ -40,7 +40,7 @@ KINDS = {
 _PLACEHOLDER = re.compile(r"\$([a-z_]+)")
 _BOUND = re.compile(r"^-- \$([a-z_]+) \(above (\S+)\)", re.MULTILINE)
 _REMARK = re.compile(r"^-- ([a-z_]+): (\S+)$", re.MULTILINE)
-_METRIC = re.compile(r'^@metric\("([a-z0-9_]+)"\)$', re.MULTILINE)
+_METRIC = re.compile(r'^@?metric\("([a-z0-9_]+)"\)', re.MULTILINE)
 
 
 def names(kind: str) -> list[str]:

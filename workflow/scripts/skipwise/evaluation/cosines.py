@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.log import logger
-from skipwise.core.schemas import PADDING, QUERIES
+from skipwise.core.schemas import ARTIFACTS, PADDING, QUERIES
 from skipwise.core.torch_setup import use_threads
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Sequences
@@ -25,12 +25,17 @@ BATCH = 512
 
 
 def measure_cosines(model_folder: str | Path, test: str, cosines: str, *, threads: int) -> None:
-    """Measure the test sessions with a saved neural model and write a ``cosines`` artifact."""
+    """Measure the test sessions with a saved model and write a ``cosines`` artifact, which has no
+    rows for a model that is not neural.
+    """
     use_threads(threads)
     sessions = Sequences.read("test", test)
     model = load_model(model_folder)
-    assert isinstance(model, VectorRecommender)
-    table = session_cosines(model, sessions)
+    if model.family == "neural":
+        assert isinstance(model, VectorRecommender)
+        table = session_cosines(model, sessions)
+    else:
+        table = ARTIFACTS["cosines"].schema.empty_table()
     write_artifact(table, "cosines", cosines)
     logger.info(
         "%s: %d of %d sessions have a skip in their context",

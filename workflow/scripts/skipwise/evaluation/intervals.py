@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 # An interval covers seeds, and a claim about a method may be decided, from so many on.
 LEAST_SEEDS = 3
@@ -51,7 +51,7 @@ class Estimate:
     def half_width(self, tail: np.ndarray | float) -> np.ndarray:
         """Of the interval that leaves ``tail`` (…,) on each side; NaN where a part is not known."""
         with np.errstate(over="ignore", invalid="ignore"):  # a tiny tail has an infinite quantile
-            squares = [v * student.isf(tail, n) ** 2 for v, n in self.components]
+            squares = [v * stdtrit(n, tail) ** 2 for v, n in self.components]
             return np.sqrt(np.sum(squares, axis=0))
 
     def interval(self, level: float) -> tuple[float, float]:

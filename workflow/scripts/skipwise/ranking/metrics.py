@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from skipwise.core.artifacts import read_artifact, write_artifact
 from skipwise.core.schemas import CANDIDATES, HEADLINES
+from skipwise.ranking.gains import average_precision, hit_rate, ndcg
 
 Metric = Callable[[np.ndarray, int], np.ndarray]
 METRICS: dict[str, Metric] = {}
@@ -29,22 +30,9 @@ def metric(name: str) -> Callable[[Metric], Metric]:
     return register
 
 
-@metric("hr")
-def hit_rate(rank: np.ndarray, k: int) -> np.ndarray:
-    """HR@k of each session: 1 if the target is among the first k."""
-    return (rank <= k).astype(np.float64)
-
-
-@metric("ndcg")
-def ndcg(rank: np.ndarray, k: int) -> np.ndarray:
-    """NDCG@k of each session: 1 / log2(rank + 1), as one track is relevant and the ideal is 1."""
-    return np.where(rank <= k, 1 / np.log2(np.where(rank <= k, rank, 1) + 1), 0.0)
-
-
-@metric("map")
-def average_precision(rank: np.ndarray, k: int) -> np.ndarray:
-    """AP@k of each session: 1 / rank, because one track is relevant, so MAP@k = MRR@k."""
-    return np.where(rank <= k, 1 / np.where(rank <= k, rank, 1), 0.0)
+metric("hr")(hit_rate)
+metric("ndcg")(ndcg)
+metric("map")(average_precision)
 
 
 def per_session(

@@ -9,15 +9,15 @@ Colour-blind readers and grey printers can distinguish all series.
 import math
 from collections.abc import Iterator
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from skipwise.core.artifacts import whole_file, write_artifact
 from skipwise.core.paths import hive_keys
@@ -83,12 +83,10 @@ def grid(
     rows: int, columns: int, *, width: float, height: float, **shared
 ) -> tuple[Figure, np.ndarray]:
     """Axes (rows, columns)."""
-    plot, axes = plt.subplots(
-        rows, columns, figsize=(width, height), squeeze=False, layout="constrained", **shared
-    )
-    plot.get_layout_engine().set(
-        w_pad=0.1
-    )  # a viewer's font may be wider than the one that was measured
+    plot = Figure(figsize=(width, height), layout="constrained")
+    axes = plot.subplots(rows, columns, squeeze=False, **shared)
+    # A viewer's font may be wider than the one that was measured.
+    cast(ConstrainedLayoutEngine, plot.get_layout_engine()).set(w_pad=0.1)
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
         axis.set_axisbelow(True)
@@ -99,7 +97,7 @@ def nothing() -> Figure:
     """A figure that says that it is empty, for example where no model of the configuration is
     neural.
     """
-    plot = plt.figure(figsize=(6, 1))
+    plot = Figure(figsize=(6, 1))
     plot.text(
         0.5,
         0.5,
@@ -192,7 +190,6 @@ def _save(plot: Figure, path: str) -> None:
         )
     with whole_file(path) as partial:
         plot.savefig(partial, format="svg", metadata={"Date": None, "Creator": "skipwise"})
-    plt.close(plot)
 
 
 def panels_of(paths: list[str]) -> Iterator[list[tuple[dict[str, str], list[str]]]]:

@@ -1,8 +1,10 @@
 """Checkpoints: what a training needs to go on exactly where it was, in one file that is there whole
-or not at all.
+or not at all, and what a job has finished already.
 """
 
 import json
+import os
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -58,6 +60,48 @@ class Checkpoint:
             reason = f"cannot be read ({error})"
         logger.info("the checkpoint %s %s: training starts over", self.path, reason)
         return None
+
+
+class Finished:
+    """A finished training, kept in ``folder`` as hard links, which take no room on the disk.
+
+    Snakemake removes what a job wrote when the job fails later on, and before it runs again: the
+    training, by far the longest part of its job, is then taken over.  ``fingerprint`` stands for
+    everything that the files depend on.
+    """
+
+    def __init__(self, folder: str | Path, fingerprint: str):
+        self.folder, self._fingerprint = Path(folder), fingerprint
+
+    def keep(self, *paths: Path) -> None:
+        """Keep these files; a line in the log where the file system has no hard links."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            for path in paths:
+                with whole_file(self.folder / path.name) as partial:
+                    os.link(path, partial)
+            with whole_file(self._mark) as partial:  # last: with it all are there
+                partial.write_text(self._fingerprint, encoding="utf-8")
+        except OSError as error:
+            logger.info("the training cannot be kept in %s: %s", self.folder, error)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def take(self, *paths: Path) -> bool:
+        """Put the kept files at these paths, if all that their fingerprint stands for is the same;
+        whether they are there.
+        """
+        if not self._mark.is_file() or self._mark.read_text("utf-8") != self._fingerprint:
+            return False
+        for path in paths:
+            with whole_file(path) as partial:
+                os.link(self.folder / path.name, partial)
+            os.utime(path)  # Snakemake compares times
+        logger.info("the same training has ended before: taken over from %s", self.folder)
+        return True
+
+    @property
+    def _mark(self) -> Path:
+        return self.folder / "fingerprint"
 
 
 class StopSignal:

@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from skipwise.core.errors import DivergedError, StoppedError, UserError
 from skipwise.core.log import logger
-from skipwise.ranking import metrics
 from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
+from skipwise.ranking.gains import validation_metrics
 from skipwise.ranking.ranker import validation_ranks, validation_sample
 from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
@@ -195,8 +195,7 @@ class Training:
                 "loss": loss,
                 "loss_base": base,
                 "loss_skip": skip if self.step.way.loss else None,
-                "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
-                "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
+                **validation_metrics(ranks),
                 "seconds": seconds,
                 "sessions_per_second": self.n_sessions / seconds,
                 "best": False,

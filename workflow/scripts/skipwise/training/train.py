@@ -20,11 +20,11 @@ from skipwise.core.log import logger
 from skipwise.core.provenance import environment
 from skipwise.core.registry import find_model
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.ranking import metrics
+from skipwise.ranking.gains import validation_metrics
 from skipwise.ranking.ranker import ranker, validation_ranks, validation_sample
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
-from skipwise.training.checkpoints import Checkpoint
+from skipwise.training.checkpoints import Checkpoint, Finished
 from skipwise.training.memory import check_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
@@ -46,6 +46,7 @@ def train_model(
     settings_source: str = "as configured",
     best: str | None = None,
     checkpoint: str | Path | None = None,
+    finished: str | Path | None = None,
     code: Iterable[str] = (),
 ) -> None:
     """Fit a model on a split and write its folder: weights, history and ``run.json``.
@@ -55,8 +56,9 @@ def train_model(
     ``best.json`` of a search, whose settings are taken over; ``settings_source`` says in words
     where the settings are from.  At most ``validation_sessions`` are ranked to validate.
     A model that trains for long saves itself in the file ``checkpoint`` and continues from there if
-    everything that it depends on is the same, the files ``code`` too.  Raises UserError if there is
-    too little memory.
+    everything that it depends on is the same, the files ``code`` too.  If the same training has
+    ended before, it is taken over from the folder ``finished``, where it is kept.  Raises UserError
+    if there is too little memory.
     """
     folder = Path(folder)
     if best:
@@ -76,13 +78,15 @@ def train_model(
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
     mark = fingerprint(
         recommender,
-        settings,
-        candidates=fitted.candidates,
-        seed=seed,
-        threads=threads,
-        data=data,
+        [settings, settings_source, validation_sessions],
+        [fitted.candidates, seed, threads],
+        data,
         code=code,
     )
+    kept = Finished(finished, mark) if finished else None
+    weights, epochs, run = files = folder / WEIGHTS, folder / HISTORY, folder / RUN
+    if kept and kept.take(*files):
+        return
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     history = fitted.fit(
         *parts,
@@ -90,14 +94,14 @@ def train_model(
         threads=threads,
         checkpoint=Checkpoint(checkpoint, mark) if checkpoint else None,
     )
-    with whole_file(folder / WEIGHTS) as partial:
+    with whole_file(weights) as partial:
         save_file(fitted.state(), partial)
     best_epoch = next((row for row in history if row["best"]), {})
     if best_epoch.get("valid_ndcg_10") is None:
         best_epoch = best_epoch | validated(fitted, *parts, validation_sessions)
     value = best_epoch["valid_ndcg_10"]
     schema = ARTIFACTS["history"].schema
-    write_artifact(pa.Table.from_pylist(history, schema=schema), "history", folder / HISTORY)
+    write_artifact(pa.Table.from_pylist(history, schema=schema), "history", epochs)
     write_json(
         {
             "model": model,
@@ -116,8 +120,10 @@ def train_model(
             "data": data,
             **environment(),
         },
-        folder / RUN,
+        run,
     )
+    if kept:
+        kept.keep(*files)
     if checkpoint:
         Path(checkpoint).unlink(missing_ok=True)
 
@@ -129,34 +135,16 @@ def validated(
     sessions = validation_sample(valid, validation_sessions)
     ranking = ranker(model, train.counts(model.n_tracks))
     ranks = validation_ranks(ranking, sessions, cutoff=10, candidates=model.candidates)
-    return {
-        "valid_ndcg_10": float(metrics.ndcg(ranks, 10).mean()),
-        "valid_hr_10": float(metrics.hit_rate(ranks, 10).mean()),
-    }
+    return validation_metrics(ranks)
 
 
-def fingerprint(
-    recommender: str,
-    settings: dict | list,
-    *,
-    candidates: str,
-    seed: int,
-    threads: int,
-    data: dict[str, str],
-    code: Iterable[str],
-    packages: Iterable[str] = (),
-) -> str:
-    """A hash of everything that the bits of a training depend on: also the versions of libraries,
-    to which ``packages`` adds, and the processor.
+def fingerprint(*things: object, code: Iterable[str], packages: Iterable[str] = ()) -> str:
+    """A hash of everything that the bits of a training or ranking depend on: ``things`` that json
+    can hold, files of code, versions of libraries, to which ``packages`` adds, and the processor.
     """
     libraries = ("torch", "numpy", "implicit", "polars", "pyarrow", *packages)
     depends_on = [
-        recommender,
-        settings,
-        candidates,
-        seed,
-        threads,
-        data,
+        things,
         {name: version(name) for name in libraries},
         platform.python_version(),
         [platform.machine(), torch.backends.cpu.get_cpu_capability()],

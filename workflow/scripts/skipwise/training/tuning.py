@@ -102,10 +102,8 @@ def search_settings(
     mark = fingerprint(
         search.recommender,
         [search.settings, search.space, search.sampler_seed, search.validation_sessions],
-        candidates=candidates,
-        seed=search.seed,
-        threads=search.threads,
-        data=data,
+        [candidates, search.seed, search.threads],
+        data,
         code=code,
         packages=("optuna",),
     )
