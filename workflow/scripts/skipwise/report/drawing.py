@@ -152,6 +152,15 @@ def points(axis: Axes, x, y, style: Style, **more) -> None:
     axis.errorbar(x, y, **(look | {"elinewidth": 1.2, "capsize": 2} | more))
 
 
+def separate_models(axes: np.ndarray, model_of_row: list[str]) -> None:
+    """A line between the rows of one model and the next, from the top."""
+    for axis in axes:
+        axis.set_ylim(-0.6, len(model_of_row) - 0.4)
+        for i in range(1, len(model_of_row)):
+            if model_of_row[i] != model_of_row[i - 1]:
+                axis.axhline(len(model_of_row) - i - 0.5, **GRID)
+
+
 def interval_lengths(series: pl.DataFrame, value: str, low: str, high: str) -> np.ndarray:
     """(2, n) lengths of the interval below and above the value."""
     return np.stack([series[value] - series[low], series[high] - series[value]])

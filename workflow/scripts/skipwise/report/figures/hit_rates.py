@@ -4,7 +4,6 @@ its points lie to the right of those of *orig* of the same model by more than th
 title of a panel says whether its data are simulated.
 """
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 from matplotlib.figure import Figure
@@ -18,6 +17,7 @@ from skipwise.report.drawing import (
     interval_lengths,
     parts_of,
     points,
+    separate_models,
     styles_of,
     title_of,
 )
@@ -69,15 +69,6 @@ def draw(frame: pl.DataFrame) -> Figure:
         axis.set_xlabel(f"hit rate, {panel['candidates'][0]} candidates")
         axis.set_xlim(left=0)
         axis.grid(axis="x", **GRID)
-    _separate_models(axes[0], frame.unique("row", maintain_order=True)["model"].to_list())
+    separate_models(axes[0], frame.unique("row", maintain_order=True)["model"].to_list())
     axes[0][0].set_yticks(range(len(rows)), rows[::-1])
     return plot
-
-
-def _separate_models(axes: np.ndarray, model_of_row: list[str]) -> None:
-    """A line between the rows of one model and the next, from the top."""
-    for axis in axes:
-        axis.set_ylim(-0.6, len(model_of_row) - 0.4)
-        for i in range(1, len(model_of_row)):
-            if model_of_row[i] != model_of_row[i - 1]:
-                axis.axhline(len(model_of_row) - i - 0.5, **GRID)

@@ -1,0 +1,140 @@
+"""The table loss_audit and the figure gains, from planted ranks."""
+
+import numpy as np
+import polars as pl
+import pytest
+from examples import default_config, given_for, ranks_table, splits_of
+from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.registry import find
+from skipwise.report.drawing import plot_figure
+from skipwise.report.tables import loss_audit
+from skipwise.report.write import make_table
+
+INTERVALS = {"level": 0.95, "equivalence": 0.002, "least_deciding": 20, "seed": 1}
+TERM = {"way": "contrastive", "query": "hidden", "targets": "listened", "labels": "right"}
+RELEASED = {"negatives_from": "own", "empty_slots": "masked", "no_next_positive": "dropped"}
+# Settings of each variant, and the number of 400 sessions that it finds.
+VARIANTS = {
+    "orig": ({"targets": "listened"}, 100),
+    "contrastive-hidden": (TERM, 160),
+    "shuffled": (TERM | {"labels": "shuffled"}, 160),
+    "batch": (
+        TERM | RELEASED | {"way": "contrastive-released", "negatives_from": "batch"},
+        110,
+    ),
+    "other-item": (TERM | {"query": "item", "targets": "next"}, 101),
+    "pairwise": ({"way": "pairwise", "targets": "listened"}, 200),
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Ranks and ``run.json`` of three seeds of every variant, which find the first sessions."""
+    found = {"ranks": [], "run": []}
+    for variant, (settings, hits) in VARIANTS.items():
+        for seed in (1, 2, 3):
+            keys = f"dataset=toy-sim/split=paper/model=sasrec/variant={variant}/seed={seed}"
+            rank = np.where(np.arange(400) < hits + seed, 3, 50).tolist()
+            found["ranks"].append(str(tmp_path / "ranks" / keys / "ranks.parquet"))
+            write_artifact(
+                ranks_table(rank, sampled=rank, skips=[[40]] * 400), "ranks", found["ranks"][-1]
+            )
+            found["run"].append(str(tmp_path / "models" / keys / "run.json"))
+            write_json({"settings": settings}, found["run"][-1])
+    return found | {"split": splits_of(found["ranks"], "full")}
+
+
+def made(name, needs, folder, **settings) -> pl.DataFrame:
+    kinds = ("csv", "parquet", "html", "tex")
+    paths = {kind: str(folder / f"{name}.{kind}") for kind in kinds}
+    settings = {"simulated": ["toy-sim"], "intervals": INTERVALS} | settings
+    make_table(name, given_for(needs, paths, settings))
+    return pl.read_parquet(paths["parquet"])
+
+
+def test_every_variant_with_the_term_stands_against_orig_and_the_text(files, tmp_path):
+    table = made("loss_audit", files, tmp_path).filter(
+        metric="hr_10", candidates="full", headline=True
+    )
+    rows = table.select("variant", "reference", "query", "switches").rows()
+    assert rows == [
+        ("contrastive-hidden", "orig", "hidden", "the papers' text"),
+        ("shuffled", "orig", "hidden", "labels: shuffled"),
+        ("shuffled", "contrastive-hidden", "hidden", "labels: shuffled"),
+        ("batch", "orig", "hidden", "negatives_from: batch"),
+        ("batch", "contrastive-hidden", "hidden", "negatives_from: batch"),
+        # Of this query there is no variant with the text's own term.
+        ("other-item", "orig", "item", "targets: next"),
+    ]
+    differences = table["difference"].to_list()
+    assert differences == pytest.approx([0.15, 0.15, 0, 0.025, -0.125, 0.0025])
+    told = table["p_holm"].to_list()
+    assert told[0] < 0.001
+    assert told[2] is None  # no session differs
+
+
+def test_switches_are_the_settings_that_differ_from_the_text():
+    defaults = default_config()["contrastive_released"] | TERM
+    assert loss_audit.switches(defaults) == ""
+    all_of_them = {
+        "negatives_from": "batch",
+        "empty_slots": "kept",
+        "no_next_positive": "first",
+        "heldout_labels": "used",
+        "labels": "inverted",
+        "targets": "next",
+    }
+    assert loss_audit.switches(defaults | all_of_them) == ", ".join(
+        f"{name}: {value}" for name, value in all_of_them.items()
+    )
+
+
+@pytest.fixture
+def gains(files, tmp_path):
+    """The figure's numbers and svg, with the model's family as a neural and as a baseline one."""
+    table = made("skip_gains", files, tmp_path, papers={"models": {}, "field": {}})
+    table.head(0).write_parquet(tmp_path / "recsys24_main.parquet")
+    needs = {name: [str(tmp_path / f"{name}.parquet")] for name in ("skip_gains", "recsys24_main")}
+
+    def figure(family="neural", **changed):
+        paths = {kind: str(tmp_path / f"gains.{kind}") for kind in ("svg", "parquet")}
+        settings = {
+            "intervals": INTERVALS | changed,
+            "model_registry": {"sasrec": {"family": family}},
+        }
+        plot_figure("gains", given_for(needs, paths, settings))
+        return pl.read_parquet(paths["parquet"]), (tmp_path / "gains.svg").read_text()
+
+    return figure
+
+
+def test_the_figure_has_every_variant_once_and_says_which_are_told(gains):
+    numbers, svg = gains(equivalence=0.01)
+    found = dict(numbers.select("variant", "told").rows())
+    assert found == {
+        "contrastive-hidden": True,
+        "shuffled": True,
+        "batch": False,
+        "other-item": False,
+        "pairwise": True,
+    }
+    assert "sasrec: pairwise − orig" in svg
+    assert "within ±0.01" in svg
+    assert "toy-sim" in svg
+    assert "(simulated data)" in svg
+
+
+def test_one_seed_is_told_only_of_a_model_without_chance(gains, tmp_path):
+    table = pl.read_parquet(tmp_path / "skip_gains.parquet")
+    table.with_columns(seeds=pl.lit("1")).write_parquet(tmp_path / "skip_gains.parquet")
+    assert not gains()[0]["told"].any()
+    assert gains(family="baseline")[0]["told"].any()
+
+
+def test_the_figure_draws_the_rows_of_its_numbers(gains):
+    numbers, _ = gains()
+    plot = find("figure", "gains").draw(numbers)
+    [axis] = plot.axes
+    assert [label.get_text() for label in axis.get_yticklabels()][::-1] == [
+        f"sasrec: {variant} − orig" for variant in numbers["variant"]
+    ]

@@ -1,0 +1,89 @@
+"""What every use of skips gains over its reference in HR@10 among the headline candidates, with
+its interval over sessions and seeds: the reference of *orig* is *blind*, that of every other
+variant is *orig* of the same model. To the right of 0 is better; in the shaded band a difference is
+practically nothing. A full marker is told from 0, after Holm's correction and, if training draws at
+random, with three seeds or more; an empty one is not. The title of a panel says whether its data
+are simulated.
+"""
+
+import polars as pl
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from skipwise.core.schemas import required
+from skipwise.evaluation.intervals import LEAST_SEEDS
+from skipwise.report.drawing import (
+    GRID,
+    PALETTE,
+    columns_of,
+    grid,
+    interval_lengths,
+    parts_of,
+    points,
+    separate_models,
+    title_of,
+)
+from skipwise.report.write import Given
+
+NEEDS = ("skip_gains", "recsys24_main")
+SETTINGS = ("intervals", "model_registry")
+GIGABYTES = 1
+MINUTES = 10
+# difference is that of a variant to its reference in HR@10; it is told from 0 if Holm's p is below
+# 1 − level and there are enough seeds; equivalence is the half of the band.
+COLUMNS = columns_of(
+    required("reference", pa.string()),
+    *(pa.field(f"difference{end}", pa.float64()) for end in ("", "_low", "_high")),
+    required("told", pa.bool_()),
+    required("equivalence", pa.float64()),
+)
+
+
+def numbers(given: Given) -> list[dict]:
+    """One row per variant that has a reference: its gain in HR@10, headline."""
+    intervals, models = given.settings["intervals"], given.settings["model_registry"]
+    seedless = [name for name, model in models.items() if model["family"] == "baseline"]
+    enough = pl.col("seeds").str.split(" ").list.len() >= LEAST_SEEDS
+    frame = pl.concat(pl.read_parquet(given[table]) for table in NEEDS)
+    shown = frame.filter(pl.col("headline"), pl.col("metric") == "hr_10").with_columns(
+        told=(pl.col("p_holm") < 1 - intervals["level"]).fill_null(False)
+        & (enough | pl.col("model").is_in(seedless)),
+        equivalence=pl.lit(intervals["equivalence"], pl.Float64),
+    )
+    return shown.select(COLUMNS.schema.names).to_dicts()
+
+
+def draw(frame: pl.DataFrame) -> Figure:
+    """One panel per data set and split, one row per model and variant."""
+    panels = parts_of(frame, "dataset", "split")
+    frame = frame.with_columns(row=_row())
+    rows = frame["row"].unique(maintain_order=True).to_list()
+    plot, axes = grid(
+        1, len(panels), width=2.6 + 2.9 * len(panels), height=1.3 + 0.24 * len(rows), sharey=True
+    )
+    for axis, panel in zip(axes[0], panels, strict=True):
+        band = panel["equivalence"][0]
+        axis.axvspan(-band, band, color="#e8e8e8", zorder=0, label=f"within ±{band:g}")
+        axis.axvline(0, color="#777777", linewidth=0.9)
+        for told, word in ((True, "told from 0"), (False, "not told")):
+            series = panel.filter(told=told)
+            points(
+                axis,
+                series["difference"],
+                [len(rows) - 1 - rows.index(name) for name in series.select(_row()).to_series()],
+                PALETTE[1 if told else 0],
+                xerr=interval_lengths(series, "difference", "difference_low", "difference_high"),
+                linestyle="none",
+                markerfacecolor=PALETTE[1].colour if told else "white",
+                label=word,
+            )
+        axis.set_title(title_of(panel))
+        axis.set_xlabel("HR@10, variant − reference")
+        axis.grid(axis="x", **GRID)
+    separate_models(axes[0], frame.unique("row", maintain_order=True)["model"].to_list())
+    axes[0][0].set_yticks(range(len(rows)), rows[::-1])
+    return plot
+
+
+def _row() -> pl.Expr:
+    return pl.format("{}: {} − {}", "model", "variant", "reference")

@@ -1,0 +1,107 @@
+"""The audit of the contrastive term: the term as the papers' text has it, with each switch to what
+the released code does alone, and with all of them, against *orig* of the same model, and against
+the text. A gain that stays with shuffled labels does not come from skips; one that is there with a
+linear-GELU head and not without it repairs the head. config/audit.yaml runs it; the switches are
+explained in docs/released_code.md.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from skipwise.core.artifacts import read_json
+from skipwise.core.paths import hive_keys
+from skipwise.core.schemas import required
+from skipwise.evaluation.comparisons import REFERENCE, RankedRuns
+from skipwise.report import variants
+from skipwise.report.columns import Column
+from skipwise.report.write import Given
+
+NEEDS = ("ranks", "split", "run")
+SETTINGS = ("simulated", "intervals")
+FAMILY = "neural"
+GIGABYTES = 4
+MINUTES = 60
+TARGET = "audit"
+TITLE = "What the contrastive term gains as written, and as released"
+COLUMNS = variants.comparison_columns(
+    required("query", pa.string()), required("switches", pa.string())
+)
+EXPLAINS = {
+    "query": Column("query", "Of the contrastive term: item is c = e, hidden is c = ŷ."),
+    "switches": Column("what differs", "Settings that differ from the papers' text."),
+}
+MEASURES = variants.rank_measures({"hr": (10,), "map": (10,)})
+# What the papers' text says.
+TEXT = {
+    "negatives_from": "own",
+    "empty_slots": "masked",
+    "no_next_positive": "dropped",
+    "heldout_labels": "unused",
+    "labels": "right",
+    "targets": "listened",
+}
+
+
+def note(given: Given) -> str:
+    return variants.note(given, "Each variant stands against orig, and against the text's term. ")
+
+
+def rows(given: Given) -> list[dict]:
+    """Two rows per measure of every variant with the term, one for the text's own."""
+    runs = RankedRuns(given["ranks"])
+    found: list[dict] = []
+    for keys, reference in _pairs(_settings(given["run"])):
+        dataset, split, model = (keys[name] for name in ("dataset", "split", "model"))
+        if (dataset, split, model, reference) in runs:
+            found += variants.rows_of_pair(
+                given,
+                keys | {"reference": reference},
+                MEASURES,
+                runs[dataset, split, model, keys["variant"]],
+                runs[dataset, split, model, reference],
+            )
+    return variants.corrected(found)
+
+
+def switches(settings: dict) -> str:
+    """What a variant's settings change of the text, in words of the configuration."""
+    return ", ".join(
+        f"{name}: {settings[name]}"
+        for name, text in TEXT.items()
+        if settings.get(name, text) != text
+    )
+
+
+def _settings(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
+    """The settings of every variant with the term, from its first seed."""
+    found: dict[tuple[str, str, str, str], dict] = {}
+    for path in paths:
+        keys, settings = hive_keys(path), read_json(path)["settings"]
+        if str(settings.get("way")).startswith("contrastive"):
+            key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
+            found.setdefault(key, settings)
+    return found
+
+
+def _pairs(of_variants: dict[tuple[str, str, str, str], dict]) -> Iterator[tuple[dict, str]]:
+    """Keys of each variant with a variant that it is compared with."""
+    texts = {
+        (*key[:3], settings["query"]): key[3]
+        for key, settings in reversed(of_variants.items())
+        if not switches(settings)
+    }
+    for key, settings in of_variants.items():
+        dataset, split, model, variant = key
+        keys = {
+            "dataset": dataset,
+            "split": split,
+            "model": model,
+            "variant": variant,
+            "query": settings["query"],
+            "switches": switches(settings) or "the papers' text",
+        }
+        yield keys, REFERENCE
+        text = texts.get((*key[:3], settings["query"]))
+        if text and text != variant:
+            yield keys, text
