@@ -10,7 +10,8 @@ from skipwise.core.imports import modules
 from skipwise.core.registry import LIBRARY
 
 FLOORS = {"core": 0, "sessions": 1, "raw": 2, "recommender": 2, "simulation": 3, "ranking": 3}
-FLOORS |= {"training": 4, "models": 5, "evaluation": 6, "report": 7, "commands": 8, "__main__": 9}
+FLOORS |= {"training": 4, "models": 5, "evaluation": 6, "report": 7, "commands": 8, "library": 9}
+FLOORS |= {"__main__": 10}
 MODULES = [path for path in sorted(LIBRARY.rglob("*.py")) if path != LIBRARY / "__init__.py"]
 AT_START = """
 import sys

@@ -97,6 +97,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             ("Training sasrec contrastive-item on mine",),
         ),
         "model_registry:\n  sasrec": Elsewhere("test_a_variant_takes_the_printed_line"),
+        "import skipwise": Elsewhere("test_the_lines_of_the_readme_run_with_the_wheel_alone"),
     },
     "CONTRIBUTING.md": {
         "make test": Plan("it is what runs this test", ("pytest", "snakemake --lint")),
