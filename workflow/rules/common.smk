@@ -308,7 +308,7 @@ def in_report(path, kind):
     return report(
         path,
         caption="../report/caption.rst",
-        category=lambda wildcards: "1 Findings" if wildcards[kind] == "findings" else title,
+        category=lambda wildcards: declared(kind, wildcards).get("CATEGORY", title),
         labels={kind: f"{{{kind}}}"},
     )
 

@@ -52,6 +52,12 @@ def of_which_trainings(given: Given) -> str:
     )
 
 
+def without_chance(given: Given) -> set[str]:
+    """The models whose training draws nothing at random: one seed says all about them."""
+    models = given.settings["model_registry"].items()
+    return {name for name, model in models if model["family"] == "baseline"}
+
+
 def comparison_columns(*keys: pa.Field) -> Artifact:
     """One row per data set, split, candidate set, model, variant and metric.
 

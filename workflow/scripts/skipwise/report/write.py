@@ -3,10 +3,10 @@
 A table is a file in ``report/tables``.  Its docstring is the caption in the report.  For
 workflow/rules/common.smk it declares as literals ``NEEDS`` (what it reads) and, if it has them,
 ``SETTINGS`` (keys of the configuration), ``FAMILY`` (reads only runs of these models),
-``GIGABYTES``, ``MINUTES``, ``THREADS`` (a key of ``threads``), ``TARGET`` (not ``all``) and
-``OPTIONAL`` (left out if it has nothing to read).  It has ``TITLE``, ``rows(given)``, ``COLUMNS``
-or ``columns(given)``, ``NOTE`` or ``note(given)``, and in ``EXPLAINS`` the columns that
-report/columns.py lacks.
+``CATEGORY`` (where the report lists it), ``GIGABYTES``, ``MINUTES``, ``THREADS`` (a key of
+``threads``), ``TARGET`` (not ``all``) and ``OPTIONAL`` (left out if it has nothing to read).  It
+has ``TITLE``, ``rows(given)``, ``COLUMNS`` or ``columns(given)``, ``NOTE`` or ``note(given)``, and
+in ``EXPLAINS`` the columns that report/columns.py lacks.
 """
 
 import re

@@ -23,10 +23,12 @@ from skipwise.report.drawing import (
     separate_models,
     title_of,
 )
+from skipwise.report.variants import without_chance
 from skipwise.report.write import Given
 
 NEEDS = ("skip_gains", "recsys24_main")
 SETTINGS = ("intervals", "model_registry")
+CATEGORY = "1 Findings"
 GIGABYTES = 1
 MINUTES = 10
 # difference is that of a variant to its reference in HR@10; it is told from 0 if Holm's p is below
@@ -41,13 +43,12 @@ COLUMNS = columns_of(
 
 def numbers(given: Given) -> list[dict]:
     """One row per variant that has a reference: its gain in HR@10, headline."""
-    intervals, models = given.settings["intervals"], given.settings["model_registry"]
-    seedless = [name for name, model in models.items() if model["family"] == "baseline"]
+    intervals = given.settings["intervals"]
     enough = pl.col("seeds").str.split(" ").list.len() >= LEAST_SEEDS
     frame = pl.concat(pl.read_parquet(given[table]) for table in NEEDS)
     shown = frame.filter(pl.col("headline"), pl.col("metric") == "hr_10").with_columns(
         told=(pl.col("p_holm") < 1 - intervals["level"]).fill_null(False)
-        & (enough | pl.col("model").is_in(seedless)),
+        & (enough | pl.col("model").is_in(list(without_chance(given)))),
         equivalence=pl.lit(intervals["equivalence"], pl.Float64),
     )
     return shown.select(COLUMNS.schema.names).to_dicts()

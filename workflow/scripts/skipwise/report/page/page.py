@@ -79,7 +79,8 @@ def write_page(
 ) -> None:
     """Write the page of a table to ``path``.
 
-    ``frame`` has the columns of the csv, at least ``data``; ``note`` says how to read it,
+    ``frame`` has the columns of the csv, at least ``data``; its column ``sentence``, if there is
+    one, stands as a list above the table.  ``note`` says how to read it,
     ``warning`` that data are simulated, ``level`` is that of the intervals.  Raises KeyError for a
     column that has no explanation.
     """
@@ -89,6 +90,8 @@ def write_page(
     if "verdict" in frame.columns:
         overview = _overview(frame)
         listed = frame.filter(pl.col("model").is_not_null()).drop("papers_say", "note")
+    sentences = frame["sentence"].to_list() if "sentence" in frame.columns else []
+    listed = listed.drop("sentence", strict=False)
     facts, dropped = _facts(listed, level)
     shown = [name for name in _columns(listed) if name not in dropped]
     best = _best(listed)
@@ -115,6 +118,7 @@ def write_page(
         warning=warning,
         simulated=", ".join(_distinct(simulated, "dataset")),
         facts=facts,
+        sentences=sentences,
         overview=overview,
         symbols=_VERDICTS,
         head=head,

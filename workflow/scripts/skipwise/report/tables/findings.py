@@ -28,6 +28,7 @@ from skipwise.report.write import Given
 
 NEEDS = ("ranks", "run", "split", "papers", "claims")
 SETTINGS = ("simulated", "intervals", "papers", "forms")
+CATEGORY = "1 Findings"
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "Which of the papers' claims hold here"
