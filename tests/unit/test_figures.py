@@ -175,7 +175,7 @@ def test_every_panel_names_its_data(name, tmp_path):
     everything = " ".join(words(draw(name, tmp_path)["svg"]))
     assert everything.count("toy-sim") == everything.count("(simulated data)") == 1
     assert everything.count("(real data)") == 1
-    assert "contrastive-hidden" in everything
+    assert "contrastive, query = state" in everything
 
 
 @pytest.mark.parametrize("name", NAMES)

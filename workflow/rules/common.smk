@@ -15,6 +15,7 @@ from skipwise.core import config as checked
 from skipwise.core import imports, registry
 from skipwise.core.artifacts import whole_file
 from skipwise.core.errors import UserError
+from skipwise.report import words
 from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, VARIANT
 from skipwise.training import memory
 from snakemake_timers import look_twice_a_second
@@ -287,7 +288,8 @@ def settings_needed(kind):
 
 def caption(kind):
     """A params function: the caption of a table or figure, which is the docstring of its file."""
-    return lambda wildcards: declared(kind, wildcards)["caption"]
+    ending = f"\n\n{words.glossary()}" if kind == "figure" else ""
+    return lambda wildcards: declared(kind, wildcards)["caption"] + ending
 
 
 def in_all(kind):

@@ -24,6 +24,7 @@ from skipwise.core.paths import hive_keys
 from skipwise.core.registry import find
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import REFERENCE
+from skipwise.report import words
 from skipwise.report.write import Given
 
 KEYS = ("dataset", "data", "split", "model", "variant")
@@ -172,6 +173,8 @@ def plot_figure(name: str, given: Given) -> None:
     table = pa.Table.from_pylist(list(figure.numbers(given)), schema=figure.COLUMNS.schema)
     write_artifact(table, figure.COLUMNS, given.outputs["parquet"])
     frame = pl.DataFrame(table)
+    named = pl.col([name for name in ("variant", "reference") if name in frame.columns])
+    frame = frame.with_columns(named.replace({name: words.label(name) for name in words.VARIANTS}))
     _save(nothing() if frame.is_empty() else figure.draw(frame), given.outputs["svg"])
 
 
