@@ -40,6 +40,7 @@ _STREAMED = (".zip", ".tar", ".tgz", ".bz2", ".xz")
 _SEPARATORS = (",", "\t", ";", "|")
 _ROWS = 2**18  # of parquet and json at a time
 _LONGEST = 2**20  # bytes of one record
+_LARGE = 2**22  # bytes of a member of a tar that are not passed over for a look
 _END = "\x1f\n"  # a line after the last one: within a quote, or a record of its own
 _DAMAGE: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -174,23 +175,34 @@ def _kind(path: Path) -> str:
     return Path(name).suffix
 
 
-def _is_archive(path: Path) -> bool:
+def is_archive(path: Path) -> bool:
     """Whether a file may hold several tables."""
     return any(suffix.lower() in (".zip", ".tar", ".tgz") for suffix in path.suffixes[-2:])
 
 
 def _kind_inside(path: Path, members: tuple[str, ...]) -> str:
     """The kind of a table, of an archive that of its first member."""
-    if not _is_archive(path):
+    if not is_archive(path):
         return _kind(path)
-    return _kind(Path(first_member(path, members)))
-
-
-def first_member(path: Path, members: tuple[str, ...] = ("*",)) -> str:
-    """The name of the first table in an archive; raises UserError if it has none."""
     for name, _ in _members(path, members):
-        return name
+        return _kind(Path(name))
     raise UserError(f"{path} holds no {' or '.join(members)}; it is another archive")
+
+
+def first_members(path: Path) -> list[str]:
+    """The names of all members of a zip, or of a tar those before its first large one."""
+    if path.suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return archive.namelist()
+        except _DAMAGE as error:
+            raise damaged(path, error) from error
+    names = []
+    for name, read in tar_members(path, lambda _: True):
+        names.append(name)
+        if len(read(_LARGE)) == _LARGE:
+            break
+    return names
 
 
 def _members(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
@@ -278,7 +290,7 @@ def _text(held: bytes | None) -> str | None:
 
 def _streams(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
     """Name and ``read(size)`` of a file, unpacked; of every table in an archive."""
-    if not _is_archive(path):
+    if not is_archive(path):
         with opened(path) as read:
             yield str(path), _checked(path, read)
         return
@@ -341,7 +353,7 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
     """``line`` and ``text`` of json objects, some at a time; an array counts its elements."""
     head = read(_HEAD)
     if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
-        is_streamed = _is_archive(path) or path.suffix.lower() in _STREAMED
+        is_streamed = is_archive(path) or path.suffix.lower() in _STREAMED
         yield from _elements(name, head, read) if is_streamed else _elements_of(path)
         return
     pending = [head]
@@ -370,14 +382,15 @@ def _elements_of(path: Path) -> Iterator[pl.DataFrame]:
 
 def _elements(name: str, head: bytes, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
     """``line`` and ``text`` of the elements of an array of json, read as a stream."""
-    decode, scan = codecs.getincrementaldecoder("utf-8-sig")().decode, json.JSONDecoder().raw_decode
-    more, text, number, ended = head, "", 1, False
+    decode, scan = codecs.getincrementaldecoder("utf-8")().decode, json.JSONDecoder().raw_decode
+    text, number, ended = "", 1, False
+    more = head.removeprefix(codecs.BOM_UTF8).lstrip()[1:] or read(_HEAD)
     while more:
         try:
             text += decode(more)
         except UnicodeDecodeError as error:
             raise UserError(f"{name}: after row {number - 1} it is not valid utf-8") from error
-        at, texts = text.index("[") + 1 if more is head else 0, []
+        at, texts = 0, []
         while not ended:
             between = _BETWEEN.match(text, at)
             assert between is not None  # it may be empty

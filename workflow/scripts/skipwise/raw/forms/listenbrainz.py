@@ -8,11 +8,20 @@ from pathlib import Path
 import polars as pl
 
 from skipwise.raw.forms.events import Plays
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import read_rows
 
+# A history may lie there packed and unpacked: a play that two files have is an error.
+UNIQUE = True
+
 _MEMBERS = ("listens/*", "*/listens/*")
 _OTHERS = ("listened_at", "timestamp", "user_name", "user_id")
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has(*_MEMBERS, "*.listens") or file.has_columns("track_metadata")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

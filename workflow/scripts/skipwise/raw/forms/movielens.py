@@ -10,6 +10,7 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.forms.events import Plays
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import Dialect, read_rows
 from skipwise.raw.tabular import check_columns
@@ -25,6 +26,11 @@ _RECBOLE = {
     "rating:float": "rating",
     "timestamp:float": "timestamp",
 }
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has("ml-100k/u.data", "u.data", "ml-100k.inter")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

@@ -9,12 +9,16 @@ import polars as pl
 
 from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.forms.events import Plays, plays_only
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import read_rows
 from skipwise.raw.tabular import check_columns
 
 # What may be named in `skipped_when` in place of the label described below.
 RULES = ("ms_played < 30000", "reason_end == fwdbtn", "skipped")
+
+# A history may lie there packed and unpacked: a play that two files have is an error.
+UNIQUE = True
 
 _MEMBERS = ("*Streaming_History_Audio_*.json", "*endsong_*.json")
 # Nothing else is read of a file: addresses, countries and devices stay in it.
@@ -23,6 +27,11 @@ _OTHERS = ("username", "spotify_episode_uri", "audiobook_uri", "shuffle")
 # Ends of a play by which the listener went on to another track, and by which the track was over.
 # Any other end (logout, endplay, backbtn, …) does not say what was thought of the track.
 _SKIPS, _DONE = ("fwdbtn", "clickrow"), ("trackdone",)
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has(*_MEMBERS) or file.has_columns("ts", "ms_played", "spotify_track_uri")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

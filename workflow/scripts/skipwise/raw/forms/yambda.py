@@ -9,6 +9,7 @@ import polars as pl
 
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.forms.events import Plays, plays_only
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import read_rows
 from skipwise.raw.tabular import check_columns
@@ -18,6 +19,11 @@ NEEDS = ("skipped_when",)
 
 _COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
 _EVENT = "event_type"
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has_columns("uid", "timestamp", "item_id", "is_organic")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
