@@ -1,6 +1,7 @@
 """A look at the start of a file, by which the forms recognise theirs."""
 
 import fnmatch
+import textwrap
 from functools import cached_property
 from pathlib import Path
 
@@ -41,6 +42,11 @@ class Glimpse:
         except UserError as error:
             self.error = error
         return pl.DataFrame()
+
+    @property
+    def columns_in_words(self) -> str:
+        """The names of the columns, those of many or long ones cut."""
+        return textwrap.shorten(", ".join(self.head.columns), 200, placeholder=" …") or "none"
 
     def has_columns(self, *columns: str) -> bool:
         """Whether the table has all of these columns."""

@@ -1,6 +1,5 @@
 """Anything a user has: text, json or parquet tables whose column names the configuration gives."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,101 +7,14 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.raw.conditions import judged_labels, parse_rule
-from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import Dialect, Rows, counts_rows, read_rows
-from skipwise.raw.times import PER_SECOND, Clock, durations
+from skipwise.raw.times import Clock, durations
 
 # Keys of its entry in the registry, and the source of its labels.
 NEEDS = ("columns",)
 LABELS = "skipped_when"
-
-# How columns are called, without case and underscores, the likeliest name first.
-_CALLED = {
-    "track": (
-        *("trackid", "trackuri", "track", "trackkey", "songid", "song", "itemid", "item"),
-        *("recordingid", "videoid", "trackname", "songname", "title"),
-    ),
-    "session": ("sessionid", "session", "sessionkey", "visitid", "visit"),
-    "user": ("userid", "user", "uid", "username", "userkey", "listenerid", "listener", "who"),
-    "time": (
-        *("startedat", "playedat", "listenedat", "timestamp", "datetime", "starttime", "time"),
-        *("ts", "timems", "unixtime", "date", "at"),
-    ),
-}
-# What makes a play a skip, by the name of a column: the first that fits its values.
-_RULES = (
-    (r"skip|dislike|hate", "{}", None),
-    (r"reasonend", "{} == fwdbtn", None),
-    (r"pct|percent", "{} < 50", 1.5),
-    (r"ratio|share|fraction|completion", "{} < 0.5", 0),
-    (r"(play|listen|watch|heard|spent).*ms$|ms(played|heard)", "{} < 30000", 1000),
-    (r"play|listen|watch|heard|spent", "{} < 30", 1),
-    (r"rating|stars", "{} < 4", 1),
-)
-
-
-def guess(file: Glimpse) -> dict:
-    """The entry of a table of plays whose columns say what they are; raises UserError for others.
-
-    ``skipped_when`` is the likeliest rule; :func:`rules` gives all that fit.
-    """
-    if file.error:
-        raise file.error
-    head, columns = file.head, {}
-    spelled = {re.sub("[^a-z]", "", column.lower()): column for column in reversed(head.columns)}
-    for name, called in _CALLED.items():
-        found = [spelled[spelling] for spelling in called if spelling in spelled]
-        if name == "time":
-            found = [column for column in found if _unit(head[column])]
-        columns |= {name: column for column in found[:1]}
-    if "track" not in columns or not columns.keys() & {"user", "session"}:
-        what = "track" if "track" not in columns else "user or session"
-        raise UserError(
-            f"{file.path} is no log of plays as far as can be seen: no column is called like a "
-            f"{what} (it has: {', '.join(head.columns)}); name its columns yourself, as "
-            "docs/tutorials/own_data.md says"
-        )
-    if columns.keys() == {"track", "user"}:
-        columns = {"session": columns["user"], "track": columns["track"]}
-    entry: dict = {"form": "events", "columns": columns}
-    if "time" in columns and _unit(head[columns["time"]]) != "s":
-        entry["time_unit"] = _unit(head[columns["time"]])
-    if fitting := rules(file, entry):
-        entry["skipped_when"] = fitting[0]
-    entry["session_gap"] = None if "session" in columns else 1200
-    return entry
-
-
-def rules(file: Glimpse, entry: dict) -> list[str]:
-    """The rules for ``skipped_when`` that fit a column by its name and values."""
-    found = []
-    for pattern, rule, least in _RULES:
-        for column in file.head.columns:
-            held = file.head[column]
-            if column in entry["columns"].values() or not held.count() or held.dtype.is_nested():
-                continue
-            if any(one.startswith(column) for one in found):
-                continue
-            if not re.search(pattern, re.sub("[^a-z]", "", column.lower())):
-                continue
-            said = rule.format(column)
-            _, wrong = judged_labels(held, said)
-            largest = 0 if least is None else held.cast(pl.Float64, strict=False).max()
-            if not wrong.count() and (least is None or (largest or 0) > least):
-                found.append(said)
-    return found
-
-
-def _unit(column: pl.Series) -> str | None:
-    """The unit in which the values of a column are times, ``s`` for text; None if they are none."""
-    column = column.drop_nulls().head(100)
-    for unit in PER_SECOND if len(column) else ():
-        found, _ = Clock(unit).read(column)
-        if not found.null_count():
-            return unit
-    return None
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
