@@ -66,6 +66,11 @@ rule all:
 report: "workflow/report/workflow.rst"
 
 
+# What will be downloaded is said before the first job.
+onstart:
+    announce_downloads()
+
+
 # The configuration of the last run, for `make report`.
 onsuccess:
     keep_config()

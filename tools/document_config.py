@@ -20,6 +20,7 @@ A key that is not listed here is an error.
 | `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
 | `config/methods.yaml` | SASRec with every way to use skips and its control, tuned alike |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
+| `config/open.yaml` | MovieLens 100K, LFM-1K and Yambda 50M, downloaded; three seeds |
 | `config/paper.yaml` | the papers' data sets and sizes, for those who have the data |
 
 | key | default | meaning |

@@ -290,7 +290,7 @@ def test_a_missing_key_is_named(path, where, key):
         (
             {"name": "gap_belo", "seconds": 30},
             ": unknown skip rule 'gap_belo'; did you mean 'gap_below'? "
-            "Known: gap_below, given, length_margin",
+            "Known: gap_below, given, known_length, length_margin",
         ),
         ({"name": "gap_below"}, ": the skip rule gap_below needs `seconds`"),
         ({"name": "gap_below", "seconds": 0}, ".seconds: 0 is not above 0"),

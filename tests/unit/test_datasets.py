@@ -18,9 +18,9 @@ from skipwise.core.artifacts import read_artifact
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find, names
 from skipwise.core.schemas import ARTIFACTS
+from skipwise.raw import tables
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import extract_events, read_plays
-from skipwise.raw.forms import yambda
 from skipwise.raw.ledger import Ledger
 
 
@@ -568,18 +568,14 @@ def test_every_comparison_of_a_rule(tmp_path, rule, expected):
             changed(U_DATA, 2, 2, "good", "\t"),
             "line 2: column 'rating' holds 'good', which is not a number",
         ),
-        ("u.data", changed(U_DATA, 2, 2, "", "\t"), "line 2: column 'rating' is empty"),
-        (
-            "u.data",
-            changed(U_DATA, 3, 3, "monday", "\t"),
-            "line 3: column 'timestamp' holds 'monday'",
-        ),
-        ("u.data", changed(U_DATA, 3, 3, "nan", "\t"), "line 3: column 'timestamp' holds 'nan'"),
+        ("u.data", changed(U_DATA, 2, 1, "", "\t"), "line 2: column 'item_id' is empty"),
+        ("u.data", changed(U_DATA, 3, 3, "monday", "\t"), "line 3: the time 'monday'"),
+        ("u.data", changed(U_DATA, 3, 3, "nan", "\t"), "line 3: the time 'nan'"),
         ("u.data", U_DATA.replace("\t", ","), "line 1: 1 fields where 4 are expected"),
         ("u.data", U_DATA.encode() + b"1\t\xe9\t3\t5\n", "utf-8"),
         ("ml-100k.inter", INTER_HEADER, "holds no plays"),
-        ("ml-100k.zip", U_DATA, "is not the MovieLens 100K archive"),
-        ("ml-100k.zip", b"", "is not the MovieLens 100K archive"),
+        ("ml-100k.zip", U_DATA, "is damaged"),
+        ("ml-100k.zip", b"", "is damaged"),
         ("ml-100k.zip", zipped({"ml-1m/ratings.dat": U_DATA}), "u.data"),
         ("ml-100k.zip", zipped({"ml-100k/u.data": U_DATA * 100})[:-30], "damaged"),
     ],
@@ -587,6 +583,11 @@ def test_every_comparison_of_a_rule(tmp_path, rule, expected):
 )
 def test_movielens_file_that_is_something_else(tmp_path, name, content, expected):
     assert expected in mistake(write(tmp_path / name, content), MOVIELENS)
+
+
+def test_movielens_rating_that_is_missing_is_no_label(tmp_path):
+    path = write(tmp_path / "u.data", changed(U_DATA, 2, 2, "", "\t"))
+    assert read(path, MOVIELENS)["skipped"].to_list() == [True, None, False]
 
 
 def test_movielens_zip_with_a_damaged_byte(tmp_path):
@@ -921,7 +922,7 @@ def listens(path, **changed) -> object:
 @pytest.mark.parametrize("rows", [1, 2, 2**20])
 def test_yambda(tmp_path, monkeypatch, rows):
     """However many rows are read at a time."""
-    monkeypatch.setattr(yambda, "_ROWS", rows)
+    monkeypatch.setattr(tables, "_ROWS", rows)
     frame = read(listens(tmp_path / "listens.parquet"), YAMBDA)
     assert frame.columns == [
         "session_key",

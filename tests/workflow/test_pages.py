@@ -107,6 +107,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
     },
     "docs/architecture.md": {"Snakefile": Shown("a tree of folders")},
     "docs/extending.md": {"": Elsewhere("test_all_run_together")},
+    "docs/data.md": {SNAKEMAKE: Elsewhere("test_open_data_in_one_command")},
     "docs/index.md": {"make tables": Plan("minutes", ("config/quick.yaml",))},
     "docs/cluster.md": {
         SNAKEMAKE + "--profile profiles/slurm": Plan(

@@ -14,6 +14,7 @@ sys.path[:0] = [str(Path(workflow.basedir, "workflow", folder)) for folder in ("
 from skipwise.core import config as checked
 from skipwise.core import imports, registry
 from skipwise.core.artifacts import whole_file
+from skipwise.core.downloads import announced
 from skipwise.core.errors import UserError
 from skipwise.report import words
 from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, VARIANT
@@ -463,3 +464,9 @@ def keep_config():
         partial.write_text(
             yaml.safe_dump(plain, sort_keys=False, allow_unicode=True), encoding="utf-8"
         )
+
+
+def announce_downloads():
+    """Print size, licence, time and disk of every data set that this run will download."""
+    for line in announced(config, workflow.pathvars.get("resources")):
+        print(line, file=sys.stderr)

@@ -74,7 +74,8 @@ rule label_sessions:
         runtime=by_attempt(60),
     params:
         recipe=recipe(
-            "skip_rule", "session_gap", "sessions", "keep_share", "columns", "session_ids"
+            *("skip_rule", "session_gap", "sessions", "keep_share"),
+            *("form", "columns", "session_ids"),
         ),
     message:
         "Labelling the sessions of {wildcards.dataset}, part {wildcards.part}"

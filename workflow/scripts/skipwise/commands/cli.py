@@ -317,6 +317,36 @@ def label(
     _print(labels, format, out)
 
 
+@app.command()
+def preview(
+    files: Annotated[
+        list[Path], typer.Argument(help="A log or an export as it is, or several of one kind.")
+    ],
+    rows: Annotated[
+        int, typer.Option("--rows", min=1, help="About how many rows are counted.")
+    ] = 1_000_000,
+    out: OutOption = None,
+) -> None:
+    """Say what files are taken for, and print the configuration to start from.
+
+    The output is an overlay that runs as it is: form and columns, times, plays, users, sessions,
+    the share of skips by each rule that fits and invalid rows are comments in it.
+    """
+    from skipwise.commands.preview import preview as preview_files
+
+    _write(preview_files(files, rows), out)
+
+
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Overlays, as for --configfile.")],
+) -> None:
+    """Check overlays without a run: a mistake is one line with its file and line, or its key."""
+    from skipwise.commands.check import check_overlays
+
+    typer.echo(f"The configuration is right. Data sets: {', '.join(check_overlays(files))}")
+
+
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     """Rows to a file or the terminal."""
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
@@ -331,6 +361,11 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
         text = json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False, default=str) + "\n"
     else:
         text = _terminal_table(frame)
+    _write(text, out)
+
+
+def _write(text: str, out: Path | None) -> None:
+    """Text to a file or the terminal."""
     if out:
         from skipwise.core.artifacts import whole_file
 

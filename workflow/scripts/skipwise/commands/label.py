@@ -11,7 +11,7 @@ from skipwise.core.registry import parameters
 from skipwise.core.schemas import MAX_LENGTH
 from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, check_flat, counts_rows, read_rows
+from skipwise.raw.tables import Dialect, check_flat, read_rows
 from skipwise.raw.tabular import check_columns
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
@@ -33,7 +33,11 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     """
     path = Path(path)
     rows, plays = _read(path, entry)
-    absent: dict[str, pl.DataType] = {"skipped": pl.Boolean(), "started_at": pl.Datetime("ms")}
+    absent: dict[str, pl.DataType] = {
+        "skipped": pl.Boolean(),
+        "started_at": pl.Datetime("ms"),
+        "track_length": pl.Float64(),
+    }
     plays = plays.with_columns(
         row="position",
         **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns},
@@ -62,7 +66,6 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
 def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All columns of the rows of a file, and the plays that they are, none of which is rejected."""
     ledger, reader = Ledger(str(path), tolerance=0), Plays(path, entry)
-    ledger.unit = "row" if counts_rows(path) else "line"
     rows, plays = [], []
     for given in read_rows(path, None, Dialect.of(entry)):
         check_columns(given.rows.columns, reader.wanted, str(path))

@@ -82,6 +82,7 @@ ARTIFACTS: dict[str, Artifact] = {
                 required("track_key", pa.string()),
                 pa.field("skipped", pa.bool_()),
                 *CONTEXT,
+                pa.field("track_length", pa.float64()),  # seconds, if the raw data says
             ]
         ),
         (),

@@ -4,6 +4,7 @@ extracted to disk.
 
 import contextlib
 import gzip
+import lzma
 import queue
 import tarfile
 import threading
@@ -24,6 +25,7 @@ from skipwise.core.log import logger
 DAMAGE: tuple[type[Exception], ...] = (
     tarfile.TarError,
     EOFError,
+    lzma.LZMAError,
     zlib.error,
     gzip.BadGzipFile,
     cast(type[Exception], isal_zlib.error),  # its stub has an instance
@@ -72,8 +74,8 @@ class _Forward:
     third of the speed of decompression.)
     """
 
-    def __init__(self, stream: BinaryIO):
-        self._stream = stream
+    def __init__(self, read: Callable[[int], bytes]):
+        self._read = read
         self._last = b""
         self._again = b""
         self._at = 0
@@ -92,7 +94,7 @@ class _Forward:
         again, self._again = self._again[:size], self._again[size:]
         read = [again] if again else []
         missing = size - len(again)
-        while missing and (more := self._stream.read(missing)):
+        while missing and (more := self._read(missing)):
             read.append(more)
             missing -= len(more)
             self._at += len(more)
@@ -104,8 +106,8 @@ class _Forward:
 def tar_members(
     path: Path, wanted: Callable[[str], bool]
 ) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """Name and ``read(size)`` of each regular file of a ``.tar.gz`` whose name is ``wanted``, to be
-    read in this order.
+    """Name and ``read(size)`` of each regular file of a tar, packed or not, whose name is
+    ``wanted``, to be read in this order.
 
     Links, sparse files and everything else are not followed and counted in a warning.  The stream
     is read to its end, where gzip has a checksum, so a damaged or shortened archive is never taken
@@ -113,8 +115,8 @@ def tar_members(
     """
     passed_over = 0
     try:
-        with igzip.open(path) as unpacked:
-            stream = _Forward(unpacked)
+        with opened(path) as read:
+            stream = _Forward(read)
             with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as archive:
                 for member in archive:
                     # tarfile remembers every member, which nobody asks for here.
@@ -125,7 +127,7 @@ def tar_members(
                         content.pass_over()
                     elif not member.isdir():
                         passed_over += 1
-            while unpacked.read(_READ):
+            while read(_READ):
                 pass
     except DAMAGE as error:
         raise damaged(path, error) from error
@@ -159,9 +161,13 @@ class _Member:
             self.read(_READ)
 
 
+_OPENERS: dict[str, Callable] = {".gz": igzip.open, ".tgz": igzip.open, ".xz": lzma.open}
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
-    """``read(size)`` of a file, unpacked if its name ends with ``.gz``, ``.bz2`` or ``.zst``.
+    """``read(size)`` of a file, unpacked if its name ends with ``.gz``, ``.tgz``, ``.bz2``, ``.xz``
+    or ``.zst``.
 
     Raises UserError if it is damaged.
     """
@@ -173,7 +179,8 @@ def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
             with _opened_zst(path) as read:
                 yield read
         else:
-            with igzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
+            unpack = _OPENERS.get(path.suffix, Path.open)
+            with unpack(path, mode="rb") as stream:
                 yield stream.read
     except DAMAGE as error:
         raise damaged(path, error) from error

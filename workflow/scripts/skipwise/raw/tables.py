@@ -3,9 +3,12 @@
 Compressed or not, every row is given or rejected with its line and a reason; nothing is lost.
 """
 
+import codecs
 import contextlib
 import csv
-import itertools
+import fnmatch
+import json
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,13 +22,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skipwise.core.errors import UserError
-from skipwise.raw.archives import DAMAGE, Block, damaged, opened, prefetched, text_blocks
+from skipwise.raw.archives import (
+    DAMAGE,
+    Block,
+    damaged,
+    opened,
+    prefetched,
+    tar_members,
+    text_blocks,
+)
 from skipwise.raw.tabular import REJECTED, Layout, check_columns, parse_block
 
-_PACKED = (".gz", ".bz2", ".zst", ".zip")
+_PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".tar")
+_JSON = (".json", ".ndjson", ".jsonl", ".listens")  # the last one is ListenBrainz's ndjson
+# Arrays of json in these are read as a stream, in others by DuckDB, which is faster.
+_STREAMED = (".zip", ".tar", ".tgz", ".bz2", ".xz")
 _SEPARATORS = (",", "\t", ";", "|")
 _ROWS = 2**18  # of parquet and json at a time
 _LONGEST = 2**20  # bytes of one record
+_LARGE = 2**22  # bytes of a member of a tar that are not passed over for a look
 _END = "\x1f\n"  # a line after the last one: within a quote, or a record of its own
 _DAMAGE: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
@@ -33,6 +48,8 @@ _DAMAGE: tuple[type[Exception], ...] = (
     RuntimeError,
     *DAMAGE,
 )
+_HEAD = 2**20
+_BETWEEN = re.compile(r"[\s,]*")  # what stands between two elements of an array of json
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -40,12 +57,14 @@ class Dialect(NamedTuple):
     """How delimited text is written.
 
     ``separator`` None is the one with which the wanted columns are found, ``quote`` None means that
-    quotes are ordinary characters, ``null_values`` are texts that stand for a missing cell.
+    quotes are ordinary characters, ``null_values`` are texts that stand for a missing cell, and
+    ``names`` are the columns of a text without a header.
     """
 
     separator: str | None = None
     quote: str | None = '"'
     null_values: tuple[str, ...] = ()
+    names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, entry: dict) -> "Dialect":
@@ -67,27 +86,35 @@ class Rows(NamedTuple):
 
 
 def read_rows(
-    path: Path, wanted: list[str] | None, dialect: Dialect | None = None
+    path: Path,
+    wanted: list[str] | None,
+    dialect: Dialect | None = None,
+    *,
+    optional: tuple[str, ...] = (),
+    members: tuple[str, ...] = ("*",),
 ) -> Iterator[Rows]:
     """The wanted columns (None: all) of a table, some rows at a time.
 
     Cells of text are text, null if they are empty; those of parquet are as they are.  A column that
-    the file does not have is taken from a folder ``column=value`` above it.  Raises UserError if
-    the file cannot be read, lacks a column, or opens a quote that does not close.
+    the file does not have is taken from a folder ``column=value`` above it; an ``optional`` one is
+    null then.  Of an archive the members are read whose names match a pattern of ``members``.
+    Raises UserError if the file cannot be read, lacks a column, or opens a quote that does not
+    close.
     """
     dialect = dialect or Dialect()
-    kind = _kind(path)
+    kind = _kind_inside(path, members)
     above = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
+    take = _Columns(wanted, optional, above)
     if kind in (".parquet", ".pq"):
-        found = _parquet(path, wanted, above)
-    elif kind in (".json", ".ndjson", ".jsonl"):
-        found = _json(path, wanted, above)
+        found = _parquet(path, take)
+    elif kind in _JSON:
+        found = _json(path, take, members)
     else:
-        found = _delimited(path, wanted, dialect, above)
+        found = _delimited(path, take, dialect, members)
     for name, rows, lines, wrong in found:
         constants = [
-            pl.lit(unquote(above[column])).alias(column)
-            for column in wanted or ()
+            pl.lit(unquote(above[column]) if column in above else None, pl.String).alias(column)
+            for column in (*(wanted or ()), *optional)
             if column not in rows.columns
         ]
         rows = rows.with_columns(*constants)
@@ -96,6 +123,24 @@ def read_rows(
             text = pl.col(pl.String)
             rows = rows.with_columns(pl.when(~text.is_in(dialect.null_values)).then(text))
         yield Rows(name, rows, lines, wrong)
+
+
+class _Columns(NamedTuple):
+    """The columns that are to be read of a file that may have others.
+
+    ``above`` has the values of columns that are folders above the file.
+    """
+
+    wanted: list[str] | None
+    optional: tuple[str, ...]
+    above: dict[str, str]
+
+    def of(self, present: list[str], name: str) -> list[str]:
+        """Those of the columns ``present`` in a file; raises UserError if a wanted one is not."""
+        check_columns([*present, *self.above], self.wanted or (), name)
+        if self.wanted is None:
+            return present
+        return [column for column in (*self.wanted, *self.optional) if column in present]
 
 
 def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
@@ -125,9 +170,70 @@ def counts_rows(path: Path) -> bool:
 
 def _kind(path: Path) -> str:
     name = path.name.lower()
-    for suffix in _PACKED:
-        name = name.removesuffix(suffix)
+    while name.endswith(_PACKED):
+        name = name.rpartition(".")[0]
     return Path(name).suffix
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file may hold several tables."""
+    return any(suffix.lower() in (".zip", ".tar", ".tgz") for suffix in path.suffixes[-2:])
+
+
+def _kind_inside(path: Path, members: tuple[str, ...]) -> str:
+    """The kind of a table, of an archive that of its first member."""
+    if not is_archive(path):
+        return _kind(path)
+    for name, _ in _members(path, members):
+        return _kind(Path(name))
+    raise UserError(f"{path} holds no {' or '.join(members)}; it is another archive")
+
+
+def first_members(path: Path) -> list[str]:
+    """The names of all members of a zip, or of a tar those before its first large one."""
+    if path.suffix.lower() == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return archive.namelist()
+        except _DAMAGE as error:
+            raise damaged(path, error) from error
+    names = []
+    for name, read in tar_members(path, lambda _: True):
+        names.append(name)
+        if len(read(_LARGE)) == _LARGE:
+            break
+    return names
+
+
+def _members(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of the members of an archive that match a pattern."""
+
+    def is_wanted(name: str) -> bool:
+        junk = name.endswith("/") or name.startswith("__MACOSX/")
+        return not junk and any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
+
+    if path.suffix.lower() != ".zip":
+        yield from tar_members(path, is_wanted)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [*filter(is_wanted, archive.namelist())]
+            _check_kinds(path, names)
+            for name in names:
+                with archive.open(name) as stream:
+                    yield name, stream.read
+    except _DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+def _check_kinds(path: Path, names: list[str]) -> None:
+    """Raise UserError if members of an archive are not text tables of one kind."""
+    kinds = {_kind(Path(name)) for name in names}
+    if len(kinds) > 1 or kinds & {".parquet", ".pq"}:
+        raise UserError(
+            f"{path} holds {', '.join(names[:5])}; give an archive of text tables of one kind, or "
+            "unpack it"
+        )
 
 
 @contextlib.contextmanager
@@ -140,13 +246,11 @@ def _readable(path: Path, what: str) -> Iterator[None]:
         raise UserError(f"{path} is not a readable {what} file ({said}); get it again") from error
 
 
-def _parquet(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
+def _parquet(path: Path, take: _Columns) -> Iterator[Rows]:
     if path.suffix.lower() in _PACKED:
         raise UserError(f"{path} is a packed parquet file; unpack it first")
     with _readable(path, "parquet"), pq.ParquetFile(path) as file:
-        present = file.schema_arrow.names
-        check_columns([*present, *above], wanted or (), str(path))
-        columns = present if wanted is None else [name for name in wanted if name in present]
+        columns = take.of(file.schema_arrow.names, str(path))
         first, empty = 1, True
         for batch in file.iter_batches(_ROWS, columns=columns):
             yield _parquet_rows(path, batch, first)
@@ -184,30 +288,17 @@ def _text(held: bytes | None) -> str | None:
         return held.hex()
 
 
-def _streams(path: Path) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """Name and ``read(size)`` of a file, unpacked; of every table in a zip."""
-    if path.suffix.lower() != ".zip":
+def _streams(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of a file, unpacked; of every table in an archive."""
+    if not is_archive(path):
         with opened(path) as read:
             yield str(path), _checked(path, read)
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [
-                member
-                for member in archive.namelist()
-                if not member.startswith("__MACOSX/") and not member.endswith("/")
-            ]
-            suffixes = {_kind(Path(member)) for member in members}
-            if len(suffixes) != 1 or suffixes & {".parquet", ".pq"}:
-                raise UserError(
-                    f"{path} holds {', '.join(members[:5]) or 'nothing'}; give an archive of text "
-                    "tables of one kind, or unpack it"
-                )
-            for member in members:
-                with archive.open(member) as stream:
-                    yield f"{path}, {member}", _checked(path, stream.read)
-    except _DAMAGE as error:
-        raise damaged(path, error) from error
+    names = []
+    for member, read in _members(path, patterns):
+        names.append(member)
+        _check_kinds(path, names)
+        yield f"{path}, {member}", _checked(path, read)
 
 
 def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
@@ -222,10 +313,10 @@ def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]
     return checked
 
 
-def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
-    """Objects, one per line or in an array; every value is text."""
-    for name, read in _streams(path):
-        names = wanted
+def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows]:
+    """Objects, one per line or in an array; every value is text, that of an object or list json."""
+    for name, read in _streams(path, members):
+        names: list[str] | None = None
         with duckdb.connect(config={"threads": 1}) as connection:
             for objects in _objects(path, name, read):
                 connection.register("lines", objects.to_arrow())
@@ -234,11 +325,11 @@ def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
                     "if(json_type(object) = 'OBJECT', object, null) as object "
                     "from (select *, try_cast(text as json) as object from lines)"
                 )
-                if names is None or names is wanted:
+                if names is None:
                     keys = "select distinct unnest(json_keys(object)) as key from objects"
                     present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
-                    check_columns([*present, *above], wanted or (), name)
-                    names = [key for key in wanted or present if key in present or not above]
+                    # Later objects may have keys that these do not.
+                    names = list(dict.fromkeys([*take.of(present, name), *take.optional]))
                 paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in names]
                 sound = (
                     "select line, json_extract_string(object, $paths) as cells from objects "
@@ -260,23 +351,14 @@ def _json(path: Path, wanted: list[str] | None, above: dict) -> Iterator[Rows]:
 
 def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
     """``line`` and ``text`` of json objects, some at a time; an array counts its elements."""
-    blocks = text_blocks(read, name, names=b"")
-    first = next(blocks)
-    if first.text.lstrip()[:1] == b"[":
-        if path.suffix.lower() in (".zip", ".bz2"):
-            raise UserError(
-                f"{name} is a json array in an archive; unpack it, or pack it with gzip"
-            )
-        statement = "from read_json_objects($path, format = 'array')"
-        with _readable(path, "json"), duckdb.connect(config={"threads": 1}) as connection:
-            number = 1
-            found = connection.sql(statement, params={"path": str(path)})
-            for batch in found.to_arrow_reader(_ROWS):
-                texts = pl.DataFrame(pa.table(batch)).to_series().cast(pl.String)
-                yield pl.DataFrame({"text": texts}).with_row_index("line", number)
-                number += len(texts)
+    head = read(_HEAD)
+    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+        is_streamed = is_archive(path) or path.suffix.lower() in _STREAMED
+        yield from _elements(name, head, read) if is_streamed else _elements_of(path)
         return
-    for block in itertools.chain([first], blocks):
+    pending = [head]
+    again = text_blocks(lambda size: pending.pop() if pending else read(size), name, names=b"")
+    for block in again:
         try:
             text = block.text[1:].decode()
         except UnicodeDecodeError:
@@ -284,6 +366,52 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
         lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
         lines = lines.with_row_index("line", block.first_line)
         yield lines.filter(pl.col("text").str.strip_chars() != "")
+
+
+def _elements_of(path: Path) -> Iterator[pl.DataFrame]:
+    """``line`` and ``text`` of the elements of a file that is an array of json."""
+    statement = "from read_json_objects($path, format = 'array')"
+    with _readable(path, "json"), duckdb.connect(config={"threads": 1}) as connection:
+        number = 1
+        found = connection.sql(statement, params={"path": str(path)})
+        for batch in found.to_arrow_reader(_ROWS):
+            texts = pl.DataFrame(pa.table(batch)).to_series().cast(pl.String)
+            yield pl.DataFrame({"text": texts}).with_row_index("line", number)
+            number += len(texts)
+
+
+def _elements(name: str, head: bytes, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
+    """``line`` and ``text`` of the elements of an array of json, read as a stream."""
+    decode, scan = codecs.getincrementaldecoder("utf-8")().decode, json.JSONDecoder().raw_decode
+    text, number, ended = "", 1, False
+    more = head.removeprefix(codecs.BOM_UTF8).lstrip()[1:] or read(_HEAD)
+    while more:
+        try:
+            text += decode(more)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{name}: after row {number - 1} it is not valid utf-8") from error
+        at, texts = 0, []
+        while not ended:
+            between = _BETWEEN.match(text, at)
+            assert between is not None  # it may be empty
+            if text.startswith("]", between.end()):
+                at, ended = between.end() + 1, True
+                break
+            try:
+                _, end = scan(text, between.end())
+            except json.JSONDecodeError:
+                break  # The rest of this element is not read yet.
+            texts.append(text[between.end() : end])
+            at = end
+        text = text[at:]
+        if texts:
+            yield pl.DataFrame({"text": texts}).with_row_index("line", number)
+            number += len(texts)
+        if len(text) > _LONGEST + _HEAD:
+            break
+        more = read(_HEAD)
+    if not ended or text.strip():
+        raise UserError(f"{name}, row {number}: not readable as json; get the file again")
 
 
 def _decoded(line: bytes) -> str:
@@ -295,28 +423,26 @@ def _decoded(line: bytes) -> str:
 
 
 def _delimited(
-    path: Path, wanted: list[str] | None, dialect: Dialect, above: dict
+    path: Path, take: _Columns, dialect: Dialect, members: tuple[str, ...]
 ) -> Iterator[Rows]:
-    for name, read in _streams(path):
+    given = (dialect.separator or ",").join(dialect.names).encode() if dialect.names else None
+    for name, read in _streams(path, members):
         reader = None
-        for block in prefetched(text_blocks(read, name)):
+        for block in prefetched(text_blocks(read, name, names=given)):
             header, _, body = block.text.partition(b"\n")
             if reader is None:
-                reader = _Delimited(name, header, wanted, dialect, above)
+                reader = _Delimited(name, header, take, dialect)
             yield reader.rows_of(body, block.first_line, last=block.last)
 
 
 class _Delimited:
     """The blocks of one text file; a record may go on in the next block."""
 
-    def __init__(
-        self, name: str, header: bytes, wanted: list[str] | None, dialect: Dialect, above: dict
-    ):
+    def __init__(self, name: str, header: bytes, take: _Columns, dialect: Dialect):
         self._name, self._quote = name, dialect.quote
-        present = self._header(header, wanted, dialect, above)
-        check_columns([*present, *above], wanted or (), name)
+        present = self._header(header, take, dialect)
+        columns = take.of(present, name)
         self._present = present
-        columns = present if wanted is None else [name for name in wanted if name in present]
         for column in columns:
             if present.count(column) > 1:
                 raise UserError(f"{name} has the column '{column}' twice; take one of them out")
@@ -328,9 +454,7 @@ class _Delimited:
         self._names = self._separator.join(names).encode() + b"\n"
         self._held = b""
 
-    def _header(
-        self, header: bytes, wanted: list[str] | None, dialect: Dialect, above: dict
-    ) -> list[str]:
+    def _header(self, header: bytes, take: _Columns, dialect: Dialect) -> list[str]:
         """The names of the columns; sets the separator with which the wanted ones are there."""
         if header.startswith(_UTF16):
             raise UserError(
@@ -353,8 +477,10 @@ class _Delimited:
             cells = csv.reader([text], delimiter=separator, quotechar=dialect.quote or "\0")
             found[separator] = [cell.strip() for cell in next(cells, [])]
         missing = {
-            separator: sum(column not in present and column not in above for column in wanted)
-            if wanted
+            separator: sum(
+                column not in present and column not in take.above for column in take.wanted
+            )
+            if take.wanted
             else -len(present)
             for separator, present in found.items()
         }

@@ -93,7 +93,7 @@ def _check_order(steps: Steps, recipe: Recipe) -> None:
 def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> None:
     """Raise UserError if two files of a user's own share a play, or a session without a reason."""
     columns = recipe.columns
-    if len(events) == 1 or columns is None:
+    if len(events) == 1 or (columns is None and not recipe.plays_are_unique):
         return
     statement = "create view shards as from read_parquet({}, filename = true, hive_partitioning = "
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in events)
@@ -104,7 +104,7 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
             f"'{session}' at {started}; name one of the files in `paths`, or remove from one what "
             "they share"
         )
-    if recipe.session_gap is not None:
+    if recipe.session_gap is not None or columns is None:
         return
     or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
     or_per_file = or_per_file if "session" in columns else ""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from skipwise.core import registry
 from skipwise.core.config import derives_skips, reads_lengths
 
 
@@ -13,8 +14,9 @@ class Recipe:
     ``skip_rule`` is the name of a rule and its parameters, ``session_gap`` the seconds between two
     starts that begin a new session (None if sessions are given), ``sessions`` the key of that name
     in the configuration, ``keep_share`` the share of all draws that is kept (None: all).
-    ``columns`` are those of the form ``events``, and ``session_ids`` says whether its sessions may
-    go on in another file (``global``) or are numbered in each (``per_file``).
+    ``form`` is that of its raw files.  ``columns`` are those of the form ``events``, and
+    ``session_ids`` says whether its sessions may go on in another file (``global``) or are numbered
+    in each (``per_file``).
     """
 
     dataset: str
@@ -22,6 +24,7 @@ class Recipe:
     session_gap: float | None = None
     sessions: dict[str, Any] = field(default_factory=dict)
     keep_share: float | None = None
+    form: str | None = None
     columns: dict[str, str] | None = None
     session_ids: str | None = None
 
@@ -34,6 +37,11 @@ class Recipe:
     def keys_hold_user(self) -> bool:
         """Whether the key of a session is its user, ``@`` and more."""
         return self.session_gap is not None or {"user", "session"} <= (self.columns or {}).keys()
+
+    @property
+    def plays_are_unique(self) -> bool:
+        """Whether a play that two files have is an error: the form says so (``UNIQUE``)."""
+        return bool(self.form and registry.declared("raw form", self.form).get("UNIQUE"))
 
     @property
     def derives_skips(self) -> bool:

@@ -23,21 +23,31 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     ``entry["columns"]`` names the columns: ``track``, and ``session`` (sessions as given, those of
     a ``user`` if it is named too) or ``user`` and ``time`` (sessions from gaps).  ``time`` is ISO
     text, a parquet timestamp, or a unix number (``time_unit``); with ``time_is: end`` the start is
-    ``duration`` (``duration_unit``) earlier.  With ``session_ids: per_file`` the file is part of
-    the session's key.  Without ``time`` the order of the rows is the order
-    of the plays.  ``entry["skipped_when"]`` is a boolean column or a rule ``column operator
-    value``; it may be absent where a derived skip rule is used.
+    ``duration`` (``duration_unit``) earlier.  ``length`` is that of the track, in the same unit.
+    With ``session_ids: per_file`` the file is part of the session's key.  Without ``time`` the
+    order of the rows is the order of the plays.  ``entry["skipped_when"]`` is a boolean column or a
+    rule ``column operator value``; it may be absent where a derived skip rule is used.
     """
-    ledger.unit = "row" if counts_rows(path) else "line"
     plays = Plays(path, entry)
     for rows in read_rows(path, plays.wanted, Dialect.of(entry)):
         yield plays.of(rows, ledger)
 
 
 class Plays:
-    """Makes plays of the rows of one file; ``wanted`` are the columns that it needs."""
+    """Makes plays of the rows of one file; ``wanted`` are the columns that it needs.
 
-    def __init__(self, path: Path, entry: dict):
+    ``context`` are boolean columns that events have too.  ``starts_nowhere`` is that of
+    :class:`Clock`, None where the file shows it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        entry: dict,
+        *,
+        context: tuple[str, ...] = (),
+        starts_nowhere: bool | None = None,
+    ):
         self._path, self._entry, self._columns = path, entry, entry["columns"]
         if not self._columns.keys() & {"session", "user"}:
             raise UserError(
@@ -45,14 +55,17 @@ class Plays:
                 "time)"
             )
         rule = entry.get("skipped_when")
-        wanted = [*self._columns.values(), *([parse_rule(rule)[0]] if rule else [])]
+        wanted = [*self._columns.values(), *([parse_rule(rule)[0]] if rule else []), *context]
         self.wanted = list(dict.fromkeys(wanted))
-        self._clock = Clock(entry.get("time_unit", "s"))
+        self._context = context
+        self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
         self._rows = 0
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
         """The plays of some rows; ``position`` counts the rows of the file."""
+        ledger.unit = "row" if counts_rows(self._path) else "line"
         rows, entry = given.rows, self._entry
+        unit = entry.get("duration_unit", "s")
         keys, reasons = {}, []
         for name in ("user", "session", "track"):
             if name in self._columns:
@@ -78,11 +91,16 @@ class Plays:
             columns["started_at"], reason = self._clock.read(rows[self._columns["time"]])
             reasons.append(reason)
             if entry.get("time_is") == "end":
-                lasted, reason = durations(
-                    rows[self._columns["duration"]], entry.get("duration_unit", "s")
-                )
+                lasted, reason = durations(rows[self._columns["duration"]], unit)
                 reasons.append(reason)
                 columns["started_at"] -= lasted.cast(pl.Duration("ms"))
+        if "length" in self._columns:
+            # A length that cannot be is none: the play is right.
+            length, _ = durations(rows[self._columns["length"]], unit)
+            columns["track_length"] = length / 1000
+        for name in self._context:
+            columns[name], reason = judged_labels(rows[name], name)
+            reasons.append(reason)
         self._rows += rows.height
         judged = pl.DataFrame(columns).with_columns(
             reason=pl.select(pl.coalesce(reasons)).to_series()
@@ -92,3 +110,17 @@ class Plays:
         wrong = pl.col("reason").is_not_null()
         ledger.reject(given.name, judged.filter(wrong).select("line", "reason"))
         return judged.filter(~wrong).drop("line", "reason")
+
+
+def plays_only(given: Rows, ledger: Ledger, others: dict[str, pl.Series]) -> Rows:
+    """The rows that are plays; the ledger counts the ``others``, by what they are.
+
+    Each of ``others`` is true where a row is of that kind; a row is counted once.
+    """
+    left = pl.Series([True]).new_from_index(0, given.rows.height)
+    for what, found in others.items():
+        found = found.fill_null(False) & left
+        ledger.leave_out(what, int(found.sum()))
+        left &= ~found
+    ledger.read(given.rows.height - int(left.sum()))
+    return given._replace(rows=given.rows.filter(left), lines=given.lines.filter(left))

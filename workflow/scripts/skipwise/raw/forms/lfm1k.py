@@ -7,6 +7,7 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import Block, tar_members, text_blocks
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
 from skipwise.raw.tabular import Layout
@@ -20,6 +21,11 @@ _LAYOUT = Layout(
     quote=None,  # names hold bare quotes
     required=frozenset({"user", "timestamp", "track"}),
 )
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has(MEMBER, f"*/{MEMBER}")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
 from skipwise.raw.tabular import Layout
@@ -15,6 +16,11 @@ _LAYOUT = Layout(
     quote=None,
     required=frozenset({"user_id", "track_id", "timestamp"}),
 )
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has("listening-events.tsv*") and file.has_columns(*_LAYOUT.columns)
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

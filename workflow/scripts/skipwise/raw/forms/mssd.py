@@ -12,6 +12,7 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import Block, opened, prefetched, tar_members, text_blocks
+from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, parse_block
 from skipwise.sessions.draw import draws
@@ -75,6 +76,11 @@ _FAULTS = {
     "missing": "lacks a position",
 }
 _MEMBER = re.compile(r"(\./)?(training_set/)?log_(\d_\d{8}_\d{12}|mini)\.csv")
+
+
+def recognises(file: Glimpse) -> bool:
+    """Whether a file looks like one of this form."""
+    return file.has_columns("session_id", "track_id_clean", "skip_1", "session_length")
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:

@@ -1,0 +1,261 @@
+"""What a file is taken for: every form and entry is recognised, the numbers are right, the overlay
+fits the configuration, and what is no log is one line.
+"""
+
+import gzip
+import sys
+
+import polars as pl
+import pytest
+import yaml
+from examples import ROOT, default_config
+from exports import KUAIRAND, array, layouts, lines, listen, stream, vk_lsvd, zipped, zvuk
+from skipwise.commands.cli import main
+from skipwise.commands.preview import identify, preview
+from skipwise.core.config import check_config, raw_files
+from skipwise.core.errors import UserError
+from skipwise.core.registry import declared, find, names
+from skipwise.raw.glimpse import Glimpse
+
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
+REGISTRY = default_config()["registry"]
+DERIVED = default_config()["lfm_skip_rules"]["rules"]
+
+
+def previewed(*paths, **options) -> tuple[str, dict]:
+    """The comments and the overlay, which must be a configuration that finds the files."""
+    text = preview([*paths], **options)
+    overlay = yaml.safe_load(text)
+    config = default_config(overlay)
+    check_config(config, SCHEMA)
+    [name] = overlay["datasets"]
+    found = raw_files(name, config["registry"][name], "resources")
+    assert [*found.values()] == [str(path) for path in paths]
+    return "".join(line for line in text.splitlines(True) if line.startswith("#")), overlay
+
+
+def refused(*paths) -> str:
+    with pytest.raises(UserError) as error:
+        preview([*paths])
+    assert "\n" not in str(error.value)
+    assert str(paths[-1]) in str(error.value)
+    return str(error.value)
+
+
+LOG = "user,track,started_at,seconds_played,title\n" + "".join(
+    f"u{at % 2},t{at % 5},2021-03-01T{8 + at // 30:02}:{at % 60:02}:00Z,{10 * (at % 10)},x\n"
+    for at in range(40)
+)
+
+
+class TestTables:
+    def test_a_log_with_named_columns(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(LOG + "u1,t1,never,3,x\n")
+        comments, overlay = previewed(path)
+        assert overlay["registry"]["mine"] == {
+            "form": "events",
+            "columns": {"track": "track", "user": "user", "time": "started_at"},
+            "session_gap": 1200,
+            "skipped_when": "seconds_played < 30",
+            "skip_rule": {"name": "given"},
+            "paths": [str(path)],
+        }
+        assert overlay["sessions"] == {"n_sessions": None}
+        for said in (
+            "seconds_played (integer)",
+            "text with a zone",
+            "41 read, 1 rejected",
+            f"{path}, line 42: the time 'never'",
+            "a run ends with more than 0.1%",
+            "40 of 5 tracks and 2 users",
+            "2021-03-01 08:00 to 2021-03-01 09:39 UTC",
+            "30.0%  seconds_played < 30 (in the overlay)",
+            "gap_below seconds=30",
+        ):
+            assert said in comments
+
+    @pytest.mark.parametrize(
+        ("header", "row", "expected"),
+        [
+            ("userId,songId,ts,skip", "u,t,1614585600,true", {"skipped_when": "skip"}),
+            ("uid,item_id,timestamp,played_pct", "u,t,1614585600000,70", {"time_unit": "ms"}),
+            ("session_id,track_id,skipped", "s,t,1", {"session_gap": None}),
+            ("session,user,song,rating", "s,u,t,5", {"skipped_when": "rating < 4"}),
+            ("user,track,time", "u,t,2021-03-01 08:00:00", {"skip_rule": DERIVED[0]}),
+            ("user,track,skipped,title", "u,t,no,x", {"columns": {"session": "user"}}),
+            ("user,track,time,watch_ratio", "u,t,1614585600,0.9", {}),
+        ],
+    )
+    def test_columns_and_rules_by_their_names(self, tmp_path, header, row, expected):
+        path = tmp_path / "log.csv"
+        path.write_text(f"{header}\n{row}\n{row}\n")
+        entry = identify(Glimpse(path), REGISTRY, DERIVED).entry
+        for key, value in expected.items():
+            if isinstance(value, dict):
+                assert value.items() <= entry[key].items()
+            else:
+                assert entry[key] == value
+        if not expected:
+            assert entry["skipped_when"] == "watch_ratio < 0.5"
+
+    def test_only_some_rows_are_counted(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("skipwise.raw.tables._ROWS", 10)
+        path = tmp_path / "plays.parquet"
+        pl.read_csv(LOG.encode()).write_parquet(path)
+        comments, overlay = previewed(path, most=20)
+        assert "20 read, the first ones" in comments
+        assert "sessions" not in overlay
+
+    def test_several_files_of_one_kind(self, tmp_path):
+        for name in ("a.csv", "b.csv"):
+            (tmp_path / name).write_text(LOG.replace("2021", "2021" if name == "a.csv" else "2022"))
+        comments, _ = previewed(tmp_path / "a.csv", tmp_path / "b.csv")
+        assert "80 of 5 tracks" in comments
+
+    def test_files_of_different_kinds_are_refused(self, tmp_path):
+        (tmp_path / "a.csv").write_text(LOG)
+        (tmp_path / "b.jsonl").write_text(lines([listen(0)]))
+        assert "preview them one by one" in refused(tmp_path / "a.csv", tmp_path / "b.jsonl")
+
+
+def mssd(folder):
+    path = folder / "log_mini.csv"
+    row = "0_aa,{at},10,t_{at},{skip},{skip},{skip},false,9,true,radio\n"
+    path.write_text(
+        "session_id,session_position,session_length,track_id_clean,skip_1,skip_2,skip_3,"
+        "hist_user_behavior_is_shuffle,hour_of_day,premium,context_type\n"
+        + "".join(row.format(at=at, skip=at % 2) for at in range(1, 11))
+    )
+    return path
+
+
+def lfm1k(folder):
+    path = folder / "userid-timestamp-artid-artname-traid-traname.tsv"
+    rows = [f"user_1\t2009-05-04T23:{at:02}:57Z\t\tAn artist\t\tTrack {at % 4}" for at in range(9)]
+    path.write_text("\n".join(reversed(rows)) + "\n")
+    return path
+
+
+def lfm2b(folder):
+    path = folder / "listening-events.tsv.gz"
+    rows = [f"7\t{at % 4}\t1\t2019-01-21 11:{at:02}:00" for at in range(9)]
+    text = "\n".join(["user_id\ttrack_id\talbum_id\ttimestamp", *rows]) + "\n"
+    path.write_bytes(gzip.compress(text.encode()))
+    return path
+
+
+def movielens(folder):
+    rows = "".join(f"1\t{at}\t{1 + at % 5}\t{881250949 + at}\n" for at in range(20))
+    return zipped(folder / "ml-100k.zip", {"ml-100k/README": "x", "ml-100k/u.data": rows})
+
+
+def yambda(folder):
+    columns = {"uid": [1] * 10, "timestamp": [5 * at for at in range(10)], "item_id": range(10)}
+    columns |= {"is_organic": [1] * 10, "played_ratio_pct": [10 * at for at in range(10)]}
+    pl.DataFrame(columns | {"track_length_seconds": [180] * 10}).write_parquet(folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+def spotify(folder):
+    return layouts(folder)["zip"]
+
+
+def listenbrainz(folder):
+    path = folder / "2.jsonl"
+    path.write_text(lines([listen(at) for at in range(9)]))
+    return path
+
+
+def kuairand(folder):
+    path = folder / "log_standard_4_08_to_4_21_1k.csv"
+    path.write_text(KUAIRAND)
+    return path
+
+
+def recbole(folder):
+    path = folder / "mine.inter"
+    header = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+    path.write_text(header + "1\t2\t3\t881250949\n1\t3\t4\t881250950\n")
+    return path
+
+
+FORMS = {
+    "mssd": (mssd, "mssd", "50.0%"),
+    "lfm1k": (lfm1k, "lfm1k", "length_margin"),
+    "lfm2b": (lfm2b, "lfm2b", "length_margin"),
+    "movielens": (movielens, "ml100k", "60.0%  rating < 4"),
+    "yambda": (yambda, "yambda", "50.0%  played_ratio_pct < 50"),
+    "spotify": (spotify, "spotify", "28.6%  reason_end == fwdbtn"),
+    "listenbrainz": (listenbrainz, "listenbrainz", "known_length"),
+    "events, zvuk": (zvuk, "zvuk", "50.0%  play_duration < 30"),
+    "events, kuairand": (kuairand, "kuairand", "50.0%  long_view == 0"),
+    "events, vk-lsvd": (vk_lsvd, "vk-lsvd", "33.3%  dislike"),
+    "events, recbole": (recbole, "recbole", "50.0%  rating:float < 4"),
+}
+
+
+class TestForms:
+    @pytest.mark.parametrize("case", FORMS)
+    def test_each_is_recognised(self, tmp_path, case):
+        made, name, said = FORMS[case]
+        path = made(tmp_path)
+        comments, overlay = previewed(path)
+        assert overlay["registry"] == {name: {"paths": [str(path)]}}
+        assert f"form {case.split(',')[0]}, data set {name}" in comments
+        assert said in comments
+
+    def test_every_form_recognises_its_files_or_is_told_its_columns(self):
+        assert {case.split(",")[0] for case in FORMS} == {*names("raw form")}
+        for form in names("raw form"):
+            told = "columns" in declared("raw form", form).get("NEEDS", ())
+            assert hasattr(find("raw form", form), "recognises") != told
+
+    @pytest.mark.parametrize("layout", ["zip", "Streaming_History_Audio_2021_0", "endsong_0"])
+    def test_every_layout_of_spotify(self, tmp_path, layout):
+        comments, _ = previewed(layouts(tmp_path)[layout])
+        assert "1 left out: a podcast" in comments
+        assert "7 of 5 tracks and 1 users" in comments
+
+
+class TestOther:
+    @pytest.mark.parametrize(
+        ("name", "content", "expected"),
+        [
+            ("songs.csv", b"title_of_it,length\nx,3\n", "no column is called like a track"),
+            ("songs.csv", b"track,length\nx,3\n", "no column is called like a user or session"),
+            ("log.csv", b"user,track\nu,t\n", "no column that shows a skip"),
+            ("empty.csv", b"", "is empty"),
+            ("a.pdf", b"%PDF-1.7\n\0\xff", "no column is called like a track"),
+            ("a.bin", bytes(range(256)), "is not delimited text"),
+            ("a.parquet", b"no", "is not a readable parquet file"),
+            ("a.zip", b"no", "is damaged"),
+            ("a.csv.gz", b"no", "is damaged"),
+            ("StreamingHistory_music_0.json", array([{"endTime": "x"}]).encode(), "no column"),
+            ("a.txt", "no log, but a text of one line".encode("utf-16"), "is UTF-16"),
+        ],
+    )
+    def test_what_is_no_log_is_one_line(self, tmp_path, name, content, expected):
+        path = tmp_path / name
+        path.write_bytes(content)
+        assert expected in refused(path)
+
+    def test_a_zip_of_other_things(self, tmp_path):
+        path = zipped(tmp_path / "x.zip", {"photos/1.jpg": b"\0", "2.pdf": b"\0"})
+        assert "one kind" in refused(path)
+
+    def test_a_history_without_plays(self, tmp_path):
+        path = tmp_path / "endsong_0.json"
+        path.write_text(array([stream(0, spotify_track_uri=None)]))
+        assert "no plays" in refused(path)
+
+
+def test_the_command_writes_the_overlay(tmp_path, monkeypatch, capsys):
+    (tmp_path / "plays.csv").write_text(LOG)
+    arguments = ["preview", str(tmp_path / "plays.csv"), "--out", str(tmp_path / "mine.yaml")]
+    monkeypatch.setattr(sys, "argv", ["skipwise", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == ""
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text("utf-8"))["datasets"] == ["mine"]
