@@ -102,6 +102,32 @@ def copy(finished, tmp_path) -> Project:
     return copy
 
 
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory) -> Path:
+    """A folder with nothing but what the wheel installs."""
+    project = Project(tmp_path_factory.mktemp("source"))
+    target = tmp_path_factory.mktemp("installed")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    build = [*pip, "wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", "wheels"]
+    subprocess.run(build, cwd=project.folder, check=True)
+    [wheel] = (project / "wheels").glob("*.whl")
+    subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
+    return target
+
+
+def run_installed(installed, folder, *command: str) -> subprocess.CompletedProcess:
+    """Run in ``folder`` with the wheel on the path, and the project's own files not."""
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(installed)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several processes that run the tests, one makes the finished run and all tests of it."""
     for item in items:

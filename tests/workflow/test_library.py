@@ -2,17 +2,15 @@
 
 import doctest
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import skipwise
-from conftest import Project
+from conftest import run_installed
 from examples import ROOT
 from skipwise import library
 from skipwise.core.artifacts import read_artifact
@@ -27,32 +25,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def model(finished):
     run = RUN.format(model="sasrec", variant="orig")
     return skipwise.load(finished / "results/models" / run)
-
-
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> Path:
-    """A folder with nothing but what the wheel installs."""
-    project = Project(tmp_path_factory.mktemp("source"))
-    target = tmp_path_factory.mktemp("installed")
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    build = [*pip, "wheel", ".", "--no-deps", "--no-build-isolation", "--wheel-dir", "wheels"]
-    subprocess.run(build, cwd=project.folder, check=True)
-    [wheel] = (project / "wheels").glob("*.whl")
-    subprocess.run([*pip, "install", "--no-deps", "--target", target, wheel], check=True)
-    return target
-
-
-def run_installed(installed, folder, *command: str) -> subprocess.CompletedProcess:
-    """Run in ``folder`` with the wheel on the path, and the project's own files not."""
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(installed)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)

@@ -6,9 +6,7 @@ import yaml
 
 from skipwise.core.config import check_config, take_replacements
 from skipwise.core.errors import UserError
-from skipwise.core.registry import LIBRARY
-
-PROJECT = LIBRARY.parents[2]
+from skipwise.core.registry import PROJECT
 
 
 def check_overlays(paths: list[Path]) -> list[str]:

@@ -65,6 +65,10 @@ FormatOption = Annotated[Format, typer.Option("--format", help="How rows are pri
 OutOption = Annotated[
     Path | None, typer.Option("--out", help="Write to this file instead of the terminal.")
 ]
+TrackOption = Annotated[str | None, typer.Option("--track", help="Column of the track.")]
+UserOption = Annotated[str | None, typer.Option("--user", help="Column of the user.")]
+TimeOption = Annotated[str | None, typer.Option("--time", help="Column of the start of a play.")]
+SessionOption = Annotated[str | None, typer.Option("--session", help="Column of the session.")]
 SKIPPED_WHEN = "What a skip is: a boolean column, or a rule like 'seconds_played < 30'."
 
 
@@ -325,6 +329,11 @@ def preview(
     rows: Annotated[
         int, typer.Option("--rows", min=1, help="About how many rows are counted.")
     ] = 1_000_000,
+    track: TrackOption = None,
+    user: UserOption = None,
+    time: TimeOption = None,
+    session: SessionOption = None,
+    skipped_when: Annotated[str | None, typer.Option(help=SKIPPED_WHEN)] = None,
     out: OutOption = None,
 ) -> None:
     """Say what files are taken for, and print the configuration to start from.
@@ -334,7 +343,8 @@ def preview(
     """
     from skipwise.commands.preview import preview as preview_files
 
-    _write(preview_files(files, rows), out)
+    named = _named(track=track, user=user, time=time, session=session)
+    _write(preview_files(files, rows, named=named, skipped_when=skipped_when), out)
 
 
 @app.command()
@@ -345,6 +355,76 @@ def check(
     from skipwise.commands.check import check_overlays
 
     typer.echo(f"The configuration is right. Data sets: {', '.join(check_overlays(files))}")
+
+
+@app.command()
+def study(
+    log: Annotated[
+        list[str],
+        typer.Argument(
+            help="A log or an export as it is, or several files of one; or the name of a data set "
+            "of the registry: mssd, lfm1k, ml100k."
+        ),
+    ],
+    budget: Annotated[
+        str, typer.Option(help="How long it may take: 10m, 2h. A longer one tells more.")
+    ] = "30m",
+    paths: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files of a data set of the registry that you have, such as mssd."),
+    ] = None,
+    overlay: Annotated[
+        Path | None,
+        typer.Option(help="Where to leave the configuration. [default: beside the log]"),
+    ] = None,
+    cores: Annotated[int | None, typer.Option(min=1, help="Cores to use. [default: all]")] = None,
+    track: TrackOption = None,
+    user: UserOption = None,
+    time: TimeOption = None,
+    session: SessionOption = None,
+    skipped_when: Annotated[str | None, typer.Option(help=SKIPPED_WHEN)] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """What are skips worth on this log? Reads it, trains, compares, and answers in a few lines.
+
+    Everything is an ordinary run of the workflow, which the printed command runs again. Ctrl-C
+    stops it, and the same call continues.
+    """
+    import os
+
+    from skipwise.commands import study as studies
+
+    seconds = studies.seconds(budget)
+    files = [Path(name).expanduser() for name in log]
+    if len(log) == 1 and log[0].replace("-", "").isalnum() and not files[0].exists():
+        text, beside = studies.registered(log[0], paths or []), Path(f"{log[0]}.study.yaml")
+    else:
+        from skipwise.commands.preview import preview as preview_files
+
+        named = _named(track=track, user=user, time=time, session=session)
+        text = preview_files(files, named=named, skipped_when=skipped_when)
+        beside = files[0].with_name(f"{files[0].name.split('.')[0]}.study.yaml")
+    typer.echo(text, err=True)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UserError("nobody can be asked here whether this is right; say --yes")
+        typer.confirm("Run it?", default=True, abort=True, err=True)
+    running = studies.Study(
+        text,
+        overlay or beside,
+        budget=seconds,
+        cores=cores or os.cpu_count() or 1,
+        say=lambda line: typer.echo(line, err=True),
+    )
+    running.run()
+    for line in running.answer():
+        typer.echo(line)
+    typer.echo(f"The same again, in {studies.FOLDER}: {running.command}", err=True)
+
+
+def _named(**columns: str | None) -> dict[str, str]:
+    """The columns that an option names."""
+    return {name: column for name, column in columns.items() if column is not None}
 
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from skipwise.core.config import rule_words
 from skipwise.core.errors import UserError
-from skipwise.core.registry import LIBRARY, declared, find, names
+from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
@@ -21,7 +21,7 @@ from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
-CONFIG = LIBRARY.parents[2] / "config"
+CONFIG = PROJECT / "config"
 # What the steps from plays to sessions read.
 _PLAYS = {
     "session_key": pl.String(),
@@ -46,17 +46,24 @@ class Source(NamedTuple):
     rules: list[str]
 
 
-def preview(paths: list[Path], most: int = 1_000_000) -> str:
+def preview(
+    paths: list[Path],
+    most: int = 1_000_000,
+    *,
+    named: dict[str, str] | None = None,
+    skipped_when: str | None = None,
+) -> str:
     """A configuration that runs on these files of one data set, with what they hold as comments.
 
-    The first ``most`` rows are counted.  Raises UserError if a file is no log, or if the files are
-    not of one form.
+    The first ``most`` rows are counted.  ``named`` has columns of a table by what they are, and
+    ``skipped_when`` says what a skip is; else both are found.  Raises UserError if a file is no
+    log, or if the files are not of one form.
     """
     registry = yaml.safe_load((CONFIG / "datasets.yaml").read_text("utf-8"))["registry"]
     config = yaml.safe_load((CONFIG / "config.yaml").read_text("utf-8"))
     files = [Glimpse(path) for path in paths]
     derived = config["lfm_skip_rules"]["rules"]
-    source, *others = (identify(file, registry, derived) for file in files)
+    source, *others = (identify(file, registry, derived, named, skipped_when) for file in files)
     for file, other in zip(files[1:], others, strict=True):
         if (other.name, other.entry) != (source.name, source.entry):
             raise UserError(
@@ -70,29 +77,37 @@ def preview(paths: list[Path], most: int = 1_000_000) -> str:
     overlay = {"datasets": [source.name], "registry": {source.name: entry}}
     if not (reading.is_cut or "keep_share" in source.entry):
         overlay["sessions"] = {"n_sessions": None}
-    style = {"default_flow_style": None, "sort_keys": False, "allow_unicode": True}
-    return comments + yaml.safe_dump(overlay, width=1000, **style)
+    return comments + yaml.safe_dump(
+        overlay, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000
+    )
 
 
-def identify(file: Glimpse, registry: dict[str, dict], derived: list[dict]) -> Source:
+def identify(
+    file: Glimpse,
+    registry: dict[str, dict],
+    derived: list[dict],
+    named: dict[str, str] | None = None,
+    skipped_when: str | None = None,
+) -> Source:
     """What a file is taken for: the form that recognises it, an entry whose names of file and
     columns it has, or what its columns are called.
 
     Without a column that shows a skip the first of the rules ``derived`` is taken.
     """
-    for form in names("raw form"):
+    is_told = bool(named or skipped_when)
+    for form in () if is_told else names("raw form"):
         recognises = getattr(find("raw form", form), "recognises", None)
         if recognises and recognises(file):
             rules = [*declared("raw form", form).get("RULES", ())]
             return _known(form, registry, rules)
-    for name, entry in registry.items():
+    for name, entry in () if is_told else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
         wanted = [*columns.values(), parse_rule(entry.get("skipped_when", ""))[0]]
         if columns and called and file.has_columns(*filter(None, wanted)):
             return Source(name, entry, {}, [*rules_of(file, columns)])
-    found = columns_of(file)
-    rules = [*rules_of(file, found["columns"])]
+    found = columns_of(file, named)
+    rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     if rules:
         how = {"skipped_when": rules[0], "skip_rule": {"name": "given"}}
     elif found["session_gap"] and "time" in found["columns"]:
@@ -100,8 +115,8 @@ def identify(file: Glimpse, registry: dict[str, dict], derived: list[dict]) -> S
     else:
         raise UserError(
             f"{file.path} has no column that shows a skip, and skips are derived only from the "
-            f"times of a user's plays (it has: {file.columns_in_words}); name a rule in "
-            "`skipped_when`, as docs/tutorials/own_data.md says"
+            f"times of a user's plays (it has: {file.columns_in_words}); say what a skip is, "
+            "--skipped-when 'seconds < 30'"
         )
     entry = {"form": "events", **found, **how}
     return Source("mine", entry, entry, rules)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
 # Settings that come with the project, one file per data set.
-TUNED = registry.LIBRARY.parents[2] / "resources" / "tuned"
+TUNED = registry.PROJECT / "resources" / "tuned"
 # What tables say of entries that are never tuned, by their ``settings_of``.
 UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}

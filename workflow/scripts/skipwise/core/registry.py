@@ -9,6 +9,7 @@ without importing the file.
 import ast
 import importlib
 import re
+import sysconfig
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,12 @@ from typing import Any, NamedTuple
 from skipwise.core.errors import UserError
 
 LIBRARY = Path(__file__).parents[1]
+# The folder of the Snakefile: of a checkout, or where an installation puts it.
+CHECKOUT = LIBRARY.parents[2]
+INSTALLED = [Path(top, "share/skipwise") for top in (LIBRARY.parent, sysconfig.get_path("data"))]
+PROJECT = next(
+    (folder for folder in (CHECKOUT, *INSTALLED) if (folder / "Snakefile").is_file()), CHECKOUT
+)
 
 
 class Kind(NamedTuple):

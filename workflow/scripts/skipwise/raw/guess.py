@@ -36,27 +36,32 @@ _RULES: tuple[tuple[str, str, float | None], ...] = (
 )
 
 
-def columns_of(file: Glimpse) -> dict:
+def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
     """The keys ``columns``, ``time_unit`` and ``session_gap`` of an entry that reads a table.
 
-    Raises UserError if the file is no table, or no column is called like a track, or none like a
-    user or session.
+    ``named`` has columns that somebody named.  Raises UserError if the file is no table or lacks
+    one of those, or no column is called like a track, or none like a user or session.
     """
-    head, columns = file.head, {}
+    named = named or {}
+    head, columns = file.head, dict(named)
     if file.error:
         raise file.error
+    if missing := [column for column in named.values() if column not in head.columns]:
+        raise UserError(
+            f"{file.path} has no column '{missing[0]}' (it has: {file.columns_in_words})"
+        )
     spelled = {_letters(column): column for column in reversed(head.columns)}
     for name, called in _CALLED.items():
         found = [spelled[spelling] for spelling in called if spelling in spelled]
         found = [column for column in found if name != "time" or unit_of(head[column])]
-        if found:
+        if found and name not in named:
             columns[name] = found[0]
     if "track" not in columns or not columns.keys() & {"user", "session"}:
         what = "user or session" if "track" in columns else "track"
         raise UserError(
             f"{file.path} is no log of plays as far as can be seen: no column is called like a "
-            f"{what} (it has: {file.columns_in_words}); if it is one, name its columns as "
-            "docs/tutorials/own_data.md says"
+            f"{what} (it has: {file.columns_in_words}); if it is one, name its columns: --track, "
+            "--user or --session, --time"
         )
     if columns.keys() == {"track", "user"}:
         columns = {"session": columns["user"], "track": columns["track"]}

@@ -1,0 +1,129 @@
+"""The parts of a study that run nothing: its time, its overlay, what it says."""
+
+import pytest
+import yaml
+from skipwise.commands import study
+from skipwise.core.errors import UserError
+
+TEXT = """# a log
+datasets: [mine]
+registry:
+  mine: {form: events, columns: {track: t, user: u}, session_gap: 1200, paths: [/data/My Log.csv]}
+sessions: {n_sessions: null}
+"""
+
+
+@pytest.mark.parametrize(("text", "expected"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
+def test_a_budget(text, expected):
+    assert study.seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "10", "0m", "ten minutes", "5 d", "-3m"])
+def test_what_is_no_budget(text):
+    with pytest.raises(UserError, match="a budget is a time like 10m or 2h"):
+        study.seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(3.2, "3 s"), (89, "89 s"), (300, "5 min"), (9000, "2.5 h")]
+)
+def test_a_time_in_words(seconds, words):
+    assert study.in_words(seconds) == words
+
+
+def new(tmp_path, text=TEXT, **changed):
+    said = []
+    made = study.Study(
+        text, tmp_path / "log.yaml", **{"budget": 60.0, "cores": 2, "say": said.append} | changed
+    )
+    return made, said
+
+
+class Faked(study.Study):
+    """A study whose runs take no time but that of ``costs``, seconds by step."""
+
+    def __init__(self, *arguments, costs, **options):
+        super().__init__(*arguments, **options)
+        self.costs, self.ran = list(costs), []
+
+    @property
+    def left(self):
+        return self._budget - sum(self.costs[: len(self.ran)])
+
+    def _choose_sessions(self):
+        return 500
+
+    def _estimate(self):
+        return self.costs[len(self.ran)]
+
+    def _snakemake(self, targets):
+        self.ran.append(yaml.safe_load(self.path.read_text()))
+
+
+def test_steps_run_while_they_fit_and_the_overlay_is_that_of_the_last(tmp_path):
+    said = []
+    running = Faked(
+        TEXT,
+        tmp_path / "log.yaml",
+        budget=100,
+        cores=2,
+        say=said.append,
+        costs=[10, 30, 50, 20, 20],
+    )
+    running.run()
+    assert [step.what for step in running.done] == [
+        "one seed",
+        "three seeds",
+        "tuned, 8 trials of every variant",
+    ]
+    assert running.left_out.startswith("4 more ways to use skips; five seeds")
+    assert "about 20 s, 10 s are left" in running.left_out
+    last = yaml.safe_load(running.path.read_text())
+    assert last == running.ran[-1]
+    assert last["seeds"] == [1, 2, 3]
+    assert last["tuning"]["settings"] == "search"
+    assert last["sessions"] == {"n_sessions": 500}
+    assert running.path.read_text().startswith("# a log\n")
+    assert said[1].startswith("step 2 of 5, three seeds: about 30 s")
+
+
+def test_the_first_step_runs_whatever_it_costs(tmp_path):
+    running = Faked(
+        TEXT, tmp_path / "log.yaml", budget=5, cores=1, say=str, costs=[10, 30, 50, 20, 20]
+    )
+    running.run()
+    assert [step.what for step in running.done] == ["one seed"]
+
+
+def test_a_later_call_keeps_the_sessions_that_an_earlier_one_chose(tmp_path):
+    first, _ = new(tmp_path)
+    assert first._chosen_before() == study.NOT_CHOSEN
+    first._write(study.STEPS[0], 12_000)
+    assert new(tmp_path)[0]._chosen_before() == 12_000
+    other = TEXT.replace("My Log", "Another")
+    assert new(tmp_path, other)[0]._chosen_before() == study.NOT_CHOSEN
+
+
+def test_two_logs_share_no_results(tmp_path):
+    names = {
+        new(tmp_path, TEXT.replace("/data/My Log.csv", path))[0].dataset
+        for path in ("/data/My Log.csv", "/other/My Log.csv", "/data/журнал.csv")
+    }
+    assert len(names) == 3
+    assert all(name.startswith("log-") for name in names)
+
+
+def test_a_data_set_of_the_registry(tmp_path):
+    text = study.registered("mssd", [tmp_path / "log.tar.gz"])
+    assert "# licence: " in text
+    assert yaml.safe_load(text)["registry"]["mssd"]["paths"] == [str(tmp_path / "log.tar.gz")]
+    with pytest.raises(UserError, match="nothing-like-it is no file, and no data set"):
+        study.registered("nothing-like-it", [])
+
+
+def test_the_reason_of_a_failed_run():
+    printed = "Building\nmake_table: ERROR: x.csv, row 3: no track\nRemoving output\n"
+    assert study._reason(printed) == "make_table: ERROR: x.csv, row 3: no track"
+    assert study._reason("configuration, seeds: none\n  File x") == "configuration, seeds: none"
+    assert study._reason("a\nthe last\n\n") == "the last"
+    assert study._reason("") == "Snakemake failed"

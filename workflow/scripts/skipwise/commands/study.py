@@ -1,0 +1,289 @@
+"""A study of one log in a stated time: what skips are worth on it, step by step.
+
+Each step is an ordinary Snakemake run of one overlay and asks more than the step before: seeds,
+then tuning, then more ways to use skips.  A step is begun if it is likely to end in the time that
+is left, so a short budget gives a smaller answer, and what was left out is said.
+"""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import polars as pl
+import yaml
+
+from skipwise.core.artifacts import read_json, whole_file
+from skipwise.core.errors import UserError
+from skipwise.core.paths import result
+from skipwise.core.registry import CHECKOUT, PROJECT
+
+# Where it runs: in the project, or with an installed one where the user is.
+FOLDER = PROJECT if PROJECT == CHECKOUT else Path.cwd()
+MODELS = ["popularity", "session-popularity", "session-knn", "wrmf", "sasrec"]
+WAYS = ("not-to-recommend", "pairwise", "feedback-input", "skip-head")
+TARGETS = (
+    *("results/tables/answer.csv", "results/tables/hr_ndcg.csv", "results/figures/gains.svg"),
+    "results/provenance.json",
+)
+# The training that says how long others take, on a sample that is small enough for any budget.
+FIRST = "results/metrics/dataset={}/split=paper/model=sasrec/variant=orig/seed=1/metrics.parquet"
+SAMPLE = 2000
+TRIALS = 8
+# A trial of a search takes less than a training, as it may be pruned.
+OF_A_TRIAL = 0.7
+# Seconds of a job that trains nothing.
+OTHER_JOB = 2.0
+# The share of the budget that the first step with three seeds may take.
+OF_THREE_SEEDS = 0.6
+
+
+class Step(NamedTuple):
+    """What a run asks in addition to the one before."""
+
+    what: str
+    overlay: dict
+
+
+SEARCH = {"settings": "search", "trials": TRIALS}
+NOT_CHOSEN = -1
+VARIANTS = {name: {"way": name} for name in WAYS}
+STEPS = (
+    Step("one seed", {"seeds": [1], "tuning": {"settings": "configured"}}),
+    Step("three seeds", {"seeds": [1, 2, 3], "tuning": {"settings": "configured"}}),
+    Step(f"tuned, {TRIALS} trials of every variant", {"seeds": [1, 2, 3], "tuning": SEARCH}),
+    Step(
+        f"{len(WAYS)} more ways to use skips",
+        {
+            "seeds": [1, 2, 3],
+            "tuning": SEARCH,
+            "model_registry": {"sasrec": {"variants": VARIANTS}},
+        },
+    ),
+    Step(
+        "five seeds",
+        {
+            "seeds": [1, 2, 3, 4, 5],
+            "tuning": SEARCH,
+            "model_registry": {"sasrec": {"variants": VARIANTS}},
+        },
+    ),
+)
+
+
+def seconds(text: str) -> float:
+    """The seconds of a time like ``90s``, ``10m`` or ``2h``; raises UserError for another text."""
+    fitting = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text.strip())
+    if not fitting or not float(fitting[1]):
+        raise UserError(f"a budget is a time like 10m or 2h, not '{text}'")
+    return float(fitting[1]) * {"s": 1, "m": 60, "h": 3600}[fitting[2]]
+
+
+def in_words(time_in_seconds: float) -> str:
+    """A time as people say it."""
+    if time_in_seconds < 90:
+        return f"{time_in_seconds:.0f} s"
+    minutes = time_in_seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+class Study:
+    """The runs of one overlay, whose file they read and continue."""
+
+    def __init__(
+        self, text: str, path: Path, *, budget: float, cores: int, say: Callable[[str], None]
+    ):
+        """``text`` is the overlay of one data set, YAML with comments, which will stand at
+        ``path``; ``budget`` is in seconds; ``say`` shows a line.
+        """
+        self._base, self.path, self._cores, self._say = _named(text), path.resolve(), cores, say
+        self._comments = "".join(
+            line for line in text.splitlines(keepends=True) if line.startswith("#")
+        )
+        [self.dataset] = self._base["datasets"]
+        self._budget, self._began = budget, time.monotonic()
+        self.done: list[Step] = []
+        self.left_out = ""
+
+    @property
+    def left(self) -> float:
+        """Seconds of the budget that are left."""
+        return self._budget - (time.monotonic() - self._began)
+
+    @property
+    def command(self) -> str:
+        """What runs the last step again, in :data:`FOLDER`."""
+        return shlex.join(["snakemake", *self._arguments(TARGETS)[3:]])
+
+    def run(self) -> None:
+        """Run the steps that fit into the budget; raises UserError if a run of Snakemake fails."""
+        sessions = self._chosen_before()
+        if sessions is NOT_CHOSEN:
+            sessions = self._choose_sessions()
+        for number, step in enumerate(STEPS):
+            self._write(step, sessions)
+            needed = self._estimate()
+            if self.done and needed > self.left:
+                self._write(self.done[-1], sessions)
+                names = "; ".join(later.what for later in STEPS[number:])
+                self.left_out = (
+                    f"{names} (the next step takes about {in_words(needed)}, "
+                    f"{in_words(max(self.left, 0))} are left)"
+                )
+                return
+            self._say(f"step {number + 1} of {len(STEPS)}, {step.what}: about {in_words(needed)}")
+            self._snakemake(TARGETS)
+            self.done.append(step)
+
+    def answer(self) -> list[str]:
+        """The answer in lines: what skips are worth, on what that rests, what could have been
+        missed, what was left out, and where to read on.
+        """
+        lines = []
+        for row in pl.read_parquet(FOLDER / "results/tables/answer.parquet").to_dicts():
+            if row["dataset"] == self.dataset:
+                lines += [row["answer"].capitalize() + ".", row["sentence"]]
+                if row["detectable"] is not None:
+                    missed = f"{row['detectable']:.3f}"
+                    lines.append(f"A smaller difference than {missed} may have been missed.")
+        lines = lines or ["There is no answer: no model could be chosen on validation data."]
+        ran = f"Ran: {self.done[-1].what}"
+        lines.append(f"{ran}. Left out: {self.left_out or 'nothing'}.")
+        pages = ("tables/answer.html", "tables/skip_gains.html", "figures/gains.svg")
+        lines.append("Read on: " + ", ".join(str(FOLDER / "results" / page) for page in pages))
+        return lines
+
+    def _chosen_before(self) -> int | None:
+        """The number of sessions in the overlay that an earlier call of this study left."""
+        if self.path.is_file():
+            before = yaml.safe_load(self.path.read_text("utf-8")) or {}
+            if all(before.get(key) == self._base.get(key) for key in ("datasets", "registry")):
+                return before.get("sessions", {}).get("n_sessions", NOT_CHOSEN)
+        return NOT_CHOSEN
+
+    def _choose_sessions(self) -> int | None:
+        """As many sessions as leave time for three seeds; None for all of them."""
+        self._write(STEPS[0], SAMPLE)
+        self._say("reading the log, and one training to see how long they take")
+        self._snakemake([FIRST.format(self.dataset)])
+        stats = read_json(result("stats", FOLDER / "results", dataset=self.dataset))
+        eligible = stats["counts"]["sessions_eligible"]
+        self._write(STEPS[1], SAMPLE)
+        share = OF_THREE_SEEDS * self.left / max(self._estimate(), 1)
+        most = int(min(SAMPLE, eligible) * share)
+        if eligible <= max(most, SAMPLE):
+            return None
+        return max(SAMPLE, round(most, 1 - len(str(most))))
+
+    def _write(self, step: Step, sessions: int | None) -> None:
+        whole = self._base | {"models": MODELS} | step.overlay
+        text = yaml.safe_dump(
+            whole | {"sessions": {"n_sessions": sessions}}, sort_keys=False, allow_unicode=True
+        )
+        with whole_file(self.path) as partial:
+            partial.write_text(self._comments + text, encoding="utf-8")
+
+    def _estimate(self) -> float:
+        """Seconds of the jobs that the overlay would start, from those that ran."""
+        printed = self._printed(TARGETS, "--dry-run")
+        jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
+        training = self._mean_of_training()
+        each = {"train_model": training, "search_settings": TRIALS * OF_A_TRIAL * training}
+        jobs.pop("total", None)
+        return sum(each.get(rule, OTHER_JOB) * n for rule, n in jobs.items()) / self._cores
+
+    def _mean_of_training(self) -> float:
+        files = FOLDER.glob(f"benchmarks/train_model/dataset={self.dataset}/**/*.jsonl")
+        times = [json.loads(file.read_text("utf-8").splitlines()[-1])["s"] for file in files]
+        return sum(times) / len(times) if times else OTHER_JOB
+
+    def _snakemake(self, targets: Iterable[str]) -> None:
+        """Run Snakemake and show how far it is; it ends its jobs itself after Ctrl-C."""
+        began, printed = time.monotonic(), []
+        with subprocess.Popen(
+            self._arguments(targets),
+            cwd=FOLDER,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as running:
+            assert running.stdout
+            for line in running.stdout:
+                printed.append(line)
+                if steps := re.match(r"(\d+) of (\d+) steps", line):
+                    done, of = int(steps[1]), int(steps[2])
+                    left = (time.monotonic() - began) / done * (of - done)
+                    _show(f"  {done} of {of} jobs, about {in_words(left)} left")
+        _show("")
+        if running.returncode:
+            raise UserError(f"{_reason(''.join(printed))}; the same command continues")
+
+    def _printed(self, targets: Iterable[str], *options: str) -> str:
+        done = subprocess.run(
+            self._arguments(targets, *options),
+            cwd=FOLDER,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise UserError(_reason(done.stdout))
+        return done.stdout
+
+    def _arguments(self, targets: Iterable[str], *options: str) -> list[str]:
+        command = [sys.executable, "-m", "snakemake", *options, "--cores", str(self._cores)]
+        workflow = [] if FOLDER == PROJECT else ["--snakefile", str(PROJECT / "Snakefile")]
+        return [*command, *workflow, "--configfile", str(self.path), "--", *targets]
+
+
+def _show(text: str) -> None:
+    """A line that the next one replaces, where somebody looks."""
+    if sys.stderr.isatty():
+        print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+
+
+def _reason(printed: str) -> str:
+    """The line of Snakemake's output that says what is wrong."""
+    lines = [line.strip() for line in printed.splitlines()]
+    ours = [line for line in lines if "ERROR: " in line or line.startswith("configuration, ")]
+    return ours[0] if ours else next(reversed([line for line in lines if line]), "Snakemake failed")
+
+
+def registered(name: str, paths: list[Path]) -> str:
+    """The overlay of a data set of the registry, with what it is in comments; ``paths`` are its
+    files where it cannot be downloaded.
+
+    Raises UserError for an unknown name.
+    """
+    registry = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))["registry"]
+    if name not in registry:
+        known = ", ".join(sorted(registry))
+        raise UserError(f"{name} is no file, and no data set of the registry: {known}")
+    entry = registry[name]
+    about = [entry.get("title", name), f"licence: {entry.get('licence', 'not known')}"]
+    about += [entry[key] for key in ("note", "size") if key in entry]
+    about += [f"from {url}" for file in entry.get("files", []) for url in file.get("urls", [])[:1]]
+    overlay: dict = {"datasets": [name]}
+    if paths:
+        overlay["registry"] = {name: {"paths": [str(path.resolve()) for path in paths]}}
+    return "".join(f"# {line}\n" for line in about) + yaml.safe_dump(overlay)
+
+
+def _named(text: str) -> dict:
+    """The overlay, with a name of its own for a data set of the user's: two logs must not share
+    results.
+    """
+    overlay = yaml.safe_load(text)
+    if overlay["datasets"] == ["mine"]:
+        [path, *_] = overlay["registry"]["mine"]["paths"]
+        spelled = re.sub(r"[^a-z0-9]+", "-", Path(path).name.split(".")[0].lower())
+        name = "-".join(filter(None, ("log", spelled.strip("-"), f"{zlib.crc32(path.encode()):x}")))
+        overlay |= {"datasets": [name], "registry": {name: overlay["registry"]["mine"]}}
+    return overlay
