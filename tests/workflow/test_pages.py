@@ -91,6 +91,9 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
         "./skipwise inspect": Run(
             ("sessions in the sample", "popularity orig 1", "pairwise_accuracy")
         ),
+        "./skipwise study": Elsewhere(
+            "test_an_installed_skipwise_studies_a_log_until_the_budget_ends"
+        ),
         "datasets: [mine]": Save("mine.yaml"),
         SNAKEMAKE + "--cores 2 --configfile mine.yaml": Plan(
             "minutes; the tutorial runs it with the quick settings",
@@ -119,7 +122,10 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
         "squeue": Shown("needs Slurm"),
     },
     "docs/tutorials/own_data.md": {
-        SNAKEMAKE + "--cores 2 --configfile config/quick.yaml mine.yaml": Run()
+        "./skipwise study": Elsewhere(
+            "test_an_installed_skipwise_studies_a_log_until_the_budget_ends"
+        ),
+        SNAKEMAKE + "--cores 2 --configfile config/quick.yaml mine.yaml": Run(),
     },
     "docs/tutorials/recommend.md": {
         "import duckdb": Run(),
