@@ -168,6 +168,7 @@ def ranks_table(
     share=None,
     n_candidates=1064,
     cluster=None,
+    popularity=None,
 ) -> pa.Table:
     """A ``ranks`` artifact of sessions from id 1.  Ranks among new candidates are those in the
     catalogue where nothing else is said, and a target that repeats has none.  Sessions are
@@ -187,7 +188,7 @@ def ranks_table(
         "n_candidates": [n_candidates] * n,
         "skip_share": [0.5] * n if share is None else share,
         "is_repeat": repeat,
-        "target_popularity": [3] * n,
+        "target_popularity": [3] * n if popularity is None else popularity,
         "skip_ranks_full": skips,
         "skip_ranks_new": skips if skips_new is None else skips_new,
         "skip_outranks": outranking(full, skips),

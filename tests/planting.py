@@ -117,6 +117,7 @@ class Listeners:
             np.full(self.n, 1064),
             self.share,
             np.zeros(self.n, bool),
+            np.full(self.n, 3),
             dict.fromkeys((*HEADLINES, "sampled"), full),
             dict.fromkeys(HEADLINES, skips),
             skip <= rank[:, self.skip_session],

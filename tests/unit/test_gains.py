@@ -1,4 +1,4 @@
-"""The tables answer and loss_audit and the figure gains, from planted ranks."""
+"""The tables answer, slices and loss_audit and the figure gains, from planted ranks."""
 
 import numpy as np
 import polars as pl
@@ -216,3 +216,32 @@ def test_a_difference_within_the_band_is_practically_nothing(tmp_path):
 )
 def test_who_sees_labels(settings, sees):
     assert answer.uses_labels(settings) is sees
+
+
+def test_slices_are_of_the_targets_and_a_gain_stays_in_its_slice(tmp_path):
+    n = 400
+    repeat, plays = np.arange(n) % 4 == 0, np.where(np.arange(n) < 200, 50, np.arange(n) % 8)
+    files = []
+    for variant, better in (("orig", False), ("contrastive-item", True)):
+        for seed in (1, 2, 3):
+            keys = f"dataset=toy-sim/split=paper/model=sasrec/variant={variant}/seed={seed}"
+            rank = np.where(better & (plays < 5), 5, 50)
+            files.append(str(tmp_path / "ranks" / keys / "ranks.parquet"))
+            table = ranks_table(rank, sampled=rank, repeat=repeat, popularity=plays)
+            write_artifact(table, "ranks", files[-1])
+    needs = {"ranks": files, "split": splits_of(files, "full")}
+    table = made("slices", needs, tmp_path)
+    full = table.filter(candidates="full")
+    assert dict(full.select("slice", "sessions").rows()) == {
+        "repeat": 100,
+        "new": 300,
+        "head": 200,
+        "tail": 200,
+        "cold": 125,
+    }
+    gain = dict(full.select("slice", "difference").rows())
+    assert gain == pytest.approx(
+        {"repeat": 0.5, "new": 0.25, "head": 0, "tail": 125 / 200, "cold": 1}
+    )
+    # A repeated target is no new candidate.
+    assert "repeat" not in table.filter(candidates="new")["slice"].to_list()

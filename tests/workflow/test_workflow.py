@@ -231,7 +231,7 @@ class TestRun:
             for kind in ("html", "tex", "csv", "svg")
             for path in (finished / "results").rglob(f"*.{kind}")
         ]
-        assert len(pages) == 11 * 3 + 6
+        assert len(pages) == 12 * 3 + 6
         for path in pages:
             assert "simulated" in path.read_text(encoding="utf-8").lower(), path
 
@@ -357,7 +357,7 @@ class TestRun:
         project.made(cores=1)
         theirs, ours = finished.results(), project.results()
         assert ours.keys() == theirs.keys()
-        assert len(ours) == 11 * 4 + 6 * 2  # tables in four forms; figures and their numbers
+        assert len(ours) == 12 * 4 + 6 * 2  # tables in four forms; figures and their numbers
         assert [name for name in ours if ours[name] != theirs[name]] == []
 
 

@@ -44,6 +44,7 @@ class Ranked:
     n_candidates: np.ndarray  # (S,) of the sampled ones
     skip_share: np.ndarray  # (S,) of the context
     is_repeat: np.ndarray  # (S,) whether the target is in the context
+    target_popularity: np.ndarray  # (S,) plays of the target in training
     rank: dict[str, np.ndarray]  # by candidates: (seeds, S)
     skip_rank: dict[str, np.ndarray]  # by candidates: (seeds, P) of every unseen skip
     skip_outranks: np.ndarray  # (seeds, P) whether it scores at least as high as the target
@@ -70,6 +71,7 @@ class Ranked:
             first["n_candidates"].to_numpy(),
             first["skip_share"].to_numpy(),
             first["is_repeat"].to_numpy(),
+            first["target_popularity"].to_numpy(),
             {
                 kind: np.stack([_floats(table[f"rank_{kind}"]) for table in tables])
                 for kind in CANDIDATES
@@ -392,6 +394,7 @@ def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
         ranked.n_candidates[inside],
         ranked.skip_share[inside],
         ranked.is_repeat[inside],
+        ranked.target_popularity[inside],
         {kind: rank[:, inside] for kind, rank in ranked.rank.items()},
         {kind: rank[:, kept] for kind, rank in ranked.skip_rank.items()},
         ranked.skip_outranks[:, kept],
