@@ -28,8 +28,8 @@ from snakemake.utils import min_version
 min_version("9.27")
 
 
-configfile: f"{workflow.basedir}/config/config.yaml"
-configfile: f"{workflow.basedir}/config/datasets.yaml"
+configfile: workflow.source_path("config/config.yaml")
+configfile: workflow.source_path("config/datasets.yaml")
 
 
 include: "workflow/rules/common.smk"

@@ -108,7 +108,10 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
             "tests and checks of the default suite"
         ),
     },
-    "docs/architecture.md": {"Snakefile": Shown("a tree of folders")},
+    "docs/architecture.md": {
+        "Snakefile": Shown("a tree of folders"),
+        "configfile": Elsewhere("test_another_workflow_uses_it_as_a_module"),
+    },
     "docs/extending.md": {"": Elsewhere("test_all_run_together")},
     "docs/data.md": {SNAKEMAKE: Elsewhere("test_open_data_in_one_command")},
     "docs/index.md": {"make tables": Plan("minutes", ("config/quick.yaml",))},

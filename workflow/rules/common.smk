@@ -9,7 +9,10 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-sys.path[:0] = [str(Path(workflow.basedir, "workflow", folder)) for folder in ("scripts", "rules")]
+# Not workflow.basedir, which is another folder where this workflow is a module of another one.
+RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
+PROJECT = RULES.parents[1]
+sys.path[:0] = [str(RULES.with_name("scripts")), str(RULES)]
 
 from skipwise.core import config as checked
 from skipwise.core import imports, registry
@@ -23,11 +26,11 @@ from snakemake_timers import look_twice_a_second
 
 look_twice_a_second()
 
-SCHEMA = Path(workflow.basedir, "workflow", "schemas", "config.schema.yaml")
+SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
 FORMATS = ("csv", "parquet", "html", "tex")
 
 try:
-    registered = yaml.safe_load(Path(workflow.basedir, "config/datasets.yaml").read_text("utf-8"))
+    registered = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))
     checked.take_replacements(config, registered)
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))
@@ -266,7 +269,7 @@ def paths_of_need(need, family=None):
     if need in ("stats", "split"):
         return each_split(need)
     if need == "papers":
-        return [os.path.relpath(Path(workflow.basedir, "resources/paper_results.csv"))]
+        return [os.path.relpath(PROJECT / "resources/paper_results.csv")]
     if need == "skip_rules":
         rules = (rule["name"] for rule in config["lfm_skip_rules"]["rules"])
         return [os.path.relpath(registry.file("skip rule", rule)) for rule in rules]
