@@ -457,6 +457,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
         ("plays.json", objects(lines=False)),
         ("plays.json.gz", gzip.compress(objects(lines=False))),
     ],
+    ids=lambda given: given if isinstance(given, str) else "",  # bytes have the time of packing
 )
 def test_every_kind_of_table(tmp_path, name, content):
     path = tmp_path / name
