@@ -239,9 +239,10 @@ class TestWhatItTells:
 
     def test_every_column_of_every_table_is_explained(self):
         for table, its in columns_of_tables().items():
+            own = getattr(find("table", table), "EXPLAINS", {})
             for column in its - {"papers_say", "note"}:
                 named = column.removesuffix("_low").removesuffix("_high")
-                assert describe(named).meaning, (table, column)
+                assert named in own or describe(named).meaning, (table, column)
         with pytest.raises(KeyError, match="does not explain the column colour"):
             describe("colour")
 

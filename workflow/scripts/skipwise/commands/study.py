@@ -21,7 +21,7 @@ import yaml
 
 from skipwise.core.artifacts import read_json, whole_file
 from skipwise.core.errors import UserError
-from skipwise.core.paths import result
+from skipwise.core.paths import hive_keys, result
 from skipwise.core.registry import CHECKOUT, PROJECT
 
 # Where it runs: in the project, or with an installed one where the user is.
@@ -33,7 +33,7 @@ TARGETS = (
     "results/provenance.json",
 )
 # The training that says how long others take, on a sample that is small enough for any budget.
-FIRST = "results/metrics/dataset={}/split=paper/model=sasrec/variant=orig/seed=1/metrics.parquet"
+FIRST = {"split": "paper", "model": "sasrec", "variant": "orig", "seed": 1}
 SAMPLE = 2000
 TRIALS = 8
 # A trial of a search takes less than a training, as it may be pruned.
@@ -171,7 +171,7 @@ class Study:
         """As many sessions as leave time for three seeds; None for all of them."""
         self._write(STEPS[0], SAMPLE)
         self._say("reading the log, and one training to see how long they take")
-        self._snakemake([FIRST.format(self.dataset)])
+        self._snakemake([str(result("metrics", "results", dataset=self.dataset, **FIRST))])
         stats = read_json(result("stats", FOLDER / "results", dataset=self.dataset))
         eligible = stats["counts"]["sessions_eligible"]
         self._write(STEPS[1], SAMPLE)
@@ -199,7 +199,8 @@ class Study:
         return sum(each.get(rule, OTHER_JOB) * n for rule, n in jobs.items()) / self._cores
 
     def _mean_of_training(self) -> float:
-        files = FOLDER.glob(f"benchmarks/train_model/dataset={self.dataset}/**/*.jsonl")
+        of_dataset = (FOLDER / "benchmarks/train_model").rglob("*.jsonl")
+        files = [file for file in of_dataset if hive_keys(file)["dataset"] == self.dataset]
         times = [json.loads(file.read_text("utf-8").splitlines()[-1])["s"] for file in files]
         return sum(times) / len(times) if times else OTHER_JOB
 
