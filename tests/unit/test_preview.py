@@ -103,6 +103,12 @@ class TestTables:
         if not expected:
             assert entry["skipped_when"] == "watch_ratio < 0.5"
 
+    def test_cells_of_any_kind_stay_in_the_comments(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(LOG + 'u1,t1,"nev\u2028\ner\a: [",3,x\n', encoding="utf-8")
+        comments, _ = previewed(path)
+        assert "the time 'nev  er : ['" in comments
+
     def test_only_some_rows_are_counted(self, tmp_path, monkeypatch):
         monkeypatch.setattr("skipwise.raw.tables._ROWS", 10)
         path = tmp_path / "plays.parquet"

@@ -65,13 +65,14 @@ def preview(paths: list[Path], most: int = 1_000_000) -> str:
             )
     reading = Reading(paths, source.entry, most)
     said = [*_description(files[0], source), *_counts(reading, source, config)]
-    comments = "".join(f"# {line}".rstrip() + "\n" for line in said)
+    comments = "".join(f"# {_printable(line)}".rstrip() + "\n" for line in said)
     entry = {**source.given, "paths": [str(path.resolve()) for path in paths]}
     overlay = {"datasets": [source.name], "registry": {source.name: entry}}
     if not (reading.is_cut or "keep_share" in source.entry):
         overlay["sessions"] = {"n_sessions": None}
-    style = {"default_flow_style": None, "sort_keys": False, "allow_unicode": True}
-    return comments + yaml.safe_dump(overlay, width=1000, **style)
+    return comments + yaml.safe_dump(
+        overlay, default_flow_style=None, sort_keys=False, allow_unicode=True, width=1000
+    )
 
 
 def identify(file: Glimpse, registry: dict[str, dict], derived: list[dict]) -> Source:
@@ -265,6 +266,11 @@ def _labelled(steps: Steps, recipe: Recipe) -> tuple[dict, float | None]:
     steps.connection.execute("create or replace temp table plays as from found")
     counts = label_plays(steps, recipe, measure=True)
     return counts, steps.value("select avg(skipped::int) from labelled")
+
+
+def _printable(line: str) -> str:
+    """A line without what would end a comment of YAML, as cells may hold anything."""
+    return "".join(sign if sign.isprintable() else " " for sign in line)
 
 
 def _percent(share: float | None) -> str:
