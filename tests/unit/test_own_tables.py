@@ -403,6 +403,18 @@ class TestLabelCommand:
         plays, _ = sampled(tmp_path, [path], BY_USER, session_gap=1200, rule=rule)
         assert plays.filter("skipped").select("track_key", "position").rows() == [("A", 5)]
 
+    def test_the_length_in_the_log_decides_where_there_is_one(self, label, tmp_path):
+        """Starts are 100 s apart; an empty, a wrong and no length are none."""
+        path = tmp_path / "log.csv"
+        rows = [f"u,{track},{100 * at},{length}" for at, (track, length) in enumerate(
+            [("a", 90), ("b", 240), ("c", ""), ("d", "x"), ("e", 1)]
+        )]  # fmt: skip
+        path.write_text("\n".join(["user,track,time,seconds", *rows]))
+        found = label(path, "--rule", "known_length", "--length", "seconds", "--margin", 0)
+        assert found["skipped"].to_list() == ["false", "true", "true", "true", None]
+        found = label(path, "--rule", "known_length")
+        assert found["skipped"].to_list() == ["true"] * 4 + [None]
+
     def test_sessions_of_any_length(self, label, tmp_path):
         rows = [f"u,t{at % 50},{int(at % 7 == 0)}" for at in range(2**15 + 2)]
         (tmp_path / "long.csv").write_text("\n".join(["user,track,skipped", *rows]))

@@ -2,6 +2,7 @@
 fits the configuration, and what is no log is one line.
 """
 
+import copy
 import gzip
 import sys
 
@@ -16,17 +17,20 @@ from skipwise.core.config import check_config, raw_files
 from skipwise.core.errors import UserError
 from skipwise.core.registry import declared, find, names
 from skipwise.raw.glimpse import Glimpse
+from snakemake.utils import update_config
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
-REGISTRY = default_config()["registry"]
-DERIVED = default_config()["lfm_skip_rules"]["rules"]
+DEFAULT = default_config()
+REGISTRY = DEFAULT["registry"]
+DERIVED = DEFAULT["lfm_skip_rules"]["rules"]
 
 
 def previewed(*paths, **options) -> tuple[str, dict]:
     """The comments and the overlay, which must be a configuration that finds the files."""
     text = preview([*paths], **options)
     overlay = yaml.safe_load(text)
-    config = default_config(overlay)
+    config = copy.deepcopy(DEFAULT)
+    update_config(config, overlay)
     check_config(config, SCHEMA)
     [name] = overlay["datasets"]
     found = raw_files(name, config["registry"][name], "resources")
@@ -98,6 +102,12 @@ class TestTables:
                 assert entry[key] == value
         if not expected:
             assert entry["skipped_when"] == "watch_ratio < 0.5"
+
+    def test_cells_of_any_kind_stay_in_the_comments(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(LOG + 'u1,t1,"nev\u2028\ner\a: [",3,x\n', encoding="utf-8")
+        comments, _ = previewed(path)
+        assert "the time 'nev  er : ['" in comments
 
     def test_only_some_rows_are_counted(self, tmp_path, monkeypatch):
         monkeypatch.setattr("skipwise.raw.tables._ROWS", 10)

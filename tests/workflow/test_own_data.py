@@ -8,6 +8,7 @@ import sys
 import polars as pl
 import pytest
 from examples import ROOT
+from skipwise.commands.preview import preview
 
 OVERLAY = """
 datasets: [mine]
@@ -63,3 +64,13 @@ def test_sessions_of_users_and_an_older_file_in_place_of_the_one_that_was_read(r
     run()
     found = pl.read_parquet(keys, hive_partitioning=False)
     assert set(found["cluster_key"]) == {"u0", "u1", "u2", "u3", "u5"}
+
+
+def test_the_overlay_that_preview_writes_runs_as_it_is(run):
+    written = preview([run.folder / "plays.csv"])
+    (run.folder / "mine.yaml").write_text(written, encoding="utf-8")
+    run()
+    keys = run.folder / "results/sessions/dataset=mine/keys.parquet"
+    found = pl.read_parquet(keys, hive_partitioning=False)
+    assert found.height == 10
+    assert set(found["cluster_key"]) == {f"u{user}" for user in range(5)}

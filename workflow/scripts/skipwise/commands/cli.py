@@ -250,7 +250,12 @@ def label(
     duration: Annotated[
         str | None, typer.Option(help="Column of how long a play lasted, for --time-is end.")
     ] = None,
-    duration_unit: Annotated[TimeUnit, typer.Option(help="Unit of durations.")] = TimeUnit.s,
+    length: Annotated[
+        str | None, typer.Option(help="Column of the track's length, for --rule known_length.")
+    ] = None,
+    duration_unit: Annotated[
+        TimeUnit, typer.Option(help="Unit of durations and lengths.")
+    ] = TimeUnit.s,
     session: Annotated[
         str | None, typer.Option(help="Column of the session, where sessions are given.")
     ] = None,
@@ -264,7 +269,8 @@ def label(
         str,
         typer.Option(
             help="How skips are derived. length_margin: the next play starts before the track's "
-            "length less a margin is over. gap_below: within some seconds."
+            "length less a margin is over. known_length: the same with --length where it is given. "
+            "gap_below: within some seconds."
         ),
     ] = "length_margin",
     margin: Annotated[float, typer.Option(help="length_margin: the margin in seconds.")] = 30,
@@ -303,7 +309,7 @@ def label(
         "default_length": default_length,
         "seconds": seconds,
     }
-    given = {"user": user, "time": time, "duration": duration}
+    given = {"user": user, "time": time, "duration": duration, "length": length}
     defaults = {"session": session} if session else {"user": "user", "time": "time"}
     entry = {
         "columns": {"track": track}

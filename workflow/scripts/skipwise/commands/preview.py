@@ -72,7 +72,7 @@ def preview(
             )
     reading = Reading(paths, source.entry, most)
     said = [*_description(files[0], source), *_counts(reading, source, config)]
-    comments = "".join(f"# {line}".rstrip() + "\n" for line in said)
+    comments = "".join(f"# {_printable(line)}".rstrip() + "\n" for line in said)
     entry = {**source.given, "paths": [str(path.resolve()) for path in paths]}
     overlay = {"datasets": [source.name], "registry": {source.name: entry}}
     if not (reading.is_cut or "keep_share" in source.entry):
@@ -280,6 +280,11 @@ def _labelled(steps: Steps, recipe: Recipe) -> tuple[dict, float | None]:
     steps.connection.execute("create or replace temp table plays as from found")
     counts = label_plays(steps, recipe, measure=True)
     return counts, steps.value("select avg(skipped::int) from labelled")
+
+
+def _printable(line: str) -> str:
+    """A line without what would end a comment of YAML, as cells may hold anything."""
+    return "".join(sign if sign.isprintable() else " " for sign in line)
 
 
 def _percent(share: float | None) -> str:

@@ -106,8 +106,8 @@ class _Forward:
 def tar_members(
     path: Path, wanted: Callable[[str], bool]
 ) -> Iterator[tuple[str, Callable[[int], bytes]]]:
-    """Name and ``read(size)`` of each regular file of a tar, packed or not, whose name is
-    ``wanted``, to be read in this order.
+    """Name and ``read(size)`` of each regular file of a tar, packed or not whatever it is called,
+    whose name is ``wanted``, to be read in this order.
 
     Links, sparse files and everything else are not followed and counted in a warning.  The stream
     is read to its end, where gzip has a checksum, so a damaged or shortened archive is never taken
@@ -115,7 +115,7 @@ def tar_members(
     """
     passed_over = 0
     try:
-        with opened(path) as read:
+        with opened(path, _packing(path)) as read:
             stream = _Forward(read)
             with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as archive:
                 for member in archive:
@@ -162,24 +162,33 @@ class _Member:
 
 
 _OPENERS: dict[str, Callable] = {".gz": igzip.open, ".tgz": igzip.open, ".xz": lzma.open}
+_MAGIC = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ": ".xz", b"\x28\xb5\x2f\xfd": ".zst"}
+
+
+def _packing(path: Path) -> str:
+    """How a file is packed, by its first bytes: a partial download has another name."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    return next((suffix for magic, suffix in _MAGIC.items() if head.startswith(magic)), "")
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Callable[[int], bytes]]:
+def opened(path: Path, packing: str | None = None) -> Iterator[Callable[[int], bytes]]:
     """``read(size)`` of a file, unpacked if its name ends with ``.gz``, ``.tgz``, ``.bz2``, ``.xz``
-    or ``.zst``.
+    or ``.zst``, or as such an ending ``packing`` says.
 
     Raises UserError if it is damaged.
     """
+    packing = path.suffix if packing is None else packing
     try:
-        if path.suffix == ".bz2":
+        if packing == ".bz2":
             with _opened_bz2(path) as read:
                 yield read
-        elif path.suffix == ".zst":
+        elif packing == ".zst":
             with _opened_zst(path) as read:
                 yield read
         else:
-            unpack = _OPENERS.get(path.suffix, Path.open)
+            unpack = _OPENERS.get(packing, Path.open)
             with unpack(path, mode="rb") as stream:
                 yield stream.read
     except DAMAGE as error:

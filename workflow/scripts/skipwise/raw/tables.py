@@ -186,7 +186,8 @@ def _kind_inside(path: Path, members: tuple[str, ...]) -> str:
         return _kind(path)
     for name, _ in _members(path, members):
         return _kind(Path(name))
-    raise UserError(f"{path} holds no {' or '.join(members)}; it is another archive")
+    what = "tables" if members == ("*",) else " or ".join(members)
+    raise UserError(f"{path} holds no {what}; it is another archive")
 
 
 def first_members(path: Path) -> list[str]:
