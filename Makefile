@@ -8,7 +8,7 @@ CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: help tables all report test test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
+.PHONY: help tables all report test check test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
 
 help: ## lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ report: .venv/.installed ## the last run as one folder for a browser
 
 test: lint ## lint, format checks, types and all tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 8 --dist loadgroup
+
+check: lint ## before every commit: lint, types and the fast unit tests, a minute
+	$(BIN)/python -m pytest tests/unit --quiet --numprocesses logical --maxprocesses 8 -m "not long and not slow and not gpu and not realdata"
 
 # The report in a real browser, which must be installed.
 test-browser: .venv/.installed-test ## the report in a real browser

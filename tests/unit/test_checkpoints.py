@@ -23,6 +23,8 @@ from skipwise.training.checkpoints import Checkpoint, StopSignal
 from skipwise.training.loop import TrainStep
 from skipwise.training.train import train_model
 
+pytestmark = pytest.mark.long
+
 N_TRACKS = 50
 EPOCHS = 4
 BATCHES = 3  # 40 sessions, 16 at once

@@ -43,6 +43,8 @@ from skipwise.sessions.sequences import Sequences
 from skipwise.training.saved import load_model
 from skipwise.training.train import train_model
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def run(capsys, monkeypatch):

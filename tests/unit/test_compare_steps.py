@@ -5,7 +5,10 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from examples import ROOT
+
+pytestmark = pytest.mark.long
 
 
 def test_the_step_of_each_checkout_is_timed(tmp_path):

@@ -24,6 +24,8 @@ from skipwise.sessions.sequences import Sequences
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.training.train import train_model
 
+pytestmark = pytest.mark.long
+
 BPR_VARIANTS = ["orig", "bl", "nr"]
 
 

@@ -24,6 +24,8 @@ from skipwise.report.tables.findings import AS_BUILT, AS_PRINTED, ON_SIMULATED
 from skipwise.report.write import make_table
 from test_comparisons import INTERVALS, outputs, write_ranks
 
+pytestmark = pytest.mark.long
+
 # With the plain names of the models.
 PAPERS = default_config()["papers"]
 PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}

@@ -16,6 +16,8 @@ from skipwise.sessions.recipe import Machine
 from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.training.train import train_model
 
+pytestmark = pytest.mark.long
+
 CONFIG = default_config({"neural": {"max_epochs": 25, "patience": 5, "sampled_candidates": 200}})
 ENTRY = {
     "form": "events",

@@ -24,6 +24,8 @@ from skipwise.models.parts.plays import weighted_tracks
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import Batches
 
+pytestmark = pytest.mark.long
+
 CONFIG = default_config()
 FAMILY = {model: CONFIG["model_registry"][model]["family"] for model in names("model")}
 RUNS = [(model, variant) for model in FAMILY for variant in variants(CONFIG, model)]

@@ -7,6 +7,8 @@ import pytest
 import torch
 from skipwise.training.optim import DenseAdam, RowAdam
 
+pytestmark = pytest.mark.long
+
 STEPS, ROWS, WIDTH, RATE = 300, 60, 4, 0.005
 UNTOUCHED = slice(0, 3)
 # So small an ε adds nothing to any √v: what then differs is the closed form and rounding.

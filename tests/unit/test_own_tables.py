@@ -26,6 +26,8 @@ from skipwise.core.errors import UserError
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
 
+pytestmark = pytest.mark.long
+
 CASES = Path(__file__).parent / "cases"
 BY_USER = {"user": "user", "track": "track", "time": "time"}
 BY_SESSION = {"session": "session", "track": "track"}

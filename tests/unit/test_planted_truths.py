@@ -10,6 +10,8 @@ from skipwise.core.registry import find, names
 from skipwise.evaluation.comparisons import Intervals
 from skipwise.evaluation.evidence import FAILS, HOLDS, UNKNOWN, judged
 
+pytestmark = pytest.mark.long
+
 INTERVALS = Intervals(level=0.95, equivalence=0.002, least_deciding=20, seed=1)
 CLAIMS = names("claim")
 WORLDS = [(claim, world) for claim in CLAIMS for world in find("claim", claim).WORLDS]

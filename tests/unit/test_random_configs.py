@@ -2,11 +2,14 @@
 
 from collections import Counter
 
+import pytest
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, given, settings
 from skipwise.core.config import check_config, raw_files, run_settings, runs
 from skipwise.core.errors import UserError
 from snakemake.utils import validate
+
+pytestmark = pytest.mark.long
 
 
 def test_it_is_accepted_or_the_key_is_named():

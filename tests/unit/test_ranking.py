@@ -19,6 +19,8 @@ from skipwise.ranking.vectors import VectorRanker
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Ragged
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(params=["cpu", "as on a GPU", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request, monkeypatch) -> str:

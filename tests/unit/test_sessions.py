@@ -29,6 +29,8 @@ from skipwise.sessions.split import PARTS, split_sessions
 from skipwise.sessions.steps import Steps
 from skipwise.training.batches import Batches
 
+pytestmark = pytest.mark.long
+
 START = datetime(2020, 1, 1)
 TYPES = {field.name: field.type for field in ARTIFACTS["events"].schema} | {
     "gap": pa.float64(),

@@ -21,6 +21,8 @@ from skipwise.simulation import worlds
 from skipwise.simulation.worlds import Listeners, simulate_plays
 from skipwise.simulation.writers import simulate_raw
 
+pytestmark = pytest.mark.long
+
 NAMES = {
     "mssd": "training_set_0.tar.gz",
     "lfm1k": "lastfm-dataset-1K.tar.gz",

@@ -33,6 +33,8 @@ from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.sample import sample_sessions
 from skipwise.sessions.steps import Steps
 
+pytestmark = pytest.mark.long
+
 MEMBER = "training_set/log_0_20180715_000000000000.csv"
 MSSD = {"form": "mssd"}
 HEADER = ",".join(COLUMNS)

@@ -17,6 +17,8 @@ from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.training.batches import Batches
 from skipwise.training.loop import Training, TrainStep
 
+pytestmark = pytest.mark.long
+
 
 def rows(batches):
     """Tracks, skips and next listened positions of each sequence, without padding, in the order of

@@ -36,6 +36,8 @@ from skipwise.training.tuning import (
 )
 from test_checkpoints import write_data
 
+pytestmark = pytest.mark.long
+
 DEFAULT = default_config()
 TRIALS = 8  # two of which the sampler chooses by the six before
 RATE = {"low": 0.0005, "high": 0.1, "log": True}

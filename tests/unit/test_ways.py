@@ -26,6 +26,8 @@ from skipwise.training.hooks import Second, Step, cross_entropy, entering, way_n
 from skipwise.training.loop import Training, TrainStep
 from torch.nn import functional
 
+pytestmark = pytest.mark.long
+
 N_TRACKS = 50
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text("utf-8"))
 CONFIG = default_config()
