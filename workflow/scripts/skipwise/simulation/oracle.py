@@ -237,7 +237,7 @@ class Oracle:
     def _predict(
         self, track: np.ndarray, particles: _Particles, belief: _Belief
     ) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) probabilities of the next play and, up to a factor, of the next listened track."""
+        """(N,) probabilities of the next play, and of the next listened track."""
         n, rng = len(particles.genre), self.rng
         # One state of each particle's belief: who picks, and the last liked track.
         flat = belief.state.reshape(n, -1).cumsum(1)
@@ -267,7 +267,7 @@ class Oracle:
                 break
             heard = np.column_stack([heard, played])[on]
             particles, picks, liked = particles.take(on), picks[on], liked[on]
-        return next_play, listened
+        return next_play, listened / self.particles
 
     def _next(
         self, particles: _Particles, recommends: np.ndarray, liked: np.ndarray, heard: np.ndarray
