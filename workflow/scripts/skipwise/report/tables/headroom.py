@@ -40,7 +40,7 @@ TRUTHS = ("blind", "plays", "labels")
 _value, _gain = describe("reference_value").show, describe("difference").show
 EXPLAINS = {
     "world": Column("world", "How the listeners and their platform are made."),
-    "verdict": Column("right verdict", "What a study of this world should find."),
+    "right_verdict": Column("right verdict", "What a study of this world should find."),
     "gain": Column("gain", "Variant − reference, on all test sessions.", _gain),
     "truth_blind": Column("truth, blind", "Ranked by the next play, given the plays.", _value),
     "truth_plays": Column(
@@ -78,7 +78,7 @@ COLUMNS = rows_of(
         for end in ("", "_low", "_high")
     ),
     required("truth_sessions", pa.int64()),
-    required("verdict", pa.string()),
+    required("right_verdict", pa.string()),
 )
 
 
@@ -120,7 +120,7 @@ def rows(given: Given) -> list[dict]:
                     "dataset": dataset,
                     "data": given.source(dataset),
                     "world": world,
-                    "verdict": verdict,
+                    "right_verdict": verdict,
                     "split": split,
                     "candidates": candidates[dataset, split],
                     "model": model,
