@@ -14,6 +14,7 @@
 #   results/ranks/<run>/                                        a test session: ranks of its tracks
 #   results/cosines/<run>/                                      a test session, of neural models
 #   results/metrics/<run>/                                      a metric
+#   results/truth/dataset=…/split=…/                            a test session, ranked by the truth
 #   results/tables, results/figures                             (the papers' tables and more)
 #   results/provenance.json                                     (sources of all numbers)
 #   results/tuning/dataset=…/split=…/model=…/variant=…/trials.parquet   a trial of a search
@@ -52,6 +53,7 @@ include: "workflow/rules/sessions.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/tune.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/headroom.smk"
 include: "workflow/rules/report.smk"
 
 

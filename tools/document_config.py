@@ -19,6 +19,8 @@ A key that is not listed here is an error.
 | `config/quick.yaml` | the run of `make tables`: one seed and one neural model, minutes |
 | `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
 | `config/methods.yaml` | SASRec with every way to use skips and its control, tuned alike |
+| `config/worlds.yaml` | SASRec in simulated worlds whose truth is known, and the headroom there |
+| `config/drift.yaml` | on top of `worlds.yaml`: the world drift in both splits |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
 | `config/open.yaml` | MovieLens 100K, LFM-1K and Yambda 50M, downloaded; three seeds |
 | `config/paper.yaml` | the papers' data sets and sizes, for those who have the data |

@@ -108,6 +108,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     recipe = {"dataset": "mssd-sim", "skip_rule": MSSD["skip_rule"], "sessions": sessions}
     settings = config | {
         "simulated": ["mssd-sim"],
+        "worlds": {"mssd-sim": ["near", "Labels add little."]},
         "forms": {"mssd-sim": "mssd"},
         "queries": {"sasrec": {"contrastive-item": "item"}},
         "sources": {keys.rpartition("/")[0]: "tuned, 2 trials"},
@@ -174,6 +175,16 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             "input": Named(sessions=at("sessions.parquet"), session_keys=at("keys.parquet")),
             "output": Named(**split, stats=split_stats),
             "params": SimpleNamespace(parameters={}, headline="auto"),
+        },
+        "measure_headroom": {
+            "input": Named(
+                test=split["test"], tracks=at("tracks.parquet"), session_keys=at("keys.parquet")
+            ),
+            "output": Named(at("dataset=mssd-sim/split=paper/truth.parquet")),
+            "params": SimpleNamespace(
+                simulation=MSSD["simulation"] | {"sessions": 200, "tracks": 60},
+                headroom={"sessions": 10, "particles": 8, "seed": 1},
+            ),
         },
         "search_settings": {
             "input": Named(
@@ -245,6 +256,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "gap_sessions": [at("dataset=mine/gap_sessions.parquet")],
         "trials": [found["trials.parquet"]],
         "best": [found["best.json"]],
+        "truth": [at("dataset=mssd-sim/split=paper/truth.parquet")],
         "papers": results,
         "claims": [],
         "skip_rules": [],

@@ -22,7 +22,7 @@ from skipwise.core.config import (
 )
 from skipwise.core.errors import UserError
 from skipwise.core.registry import metrics, names
-from skipwise.simulation.worlds import Listeners
+from skipwise.simulation.listeners import Listeners
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 DEFAULT = default_config()
@@ -152,7 +152,7 @@ def test_a_missing_section_is_filled_in_by_the_schema():
 
 def test_names_in_the_schema_are_those_of_the_code():
     registry = SCHEMA["properties"]["registry"]["additionalProperties"]["properties"]
-    assert list(registry["simulation"]["properties"]) == [*Listeners.__dataclass_fields__]
+    assert list(registry["simulation"]["properties"]) == ["world", *Listeners.__dataclass_fields__]
     # Several entries may use the file of one model.
     assert {model_file(DEFAULT, entry) for entry in DEFAULT["model_registry"]} == set(
         names("model")

@@ -17,8 +17,7 @@ from skipwise.raw.extract import read_plays
 from skipwise.raw.forms.lfm1k import MEMBER
 from skipwise.raw.forms.mssd import COLUMNS
 from skipwise.raw.ledger import Ledger
-from skipwise.simulation import worlds
-from skipwise.simulation.worlds import Listeners, simulate_plays
+from skipwise.simulation.listeners import Listeners, simulate_plays
 from skipwise.simulation.writers import simulate_raw
 
 pytestmark = pytest.mark.long
@@ -293,8 +292,7 @@ def plays_and_genres(informativeness: float, seed: int = 3):
         sessions=1500, tracks=1500, skip_informativeness=informativeness, seed=seed
     )
     plays = simulate_plays(listeners, np.full(1500, 20), np.random.default_rng(seed))
-    world = worlds._World(listeners, np.random.default_rng(seed))  # it draws first
-    return plays, world.genre[plays.track]
+    return plays, plays.world.genre[plays.track]
 
 
 def skip_share_by_match(informativeness: float) -> tuple[float, float]:

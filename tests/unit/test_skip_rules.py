@@ -13,7 +13,7 @@ from skipwise.sessions.label import label_plays
 from skipwise.sessions.lengths import count_gaps
 from skipwise.sessions.recipe import Machine, Recipe
 from skipwise.sessions.steps import Steps
-from skipwise.simulation.worlds import Listeners, lastfm_lengths, simulate_plays
+from skipwise.simulation.listeners import Listeners, lastfm_lengths, simulate_plays
 from skipwise.simulation.writers import scrobbles
 
 MARGIN = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}

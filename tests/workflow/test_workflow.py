@@ -436,7 +436,7 @@ class TestRerun:
                 "sessions/sql/cut.sql": {"labelled/"},
                 "sessions/sql/skip_rules/gap_below.sql": {"tables/lfm_skip_rules."},
                 "raw/forms/lfm2b.py": {"events/dataset=lfm2b-sim/"},
-                "simulation/worlds.py": {"resources/raw/"},
+                "simulation/listeners.py": {"resources/raw/"},
                 "recommender.py": {"models/", "ranks/", "cosines/"},
                 "ranking/candidates.py": {"models/", "ranks/", "cosines/"},
                 "training/ways/contrastive.py": {

@@ -87,6 +87,11 @@ def skip_rule_of(wildcards):
     return config["registry"][wildcards.dataset]["skip_rule"]["name"]
 
 
+def world_of(wildcards):
+    """The world of a simulated data set."""
+    return config["registry"][wildcards.dataset]["simulation"].get("world", "near")
+
+
 def model_file_of(wildcards):
     """The name of the file of a run's model."""
     return checked.model_file(config, wildcards.model)
@@ -108,6 +113,18 @@ def regex_of(names):
 def simulated():
     """Names of the simulated data sets of the registry."""
     return [name for name, entry in config["registry"].items() if "simulation" in entry]
+
+
+def worlds():
+    """By simulated data set of this run its world and the verdict that is right in it."""
+    named = {
+        name: config["registry"][name]["simulation"].get("world", "near")
+        for name in config["datasets"]
+        if name in simulated()
+    }
+    return {
+        name: [world, registry.declared("world", world)["VERDICT"]] for name, world in named.items()
+    }
 
 
 def downloadable():
@@ -268,6 +285,8 @@ def paths_of_need(need, family=None):
         return each_search(need)
     if need in ("stats", "split"):
         return each_split(need)
+    if need == "truth":
+        return [result(need).format(**found) for found in checked.truths(config)]
     if need == "papers":
         return [os.path.relpath(PROJECT / "resources/paper_results.csv")]
     if need == "skip_rules":
@@ -281,7 +300,13 @@ def paths_of_need(need, family=None):
 
 def settings_needed(kind):
     """A params function: the values that a table or figure declares in ``SETTINGS``, by name."""
-    own = {"simulated": simulated, "forms": forms, "queries": queries, "sources": sources}
+    own = {
+        "simulated": simulated,
+        "worlds": worlds,
+        "forms": forms,
+        "queries": queries,
+        "sources": sources,
+    }
 
     def values(wildcards):
         names = declared(kind, wildcards).get("SETTINGS", ())

@@ -4,7 +4,7 @@
 rule simulate_raw:
     """Write a raw file of simulated listeners in an official form."""
     input:
-        code=code("simulation.writers"),
+        code=code("simulation.writers", world=world_of),
     output:
         f"<resources>/{RAW}",
     log:

@@ -148,6 +148,8 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
     for name, entry in config["registry"].items():
         yield from _unknown(f"registry.{name}.form", "raw form", entry["form"])
         yield from _rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
+        if world := entry.get("simulation", {}).get("world"):
+            yield from _unknown(f"registry.{name}.simulation.world", "world", world)
     for name in config["datasets"]:
         entry = config["registry"][name]
         yield from _entry_mistakes(f"registry.{name}", entry)
@@ -612,6 +614,22 @@ def runs(config: dict) -> list[dict]:
         for model in models(config, dataset)
         for variant in variants(config, model)
         for seed in seeds(config, dataset, model)
+    ]
+
+
+def truths(config: dict) -> list[dict]:
+    """Data set and split of every ranking by the truth (``simulation/oracle.py``): of simulated
+    sessions that are read as they were written, in splits whose targets were listened to.
+    """
+    entries = {name: config["registry"][name] for name in config["datasets"]}
+    right = config["sessions"].get("skip_polarity", "right") == "right"
+    return [
+        {"dataset": dataset, "split": split}
+        for dataset, entry in entries.items()
+        for split in config["splits"]
+        if right and config["headroom"]["sessions"] and "simulation" in entry
+        if entry["form"] == "mssd" and "paths" not in entry
+        if registry.remarks("split", split).get("targets") != "next"
     ]
 
 

@@ -43,6 +43,7 @@ RESULTS = {
     "ranks": f"ranks/{RUN}/ranks.parquet",
     "cosines": f"cosines/{RUN}/cosines.parquet",
     "metrics": f"metrics/{RUN}/metrics.parquet",
+    "truth": f"truth/{SPLIT}/truth.parquet",
     "trials": f"tuning/{VARIANT}/trials.parquet",
     "best": f"tuning/{VARIANT}/best.json",
     "tuned": "tuning/{dataset}.yaml",

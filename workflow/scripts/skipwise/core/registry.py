@@ -40,6 +40,7 @@ KINDS = {
     "split": Kind("sessions/sql/splits", ".sql"),
     "model": Kind("models", hyphens=True),
     "way": Kind("training/ways", hyphens=True),
+    "world": Kind("simulation/worlds"),
     "claim": Kind("evaluation/claims"),
     "table": Kind("report/tables"),
     "figure": Kind("report/figures"),

@@ -264,6 +264,22 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id",),
     ),
+    # One row per test session of a simulated data set, state of knowledge (blind, plays, labels;
+    # see simulation/oracle.py) and number of particles: the rank of the target by the truth.
+    # rank_new is null where the target is in the context.
+    "truth": Artifact(
+        pa.schema(
+            [
+                required("session_id", pa.int32()),
+                required("cluster", pa.int32()),
+                required("knows", pa.string()),
+                required("particles", pa.int32()),
+                required("rank_full", pa.int32()),
+                pa.field("rank_new", pa.int32()),
+            ]
+        ),
+        ("session_id", "knows", "particles"),
+    ),
     # One row per metric.  k is null for metrics without a cut-off; n is the number of sessions or
     # pairs behind the value.
     "metrics": Artifact(

@@ -14,11 +14,12 @@ import polars as pl
 from skipwise.core.artifacts import whole_file
 from skipwise.core.errors import UserError
 from skipwise.raw.forms import lfm1k, mssd
-from skipwise.simulation.worlds import (
+from skipwise.simulation.listeners import (
     CONTEXT_TYPES,
     Listeners,
     Plays,
     lastfm_lengths,
+    listeners_of,
     mssd_lengths,
     simulate_plays,
 )
@@ -31,12 +32,34 @@ def simulate_raw(path: str | Path, *, form: str, simulation: dict) -> None:
     writers = {"mssd": _write_mssd, "lfm1k": _write_lfm1k, "lfm2b": _write_lfm2b}
     if form not in writers:
         raise UserError(f"the form '{form}' cannot be simulated; {', '.join(writers)} can")
-    listeners = Listeners(**simulation)
+    listeners = listeners_of(simulation)
     rng = np.random.default_rng(listeners.seed)
     lengths = mssd_lengths if form == "mssd" else lastfm_lengths
     plays = simulate_plays(listeners, lengths(rng, listeners.sessions), rng)
     with whole_file(path) as partial:
         writers[form](plays, listeners, rng, partial)
+
+
+def simulate_mssd(simulation: dict) -> tuple[Plays, pl.Series, pl.Series]:
+    """The plays behind a simulated file of the form ``mssd``, and its names of the tracks (N,) and
+    of the sessions (S,).
+    """
+    listeners = listeners_of(simulation)
+    rng = np.random.default_rng(listeners.seed)
+    plays = simulate_plays(listeners, mssd_lengths(rng, listeners.sessions), rng)
+    tracks, sessions, _ = _mssd_names(rng, listeners)
+    return plays, tracks, sessions
+
+
+def _mssd_names(
+    rng: np.random.Generator, listeners: Listeners
+) -> tuple[pl.Series, pl.Series, np.ndarray]:
+    """Names of tracks and of sessions, and the day of each session."""
+    tracks = pl.Series([f"t_{u}" for u in _uuids(rng, listeners.tracks)])
+    n = listeners.sessions
+    day = np.sort(rng.integers(0, 66, n))
+    sessions = pl.Series([f"{d}_{u}" for d, u in zip(day, _uuids(rng, n), strict=True)])
+    return tracks, sessions, day
 
 
 def _uuids(rng: np.random.Generator, n: int) -> list[str]:
@@ -49,10 +72,8 @@ def _write_mssd(plays: Plays, listeners: Listeners, rng: np.random.Generator, pa
     """A ``training_set_N.tar.gz`` of logs with the 21 columns; the first number of a log's name
     counts files of a day.
     """
-    track_names = pl.Series([f"t_{u}" for u in _uuids(rng, listeners.tracks)])
+    track_names, session_names, day = _mssd_names(rng, listeners)
     n = len(plays.length)
-    day = np.sort(rng.integers(0, 66, n))
-    session_names = pl.Series([f"{d}_{u}" for d, u in zip(day, _uuids(rng, n), strict=True)])
     session, position = plays.rows()
     skip = plays.skipped[session, position]
     size = len(session)
