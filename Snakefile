@@ -28,9 +28,12 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+# Not workflow.basedir, which is another folder where this workflow is a module of another one.
+PROJECT = workflow.current_basedir.get_path_or_uri(secret_free=True)
 
-configfile: workflow.source_path("config/config.yaml")
-configfile: workflow.source_path("config/datasets.yaml")
+
+configfile: f"{PROJECT}/config/config.yaml"
+configfile: f"{PROJECT}/config/datasets.yaml"
 
 
 include: "workflow/rules/common.smk"

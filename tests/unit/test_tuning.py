@@ -240,11 +240,17 @@ class TestInterruption:
         monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # of its imports
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["test_tuning"])
+        for _ in range(2):  # the first waits until the server has imported it
+            began = time.monotonic()
+            empty = context.Process(target=task)
+            empty.start()
+            empty.join()
+            start = time.monotonic() - began
         rng, kills, moments = random.Random(1), 0, set()
         while True:
             process = context.Process(target=search_in_a_process, args=(str(data),))
             process.start()
-            process.join(rng.uniform(0, 1) * took / 12 if kills < 30 else None)
+            process.join(rng.uniform(0, 1) * (start + took / 12) if kills < 30 else None)
             if process.exitcode is not None:
                 break
             process.kill()

@@ -9,10 +9,8 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-# Not workflow.basedir, which is another folder where this workflow is a module of another one.
-RULES = Path(workflow.current_basedir.get_path_or_uri(secret_free=True))
-PROJECT = RULES.parents[1]
-sys.path[:0] = [str(RULES.with_name("scripts")), str(RULES)]
+PROJECT = Path(PROJECT)
+sys.path[:0] = [str(PROJECT / "workflow" / folder) for folder in ("scripts", "rules")]
 
 from skipwise.core import config as checked
 from skipwise.core import imports, registry

@@ -65,7 +65,7 @@ class Ranked:
             ):
                 raise ValueError(f"{paths}: the seeds did not rank the same sessions")
         return cls(
-            tuple(hive_keys(path)["seed"] for path in paths),
+            tuple(hive_keys(path).get("seed", str(at)) for at, path in enumerate(paths, 1)),
             first["session_id"].to_numpy(),
             first["cluster"].to_numpy(),
             first["n_candidates"].to_numpy(),
