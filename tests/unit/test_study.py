@@ -100,6 +100,10 @@ def test_a_later_call_keeps_the_sessions_that_an_earlier_one_chose(tmp_path):
     assert first._chosen_before() == study.NOT_CHOSEN
     first._write(study.STEPS[0], 12_000)
     assert new(tmp_path)[0]._chosen_before() == 12_000
+    # What only measured a training has chosen nothing: a stop there must not leave a small sample.
+    first._write(study.STEPS[0], study.SAMPLE, study.TO_MEASURE)
+    assert new(tmp_path)[0]._chosen_before() == study.NOT_CHOSEN
+    first._write(study.STEPS[0], 12_000)
     other = TEXT.replace("My Log", "Another")
     assert new(tmp_path, other)[0]._chosen_before() == study.NOT_CHOSEN
 

@@ -53,6 +53,7 @@ class Step(NamedTuple):
 
 SEARCH = {"settings": "search", "trials": TRIALS}
 NOT_CHOSEN = -1
+TO_MEASURE = "# This overlay only measures how long a training takes.\n"
 VARIANTS = {name: {"way": name} for name in WAYS}
 STEPS = (
     Step("one seed", {"seeds": [1], "tuning": {"settings": "configured"}}),
@@ -110,6 +111,8 @@ class Study:
         self._budget, self._began = budget, time.monotonic()
         self.done: list[Step] = []
         self.left_out = ""
+        # How many times more sessions the next trainings have than those that were measured.
+        self._larger = 1.0
 
     @property
     def left(self) -> float:
@@ -124,7 +127,7 @@ class Study:
     def run(self) -> None:
         """Run the steps that fit into the budget; raises UserError if a run of Snakemake fails."""
         sessions = self._chosen_before()
-        if sessions is NOT_CHOSEN:
+        if sessions == NOT_CHOSEN:
             sessions = self._choose_sessions()
         for number, step in enumerate(STEPS):
             self._write(step, sessions)
@@ -139,6 +142,7 @@ class Study:
                 return
             self._say(f"step {number + 1} of {len(STEPS)}, {step.what}: about {in_words(needed)}")
             self._snakemake(TARGETS)
+            self._larger = 1.0
             self.done.append(step)
 
     def answer(self) -> list[str]:
@@ -161,39 +165,39 @@ class Study:
 
     def _chosen_before(self) -> int | None:
         """The number of sessions in the overlay that an earlier call of this study left."""
-        if self.path.is_file():
-            before = yaml.safe_load(self.path.read_text("utf-8")) or {}
+        if self.path.is_file() and TO_MEASURE not in (text := self.path.read_text("utf-8")):
+            before = yaml.safe_load(text) or {}
             if all(before.get(key) == self._base.get(key) for key in ("datasets", "registry")):
                 return before.get("sessions", {}).get("n_sessions", NOT_CHOSEN)
         return NOT_CHOSEN
 
     def _choose_sessions(self) -> int | None:
         """As many sessions as leave time for three seeds; None for all of them."""
-        self._write(STEPS[0], SAMPLE)
+        self._write(STEPS[0], SAMPLE, TO_MEASURE)
         self._say("reading the log, and one training to see how long they take")
         self._snakemake([str(result("metrics", "results", dataset=self.dataset, **FIRST))])
         stats = read_json(result("stats", FOLDER / "results", dataset=self.dataset))
         eligible = stats["counts"]["sessions_eligible"]
-        self._write(STEPS[1], SAMPLE)
+        self._write(STEPS[1], SAMPLE, TO_MEASURE)
         share = OF_THREE_SEEDS * self.left / max(self._estimate(), 1)
-        most = int(min(SAMPLE, eligible) * share)
-        if eligible <= max(most, SAMPLE):
-            return None
-        return max(SAMPLE, round(most, 1 - len(str(most))))
+        most = max(SAMPLE, int(min(SAMPLE, eligible) * share))
+        chosen = None if eligible <= most else round(most, 1 - len(str(most)))
+        self._larger = (chosen or eligible) / min(SAMPLE, eligible)
+        return chosen
 
-    def _write(self, step: Step, sessions: int | None) -> None:
+    def _write(self, step: Step, sessions: int | None, remark: str = "") -> None:
         whole = self._base | {"models": MODELS} | step.overlay
         text = yaml.safe_dump(
             whole | {"sessions": {"n_sessions": sessions}}, sort_keys=False, allow_unicode=True
         )
         with whole_file(self.path) as partial:
-            partial.write_text(self._comments + text, encoding="utf-8")
+            partial.write_text(self._comments + remark + text, encoding="utf-8")
 
     def _estimate(self) -> float:
         """Seconds of the jobs that the overlay would start, from those that ran."""
         printed = self._printed(TARGETS, "--dry-run")
         jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
-        training = self._mean_of_training()
+        training = self._mean_of_training() * self._larger
         each = {"train_model": training, "search_settings": TRIALS * OF_A_TRIAL * training}
         jobs.pop("total", None)
         return sum(each.get(rule, OTHER_JOB) * n for rule, n in jobs.items()) / self._cores
@@ -205,7 +209,7 @@ class Study:
         return sum(times) / len(times) if times else OTHER_JOB
 
     def _snakemake(self, targets: Iterable[str]) -> None:
-        """Run Snakemake and show how far it is; it ends its jobs itself after Ctrl-C."""
+        """Run Snakemake and show how far it is."""
         began, printed = time.monotonic(), []
         with subprocess.Popen(
             self._arguments(targets),
@@ -215,12 +219,16 @@ class Study:
             text=True,
         ) as running:
             assert running.stdout
-            for line in running.stdout:
-                printed.append(line)
-                if steps := re.match(r"(\d+) of (\d+) steps", line):
-                    done, of = int(steps[1]), int(steps[2])
-                    left = (time.monotonic() - began) / done * (of - done)
-                    _show(f"  {done} of {of} jobs, about {in_words(left)} left")
+            try:
+                for line in running.stdout:
+                    printed.append(line)
+                    if steps := re.match(r"(\d+) of (\d+) steps", line):
+                        done, of = int(steps[1]), int(steps[2])
+                        left = (time.monotonic() - began) / done * (of - done)
+                        _show(f"  {done} of {of} jobs, about {in_words(left)} left")
+            except KeyboardInterrupt:
+                running.wait()  # it got the signal too; until it has ended its jobs it has a lock
+                raise
         _show("")
         if running.returncode:
             raise UserError(f"{_reason(''.join(printed))}; the same command continues")
