@@ -683,6 +683,13 @@ def make_keys(steps: Steps, sessions: Iterable[int], key=lambda session: f"s{ses
     )
 
 
+def list_sessions(steps: Steps) -> None:
+    """Take ``plays`` and ``keys`` to ``listed``."""
+    steps.table("clustered", "cluster_sessions")
+    steps.connection.sql("drop table if exists listed")
+    steps.append("listed", "list_sessions", first=0, last=10**6)
+
+
 @pytest.mark.parametrize("keys_hold_user", [True, False])
 def test_the_cluster_of_a_session_is_its_user_or_itself(steps, keys_hold_user):
     key = "ann@home@2020-01-01T00:00:00" if keys_hold_user else "of@day"
@@ -708,7 +715,7 @@ def test_sessions_of_one_user_are_one_cluster(steps, keys, clusters):
     make(steps, "plays", LISTED, [(i, 1, 1, True, None, 0) for i in range(len(keys))])
     named = [(i, *both) for i, both in enumerate(keys)]
     make(steps, "keys", "session_id session_key cluster_key", named)
-    steps.table("listed", "list_sessions")
+    list_sessions(steps)
     found = rows(steps, "listed", "session_id cluster")
     assert found == list(enumerate(clusters))
 
@@ -726,7 +733,7 @@ def test_list_sessions(steps):
     ]
     make(steps, "plays", LISTED, plays)
     make_keys(steps, (1, 2, 3))
-    steps.table("listed", "list_sessions")
+    list_sessions(steps)
     day = (START - datetime(1970, 1, 1)).days + 20 / 86400
     assert rows(steps, "listed", "session_id tracks skipped listened time") == [
         (1, [9, 8], [True, True], None, 4.0),
@@ -1012,7 +1019,7 @@ def put_sessions(
     ]
     make(steps, "plays", LISTED, plays)
     make_keys(steps, sessions, key)
-    steps.table("listed", "list_sessions")
+    list_sessions(steps)
 
 
 def split(steps: Steps, name: str, **shares) -> dict[str, dict[int, tuple]]:
@@ -1132,7 +1139,7 @@ def test_temporal_split_goes_by_the_first_play_where_there_are_times(steps):
     ]
     make(steps, "plays", LISTED, plays)
     make_keys(steps, range(1, 5))
-    steps.table("listed", "list_sessions")
+    list_sessions(steps)
     parts = split(steps, "temporal", valid_share=0.25, test_share=0.25)
     assert {part: set(found) for part, found in parts.items()} == {
         "train": {4, 2},
@@ -1308,6 +1315,22 @@ def split_files(folder, source: str, name: str, threads: int = 1, headline: str 
         out_stats=str(folder / "split.json"),
     )
     return {part: read_artifact(part, path).to_pylist() for part, path in outputs.items()}
+
+
+@pytest.mark.parametrize("name", ["paper", "temporal", "authors_code"])
+def test_a_split_does_not_depend_on_how_many_sessions_are_gathered_at_once(
+    tmp_path, monkeypatch, name
+):
+    sessions = {i: session(f"{i} {i + 1}- {i + 2} {i + 3} {i + 4}- {i + 5}") for i in range(1, 12)}
+    source = session_file(tmp_path / "sessions", sessions)
+    folders = tmp_path / "whole", tmp_path / "in-ranges"
+    split_files(folders[0], source, name)
+    monkeypatch.setattr("skipwise.sessions.split.AT_ONCE", 4)
+    split_files(folders[1], source, name)
+    names = sorted(path.name for path in folders[0].iterdir())
+    assert len(names) == 4
+    for part in names:
+        assert (folders[0] / part).read_bytes() == (folders[1] / part).read_bytes()
 
 
 def test_split_files_are_artifacts_and_are_counted(tmp_path):

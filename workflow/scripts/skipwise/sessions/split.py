@@ -6,7 +6,7 @@ session; its parameters are its ``$placeholders``.
 
 import re
 
-from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.artifacts import write_batches, write_json
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import statement
@@ -14,6 +14,8 @@ from skipwise.sessions.recipe import Machine
 from skipwise.sessions.steps import Steps
 
 PARTS = ("train", "valid", "test")
+# Sessions that are gathered at once: the lists of a group cannot spill, those of a table can.
+AT_ONCE = 500_000
 # Below this share of targets that are in their context a track of the context is no candidate.
 FEW_REPEATS = 0.01
 
@@ -37,10 +39,12 @@ def split_sessions(
     context, else ``full``.  Raises UserError if a part is empty, or the split reads a time that is
     missing, or nothing is left to rank among new candidates that are asked for.
     """
-    with Steps(machine) as steps:
-        steps.read("plays", [sessions])
-        steps.read("keys", [keys])
-        steps.table("listed", "list_sessions")
+    with Steps(machine, spill_beside=out_stats) as steps:
+        steps.view("plays", [sessions])
+        steps.view("keys", [keys])
+        steps.table("clustered", "cluster_sessions")
+        for first in range(1, steps.rows("keys") + 1, AT_ONCE):
+            steps.append("listed", "list_sessions", first=first, last=first + AT_ONCE - 1)
         reads_time = re.search(r"\btime\b", statement("split", split))
         if reads_time and steps.value("select count(*) from listed where time is null"):
             raise UserError(
@@ -50,16 +54,16 @@ def split_sessions(
         steps.table("parts", f"splits/{split}", **parameters)
         counts = {"sessions": steps.rows("listed")}
         for part in PARTS:
-            of_part = "from parts join listed using (session_id) where part = $part"
-            rows = steps.connection.sql(
-                f"select parts.*, time, cluster {of_part}", params={"part": part}
-            ).to_arrow_table()
-            if rows.num_rows == 0:
+            of_part = f"from parts join listed using (session_id) where part = '{part}'"
+            counts[part] = write_batches(
+                steps.batches(f"select parts.*, time, cluster {of_part} order by session_id"),
+                part,
+                outputs[part],
+            )
+            if counts[part] == 0:
                 raise UserError(
                     f"{sessions}: the split '{split}' leaves no {part} session; take more sessions"
                 )
-            counts[part] = rows.num_rows
-            write_artifact(rows, part, outputs[part])
         unseen = steps.value(
             """
             with seen as (select distinct unnest(tracks) as track from parts where part = 'train')

@@ -52,6 +52,13 @@ class Steps:
             f"create or replace temp table {table} as {_statement(name)}", params=parameters
         )
 
+    def append(self, table: str, name: str, **parameters) -> None:
+        """Run ``name.sql`` and add its rows to ``table``, which is made if there is none."""
+        statement = _statement(name)
+        made = f"create temp table if not exists {table} as from ({statement}) limit 0"
+        self.connection.sql(made, params=parameters)
+        self.connection.sql(f"insert into {table} {statement}", params=parameters)
+
     def read(self, table: str, paths: list[str], *, part: int | None = None) -> None:
         """Read parquet files, or one part of events, as ``table``."""
         statement = f"create or replace temp table {table} as from read_parquet($paths, "

@@ -1,6 +1,5 @@
--- One row per session: its tracks, skips and listened positions as lists, and its time in days: that of its first play,
--- since 1970, or the number of the day where the data has only that.  Sessions that are not independent have one cluster:
--- those of a user, or the pieces of a session of the raw data; of a single user the pieces.
+-- One row per session from $first to $last: its tracks, skips and listened positions as lists, and its time in days: that
+-- of its first play, since 1970, or the number of the day where the data has only that.
 with listed as (
     select
         session_id,
@@ -9,11 +8,9 @@ with listed as (
         list(position order by position) filter (not skipped) as listened,
         min(coalesce(day, epoch(started_at) / 86400)) as time
     from plays
+    where session_id between $first and $last
     group by session_id
-),
-clustered as (
-    select *, if(count(distinct cluster_key) over () = 1, session_key, cluster_key) as not_independent from keys
 )
-select listed.*, session_key, dense_rank() over (order by not_independent)::int as cluster
+select listed.*, session_key, cluster
 from listed
 join clustered using (session_id)
