@@ -155,6 +155,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
+    parser.add_argument(
+        "--case",
+        nargs=3,
+        type=int,
+        metavar=("TRACKS", "SESSIONS", "DIMENSION"),
+        action="append",
+        help="instead of the table's cases; two models of so many tracks must fit into memory",
+    )
     given = parser.parse_args()
     threads, settings = given.threads, {"device": given.device, "precision": given.precision}
     where = torch.cuda.get_device_name() if given.device == "cuda" else f"{threads} thread(s)"
@@ -164,9 +172,11 @@ def main() -> None:
         "| sessions/s orig | peak GiB | three tables, GiB | order of an epoch, ms |\n"
         "|---|---|---|---|---|---|---|---|---|"
     )
-    cases = [Case(tracks=n) for n in (10_000, 100_000, 1_000_000, 3_000_000)]
-    cases += [Case(sessions=n) for n in (25_600, 450_000)]
-    cases += [Case(dimension=n) for n in (32, 64, 256)]
+    cases = [Case(*case) for case in given.case or []]
+    if not cases:
+        cases += [Case(tracks=n) for n in (10_000, 100_000, 1_000_000, 3_000_000)]
+        cases += [Case(sessions=n) for n in (25_600, 450_000)]
+        cases += [Case(dimension=n) for n in (32, 64, 256)]
     for case in cases:
         # One process per case, for its peak of memory.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -179,7 +189,7 @@ def main() -> None:
             flush=True,
         )
 
-    if given.device == "cuda":
+    if given.device == "cuda" or given.case:
         return
     use_threads(threads)
     generator = torch.Generator().manual_seed(1)
