@@ -25,8 +25,8 @@ STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
 in_part = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv)
 
 answer: .venv/.installed ## what a skip is worth: the study of docs/answer, about five hours on two cores
-	$(STUDY) config/methods.yaml -- $(call in_part,methods,answer headroom slices tuning)
-	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call in_part,worlds,answer headroom slices tuning)
+	$(STUDY) config/methods.yaml -- $(call in_part,methods,methods answer headroom slices tuning)
+	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call in_part,worlds,methods answer headroom slices tuning)
 	$(STUDY) config/audit.yaml config/answer_audit.yaml -- $(call in_part,audit,loss_audit)
 	$(STUDY) config/answer_splits.yaml -- $(call in_part,splits,hr_ndcg)
 	$(BIN)/python tools/collect_answer.py

@@ -206,8 +206,8 @@ class TestRun:
                     table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows
                 ), path
             seen.add(name)
-        # Those of a search, of the audit and of the truth of simulated worlds are made elsewhere.
-        others = {"trials", "tuning", "loss_audit", "truth", "headroom"}
+        # Those of a search, of the study and of the truth of simulated worlds are made elsewhere.
+        others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods"}
         assert seen == {*ARTIFACTS, *names("table"), *names("figure")} - others
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
