@@ -28,7 +28,7 @@ answer: .venv/.installed ## what a skip is worth: the study of docs/answer, abou
 	$(STUDY) config/methods.yaml -- $(call in_part,methods,methods answer headroom slices tuning)
 	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call in_part,worlds,methods answer headroom slices tuning)
 	$(STUDY) config/audit.yaml config/answer_audit.yaml -- $(call in_part,audit,loss_audit)
-	$(STUDY) config/answer_splits.yaml -- $(call in_part,splits,hr_ndcg)
+	$(STUDY) config/answer_splits.yaml -- $(call in_part,splits,hr_ndcg split_agreement) results/answer/splits/figures/rank_agreement.svg
 	$(BIN)/python tools/collect_answer.py
 
 # Completes the last run with the same configuration and packs its report; without a last run, that

@@ -208,6 +208,7 @@ class TestRun:
             seen.add(name)
         # Those of a search, of the study and of the truth of simulated worlds are made elsewhere.
         others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods"}
+        others |= {"split_agreement", "rank_agreement"}
         assert seen == {*ARTIFACTS, *names("table"), *names("figure")} - others
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):
