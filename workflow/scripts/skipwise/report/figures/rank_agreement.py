@@ -45,7 +45,7 @@ def draw(frame: pl.DataFrame) -> Figure:
         1,
         len(panels),
         width=1.5 + (1.6 + 0.75 * len(ticks)) * len(panels),
-        height=1.6 + 0.2 * frame["place"].max(),
+        height=1.6 + 0.2 * max(frame["place"].to_list()),
     )
     for axis, panel in zip(axes[0], panels, strict=True):
         for line in parts_of(panel, "model", "variant"):
