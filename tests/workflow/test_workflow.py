@@ -208,7 +208,9 @@ class TestRun:
             seen.add(name)
         # Those of a search, of the study and of the truth of simulated worlds are made elsewhere.
         others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods"}
-        others |= {"split_agreement", "rank_agreement"}
+        others |= {"split_agreement", "rank_agreement", "released", "responses"}
+        others |= {"evaluation_audit", "responsiveness"}
+        others |= {"headroom_bars", "accuracy_and_skips", "funnel"}
         assert seen == {*ARTIFACTS, *names("table"), *names("figure")} - others
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):

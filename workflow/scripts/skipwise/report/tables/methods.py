@@ -169,12 +169,12 @@ def _costs(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
         runs.setdefault(key, []).append(read_json(path))
     found = {}
     for key, its in runs.items():
-        peaks = [run.get("peak_bytes") for run in its]
+        peaks = [run["peak_bytes"] for run in its if "peak_bytes" in run]
         found[key] = {
             "way": its[0]["settings"].get("way"),
             "epochs": sum(run["epochs"] for run in its) / len(its),
             "epoch_seconds": sum(run["seconds"] / run["epochs"] for run in its) / len(its),
-            "peak_gib": None if None in peaks else max(peaks) / 2**30,
+            "peak_gib": max(peaks) / 2**30 if len(peaks) == len(its) else None,
         }
     return found
 
