@@ -8,7 +8,7 @@ CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: help tables all report test check test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
+.PHONY: help tables all answer report test check test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
 
 help: ## lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
@@ -18,6 +18,21 @@ tables: .venv/.installed ## simulated data, quick: a table and a figure, in minu
 
 all: .venv/.installed ## every model and variant, all tables and figures, up to an hour
 	$(BIN)/snakemake --cores $(CORES)
+
+# The study of docs/answer in four runs, each in its own folder below results/answer.  The same
+# command goes on where it stopped; Snakemake says how many steps of a run are done.
+STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
+tables_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv)
+figures_in = $(foreach figure,$(2),results/answer/$(1)/figures/$(figure).svg)
+OF_WAYS := methods answer findings headroom slices responsiveness tuning
+DRAWN := gains headroom_bars accuracy_and_skips funnel
+
+answer: .venv/.installed ## what a skip is worth: the study of docs/answer, about five hours on two cores
+	$(STUDY) config/methods.yaml -- $(call tables_in,methods,$(OF_WAYS)) $(call figures_in,methods,$(DRAWN))
+	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call tables_in,worlds,$(OF_WAYS)) $(call figures_in,worlds,$(DRAWN))
+	$(STUDY) config/audit.yaml config/answer_audit.yaml -- $(call tables_in,audit,loss_audit evaluation_audit)
+	$(STUDY) config/answer_splits.yaml -- $(call tables_in,splits,split_agreement) $(call figures_in,splits,rank_agreement)
+	$(BIN)/python tools/collect_answer.py
 
 # Completes the last run with the same configuration and packs its report; without a last run, that
 # of the quick run.

@@ -13,6 +13,8 @@
 #   results/models/<run>/                                       (weights, history.parquet, run.json)
 #   results/ranks/<run>/                                        a test session: ranks of its tracks
 #   results/cosines/<run>/                                      a test session, of neural models
+#   results/released/<run>/                                     a metric of the papers' code
+#   results/responses/<run>/                                    a test session: the answer to a skip
 #   results/metrics/<run>/                                      a metric
 #   results/truth/dataset=…/split=…/                            a test session, ranked by the truth
 #   results/tables, results/figures                             (the papers' tables and more)

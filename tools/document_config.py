@@ -18,7 +18,10 @@ A key that is not listed here is an error.
 |---|---|
 | `config/quick.yaml` | the run of `make tables`: one seed and one neural model, minutes |
 | `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
-| `config/methods.yaml` | SASRec with every way to use skips and its control, tuned alike |
+| `config/methods.yaml` | SASRec with every way to use skips and its control (`make answer`) |
+| `config/answer_worlds.yaml` | on top of `methods.yaml`: the other simulated worlds |
+| `config/answer_audit.yaml` | on top of `audit.yaml`: the papers' term as written and as released |
+| `config/answer_splits.yaml` | models in both splits and among all sets of candidates |
 | `config/worlds.yaml` | SASRec in simulated worlds whose truth is known, and the headroom there |
 | `config/drift.yaml` | on top of `worlds.yaml`: the world drift in both splits |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |

@@ -229,6 +229,13 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 candidates={"sampled": 20, "seed": 1, "rank_cutoff": 20},
             ),
         },
+        "probe_model": {
+            "input": Named(weights=model["weights"], train=split["train"], test=split["test"]),
+            "output": Named(
+                released=at(f"{keys}/released.parquet"), responses=at(f"{keys}/responses.parquet")
+            ),
+            "params": SimpleNamespace(candidates={"sampled": 50, "seed": 1}),
+        },
         "compute_metrics": {
             "input": Named(ranks=at(f"{keys}/ranks.parquet")),
             "output": Named(at(f"{keys}/metrics.parquet")),
@@ -257,6 +264,8 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "trials": [found["trials.parquet"]],
         "best": [found["best.json"]],
         "truth": [at("dataset=mssd-sim/split=paper/truth.parquet")],
+        "released": [at(f"{keys}/released.parquet")],
+        "responses": [at(f"{keys}/responses.parquet")],
         "papers": results,
         "claims": [],
         "skip_rules": [],

@@ -5,6 +5,7 @@ what follows from it.
 import copy
 import datetime
 import os
+import re
 
 import pytest
 import yaml
@@ -16,6 +17,8 @@ from skipwise.core.config import (
     raw_files,
     run_settings,
     runs,
+    searched_as,
+    searches,
     seeds,
     take_replacements,
     variants,
@@ -163,8 +166,10 @@ def test_names_in_the_schema_are_those_of_the_code():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_is_right_on_top(overlay):
-    values = yaml.safe_load((ROOT / "config" / overlay).read_text(encoding="utf-8"))
-    merged = default_config(values)
+    text = (ROOT / "config" / overlay).read_text(encoding="utf-8")
+    below = re.findall(r"on top of config/(\w+\.yaml)", text.replace("\n# ", " "))
+    names = ["config/" + name for name in (*below, overlay)]
+    merged = default_config(*(yaml.safe_load((ROOT / name).read_text("utf-8")) for name in names))
     check_config(merged, SCHEMA)
     assert merged != DEFAULT
     assert runs(merged)
@@ -938,3 +943,46 @@ def test_own_tables_with_every_key_are_right():
 )
 def test_keys_of_own_tables_that_contradict_each_other(entry, expected):
     assert expected in mistake(with_mine(**entry))
+
+
+def test_a_control_takes_what_the_search_of_its_way_found():
+    entry = {
+        "contrastive-item-shuffled": {"way": "contrastive", "query": "item", "labels": "shuffled"},
+        "inverted": {"way": "contrastive", "query": "hidden", "labels": "inverted"},
+        "no-twin": {"way": "contrastive", "query": "item", "tau": 0.2, "labels": "shuffled"},
+    }
+    overlay = {"models": ["sasrec"], "model_registry": {"sasrec": {"variants": entry}}}
+    config = default_config(overlay)
+    taken = {name: searched_as(config, "sasrec", name) for name in variants(config, "sasrec")}
+    assert taken == {name: name for name in taken} | {
+        "contrastive-item-shuffled": "contrastive-item",
+        "inverted": "contrastive-hidden",
+    }
+    # A variant that is left out has no search to take.
+    config = default_config(
+        overlay, {"model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}}
+    )
+    assert searched_as(config, "sasrec", "contrastive-item-shuffled") == "contrastive-item-shuffled"
+
+
+def test_a_control_has_no_search_of_its_own():
+    methods = yaml.safe_load((ROOT / "config/methods.yaml").read_text(encoding="utf-8"))
+    config = default_config(methods)
+    searched = {(run["model"], run["variant"]) for run in searches(config)}
+    assert not [run for run in searched if run[1].endswith("-shuffled")]
+    assert {run for run in searched if run[0] == "sasrec"} == {
+        ("sasrec", name) for name in variants(config, "sasrec") if not name.endswith("-shuffled")
+    }
+
+
+def test_the_worlds_of_the_study_are_without_controls():
+    names = ("methods.yaml", "answer_worlds.yaml")
+    parts = [yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")) for name in names]
+    first, both = default_config(parts[0]), default_config(*parts)
+    left = set(variants(first, "sasrec")) - set(variants(both, "sasrec"))
+    assert left == {name for name in variants(first, "sasrec") if name.endswith("-shuffled")}
+    of_study = {*first["datasets"], *both["datasets"]}
+    worlds = {
+        name for name, its in both["registry"].items() if "world" in its.get("simulation", {})
+    }
+    assert of_study == worlds | {"ml100k"}

@@ -569,6 +569,76 @@ class TestGbce:
             way_named("gbce").base(random_step(1, calibration=2))
 
 
+class TestLogq:
+    def corrected(self, seed: int) -> Step:
+        step = random_step(seed)
+        inclusion = np.random.default_rng(seed).uniform(0.1, 1.0, len(step.candidates))
+        return step._replace(inclusion=torch.from_numpy(inclusion))
+
+    @SEEDS
+    def test_it_is_that_of_the_loop(self, seed):
+        step = self.corrected(seed)
+        losses = []
+        for position, target in zip(step.positions.tolist(), step.targets.tolist(), strict=True):
+            at = divmod(position, step.tracks.shape[1])
+            scores = [score(step, *at, vector) for vector in step.candidates]
+            others = sum(
+                math.exp(s) / q
+                for c, (s, q) in enumerate(zip(scores, step.inclusion.tolist(), strict=True))
+                if c != target
+            )
+            right = math.exp(scores[target])
+            weight = 1 - right / (right + others)
+            losses.append(weight * (math.log(others) - scores[target]))
+        found = way_named("logq").base(step)
+        assert found.item() == pytest.approx(np.mean(losses), rel=1e-10)
+
+    def test_with_every_track_a_candidate_its_gradient_is_that_of_the_cross_entropy(self):
+        gradients = []
+        for loss in (way_named("logq").base, cross_entropy):
+            step, leaves = differentiable(self.corrected(3))
+            loss(step._replace(inclusion=torch.ones(len(step.candidates)))).backward()
+            gradients.append([leaf.grad for leaf in leaves if leaf.grad is not None])
+        for ours, plain in zip(*gradients, strict=True):
+            torch.testing.assert_close(ours, plain)
+
+    def test_a_step_knows_how_probably_a_track_is_a_candidate(self):
+        train = random_sessions(300, N_TRACKS, seed=1, lengths=(3, 5))
+        # Half of the plays are of the first ten tracks.
+        tracks = train.tracks.values.copy()
+        tracks[::2] = tracks[::2] % 10 + 1
+        train = replace(train, tracks=Ragged(tracks, train.tracks.offsets))
+        settings = settings_with("sasrec", "logq", sampled_candidates=5, batch_size=4)
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        recommender.initialise(1)
+        training = Training(recommender, None, train, train, seed=1)
+        numbers = {tuple(row): at for at, row in enumerate(recommender.table.tolist())}
+        found = []
+
+        class SeenError(Exception):
+            """Instead of a loss: no step is taken, so the table stays."""
+
+        def base(step):
+            found.append((step.candidates.tolist(), step.inclusion.tolist()))
+            raise SeenError
+
+        training.step.way = replace(training.step.way, base=base)
+        rng = np.random.default_rng(2)
+        for _ in range(4):
+            for batch in training.batches.epoch(rng):
+                with pytest.raises(SeenError):
+                    training.step(batch)
+        seen, said = np.zeros(N_TRACKS + 1), np.zeros(N_TRACKS + 1)
+        for vectors, probabilities in found:
+            at = [numbers[tuple(vector)] for vector in vectors]
+            seen[at] += 1
+            said[at] += probabilities
+        for group in (slice(1, 11), slice(11, None)):
+            share = seen[group].mean() / len(found)
+            assert said[group].sum() / seen[group].sum() == pytest.approx(share, rel=0.1)
+        assert seen[1:11].mean() > 1.5 * seen[11:].mean()
+
+
 class TestFeedbackInput:
     def model(self, model="sasrec", **settings):
         recommender = find_model(model)(

@@ -206,8 +206,11 @@ class TestRun:
                     table.group_by(list(artifact.order)).aggregate([]).num_rows == table.num_rows
                 ), path
             seen.add(name)
-        # Those of a search, of the audit and of the truth of simulated worlds are made elsewhere.
-        others = {"trials", "tuning", "loss_audit", "truth", "headroom"}
+        # Those of a search, of the study and of the truth of simulated worlds are made elsewhere.
+        others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods"}
+        others |= {"split_agreement", "rank_agreement", "released", "responses"}
+        others |= {"evaluation_audit", "responsiveness"}
+        others |= {"headroom_bars", "accuracy_and_skips", "funnel"}
         assert seen == {*ARTIFACTS, *names("table"), *names("figure")} - others
 
     def test_the_table_holds_every_run_and_keeps_its_bounds(self, finished):

@@ -247,7 +247,8 @@ def best_of_search(wildcards):
         return []
     if not checked.search_space(config, wildcards.model, wildcards.variant):
         return []
-    return result("best").format(**wildcards)
+    searched = checked.searched_as(config, wildcards.model, wildcards.variant)
+    return result("best").format(**{**wildcards, "variant": searched})
 
 
 def each_split(artifact):

@@ -495,9 +495,22 @@ def _around(space: dict, value: Any) -> dict | None:
     return space | {"low": min(space["low"], value), "high": max(space["high"], value)}
 
 
+def searched_as(config: dict, model: str, variant: str) -> str:
+    """The variant whose search a variant takes its settings from: that of a control, which sees
+    other labels and is the same otherwise, is the variant it controls; else its own.
+    """
+    of_variants = config["model_registry"][model]["variants"]
+    settings = of_variants[variant]
+    if settings.get("labels", "right") == "right":
+        return variant
+    same = {name: value for name, value in settings.items() if name != "labels"}
+    twins = (name for name in variants(config, model) if of_variants[name] == same)
+    return next(twins, variant)
+
+
 def searches(config: dict) -> list[dict]:
-    """Every variant of the configuration that has something to search, on every data set and
-    split, in the order of the tables.
+    """Every variant of the configuration that has something to search of its own, on every data set
+    and split, in the order of the tables.
     """
     return [
         {"dataset": dataset, "split": split, "model": model, "variant": variant}
@@ -505,7 +518,7 @@ def searches(config: dict) -> list[dict]:
         for split in config["splits"]
         for model in models(config, dataset)
         for variant in variants(config, model)
-        if search_space(config, model, variant)
+        if search_space(config, model, variant) and searched_as(config, model, variant) == variant
     ]
 
 
@@ -518,7 +531,8 @@ def shipped(config: dict, dataset: str, split: str, model: str, variant: str) ->
     """
     if config["tuning"]["settings"] != "shipped" or _is_untuned(config, model):
         return None
-    found = _tuned(dataset).get("splits", {}).get(split, {}).get(model, {}).get(variant)
+    searched = searched_as(config, model, variant)
+    found = _tuned(dataset).get("splits", {}).get(split, {}).get(model, {}).get(searched)
     if not found:
         return None
     settings = run_settings(config, model, variant)

@@ -42,6 +42,8 @@ RESULTS = {
     "finished": f"checkpoints/{RUN.replace('/', ',')}",
     "ranks": f"ranks/{RUN}/ranks.parquet",
     "cosines": f"cosines/{RUN}/cosines.parquet",
+    "released": f"released/{RUN}/released.parquet",
+    "responses": f"responses/{RUN}/responses.parquet",
     "metrics": f"metrics/{RUN}/metrics.parquet",
     "truth": f"truth/{SPLIT}/truth.parquet",
     "trials": f"tuning/{VARIANT}/trials.parquet",

@@ -280,6 +280,37 @@ ARTIFACTS: dict[str, Artifact] = {
         ),
         ("session_id", "knows", "particles"),
     ),
+    # One row per size of a batch and metric: what the metric of the papers' released code prints,
+    # with queries by session, and merged over batches (evaluation/released.py).
+    "released": Artifact(
+        pa.schema(
+            [
+                required("batch", pa.int32()),
+                required("metric", pa.string()),
+                pa.field("sampled", pa.float64()),
+                pa.field("merged", pa.float64()),
+            ]
+        ),
+        ("batch", "metric"),
+    ),
+    # One row per asked test session: how far tracks like its last listened play fall, in log2 of
+    # ranks, if it was skipped, and how many are among the best 20 (evaluation/responses.py).  The
+    # logits are of a skip of the target and of the unseen skips; null: not predicted.
+    "responses": Artifact(
+        pa.schema(
+            [
+                required("session_id", pa.int32()),
+                required("cluster", pa.int32()),
+                pa.field("fall", pa.float64()),
+                pa.field("target_fall", pa.float64()),
+                pa.field("near_before", pa.float64()),
+                pa.field("near_after", pa.float64()),
+                pa.field("target_logit", pa.float64()),
+                pa.field("skip_logits", pa.list_(pa.float64())),
+            ]
+        ),
+        ("session_id",),
+    ),
     # One row per metric.  k is null for metrics without a cut-off; n is the number of sessions or
     # pairs behind the value.
     "metrics": Artifact(

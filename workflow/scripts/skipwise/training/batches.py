@@ -180,6 +180,14 @@ class Batches:
         predicted = (self._values["target"] > 0).sum()
         self._mean_predicted = max(predicted, 1) / max(len(self), 1)
 
+    def target_shares(self, n_tracks: int) -> np.ndarray:
+        """(N + 1,) share of the sessions that have each track as a target."""
+        session = np.repeat(np.arange(len(self._lengths)), self._lengths)
+        pairs = np.unique(session * (n_tracks + 1) + self._values["target"][:-1])
+        shares = np.bincount(pairs % (n_tracks + 1), minlength=n_tracks + 1) / len(self._lengths)
+        shares[PADDING] = 0
+        return shares
+
     def predict(self, *, causal: bool) -> bool:
         """Whether there is anything to predict: a target, or a play that may be masked."""
         return bool(self._values["target" if causal else "may_be_target"].any())

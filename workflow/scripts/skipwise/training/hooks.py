@@ -51,6 +51,7 @@ class Step(NamedTuple):
     epoch: int = 1  # counted from 1
     weights: nn.Module | None = None  # of the hook `weights`
     second: Second | None = None  # with the hook `second`
+    inclusion: Tensor | None = None  # (C,) with INCLUSION: how probably each is a candidate
 
 
 def cross_entropy(step: Step) -> Tensor:
@@ -71,6 +72,8 @@ class Way:
     # OWN_ENCODER, through one with weights of its own, which predicts the next one of them.
     second: Callable[[Sequences], np.ndarray] | None = None
     OWN_ENCODER: bool = False
+    # Whether the losses read how probably a track is a candidate of a step.
+    INCLUSION: bool = False
     # From settings and generator a module with weights of its own, for the losses.
     weights: Callable[[dict, Generator], nn.Module] | None = None
     # From settings and generator a module with weights of its own.  It makes of the labels (B, L)
@@ -83,6 +86,9 @@ class Way:
     # Scores (B, N + 1) from the module of `weights`, settings, ŷ (B, D) after each context and the
     # table (N + 1, D); without it they are the products of the last two.
     score: Callable[[nn.Module, dict, Tensor, Tensor], Tensor] | None = None
+    # Logits (B, N + 1) of a skip of each track, from the module of `weights`, ŷ (B, D) and the
+    # table (N + 1, D), for the table responsiveness.
+    skip_logits: Callable[[nn.Module, Tensor, Tensor], Tensor] | None = None
     # What is trained in any case, with the weight beta.
     base: Callable[[Step], Tensor] = cross_entropy
 

@@ -136,6 +136,8 @@ class Training:
         self.step = TrainStep(
             model, steps=self.settings["max_epochs"] * len(self.batches), rng=self.rng
         )
+        if way.INCLUSION:
+            self.step.target_shares = self.batches.target_shares(model.n_tracks)
         self.valid = validation_sample(valid, self.settings["validation_sessions"])
         self.ranker = ranker
         self.history: list[dict] = []
@@ -301,6 +303,9 @@ class TrainStep:
         )
         self.way = way_named(model.settings["way"])
         self.epoch = 1
+        # (N + 1,) share of the sessions that have a track as a target; one track of each session
+        # where nothing else is said.
+        self.target_shares = np.full(model.n_tracks + 1, 1 / model.n_tracks)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Take the step; returns loss, base loss and skip loss (3,)."""
@@ -328,6 +333,12 @@ class TrainStep:
         size = settings["sampled_candidates"]
         drawn = draw_distinct(self.rng, self.model.n_tracks, size, distinct[None])[0]
         candidates = np.concatenate([distinct, drawn[drawn > 0]])
+        inclusion = None
+        if self.way.INCLUSION:  # as a target of the batch, or else as a drawn track
+            as_target = 1 - (1 - self.target_shares[candidates]) ** len(batch.tracks)
+            others = max(self.model.n_tracks - len(distinct), 1)
+            as_drawn = (1 - as_target) * min(len(drawn[drawn > 0]) / others, 1)
+            inclusion = self._there((as_target + as_drawn).astype(np.float32))
 
         # The rows (R,) of the table that the step touches; from here on tracks (B, L), those of the
         # second pass (B, L2) and candidates (C,) are rows of that block.
@@ -368,6 +379,7 @@ class TrainStep:
                 settings=settings,
                 epoch=self.epoch,
                 weights=self.model.network.get_submodule("weights") if self.way.weights else None,
+                inclusion=inclusion,
             )
             if batch.second is not None:
                 embedded = functional.embedding(self._there(again), block)

@@ -4,6 +4,8 @@ and a job checks.
 Plain Python without heavy imports, because Snakemake reads it at every start.
 """
 
+import resource
+import sys
 from pathlib import Path
 
 import psutil
@@ -30,6 +32,12 @@ def squares_of(recommender: str) -> tuple[int, str]:
     literal ``SQUARES``; none where it has not.
     """
     return registry.declared("model", recommender).get("SQUARES", (0, ""))
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has taken so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def training_memory(

@@ -25,7 +25,7 @@ from skipwise.ranking.ranker import ranker, validation_ranks, validation_sample
 from skipwise.recommender import Recommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.checkpoints import Checkpoint, Finished
-from skipwise.training.memory import check_memory, squares_of
+from skipwise.training.memory import check_memory, peak_memory, squares_of
 from skipwise.training.saved import HISTORY, RUN, WEIGHTS
 
 
@@ -117,6 +117,7 @@ def train_model(
             "best_epoch": best_epoch.get("epoch"),
             "valid_ndcg_10": None if math.isnan(value) else value,
             "seconds": sum(row["seconds"] for row in history),
+            "peak_bytes": peak_memory(),
             "data": data,
             **environment(),
         },

@@ -207,6 +207,17 @@ class NeuralRecommender(VectorRecommender):
         with torch.inference_mode():
             return way.score(head, self.settings, self.queries(contexts), self.table).cpu()
 
+    def skip_logits(self, contexts: Sequences) -> Tensor | None:
+        """Logits (B, N + 1) that each track is skipped after the contexts, None if the way predicts
+        no skips.
+        """
+        way = way_named(self.settings["way"])
+        if way.skip_logits is None:
+            return None
+        head = self.network.get_submodule("weights")
+        with torch.inference_mode():
+            return way.skip_logits(head, self.queries(contexts), self.table).cpu()
+
     def state(self) -> dict[str, Tensor]:
         weights = {
             f"network.{name}": tensor.contiguous()

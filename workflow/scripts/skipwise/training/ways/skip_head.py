@@ -56,8 +56,13 @@ def loss(step: Step) -> Tensor:
     return torch.where(known, each, 0.0).sum() / known.sum().clamp(min=1)
 
 
+def skip_logits(head: nn.Module, queries: Tensor, vectors: Tensor) -> Tensor:
+    """z (B, N + 1) of all tracks."""
+    assert isinstance(head, SkipHead)
+    return head.query(queries) @ vectors.T + head.constant
+
+
 def score(head: nn.Module, settings: dict, queries: Tensor, vectors: Tensor) -> Tensor:
     """Scores (B, N + 1) of all tracks; log(1 − σ(z)) = −log(1 + e^z)."""
-    assert isinstance(head, SkipHead)
-    logits = head.query(queries) @ vectors.T + head.constant
+    logits = skip_logits(head, queries, vectors)
     return queries @ vectors.T - settings["skip_weight"] * functional.softplus(logits)

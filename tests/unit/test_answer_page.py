@@ -1,0 +1,131 @@
+"""The page of the study: its tables and figures are those of the shipped files, and the tool that
+ships them.
+"""
+
+import importlib
+
+import polars as pl
+import pytest
+from examples import ROOT
+from skipwise.core.artifacts import write_json
+from skipwise.core.paths import result
+
+PAGE = ROOT / "docs/answer/index.md"
+TABLES = {
+    "methods_methods": pl.DataFrame(
+        {
+            "dataset": ["explorer-sim", "explorer-sim", "ml100k"],
+            "variant": ["pairwise", "skip-head", "pairwise"],
+            "over_orig": [0.0271, -0.0164, 0.1],
+            "over_orig_low": [0.011, -0.03, 0.0],
+            "over_orig_high": [0.043, -0.002, 0.2],
+            "sessions": [3412, 3412, 951],
+        }
+    )
+}
+HEAD = "# The answer\n\n## Ways\n\nFrom `methods_methods.csv`, 95 % intervals.\n\n"
+MARKS = "<!-- table: methods_methods; dataset=explorer-sim; variant over_orig -->\n{}<!-- end -->\n"
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    return importlib.import_module("collect_answer")
+
+
+@pytest.mark.skipif(
+    not PAGE.exists(), reason="docs/answer/index.md is written after the study (`make answer`)"
+)
+def test_every_figure_of_the_page_is_in_the_shipped_files(tool):
+    page, tables = PAGE.read_text(encoding="utf-8"), tool.read(PAGE.parent)
+    assert tool.filled(page, tables) == page, "run `python tools/collect_answer.py`"
+    assert tool.unsupported(page, tables) == []
+    size = sum(path.stat().st_size for path in PAGE.parent.glob("*.csv"))
+    assert size <= tool.MOST
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On `explorer-sim` the way `pairwise` gains +.027.",
+        "`skip-head` costs .016, of 3,412 sessions.",
+        "`skip-head` costs 1.6 % points in 5 seeds of SASRec on ML-100K, HR@10 and the top-20.",
+        "| `ml100k` | `pairwise` | .100 | 951 |",
+        "The code says `0.999`, and [so](page0.5.md) does https://example.org/0.777",
+    ],
+)
+def test_a_figure_that_a_row_has_is_supported(tool, text):
+    assert tool.unsupported(HEAD + text, TABLES) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("On `explorer-sim` the way `pairwise` gains +.028.", "+.028"),
+        ("`skip-head` gains +.016.", "+.016"),  # it costs so much
+        ("`skip-head` costs .0271.", ".0271"),  # of another way
+        ("| `ml100k` | `skip-head` | .100 |", ".100"),  # no row has both
+        ("Of 3,413 sessions.", "3,413"),
+        ("A share of 12 %.", "12 %"),
+        ("## Elsewhere\n\nA section that names no file: .027", ".027"),
+    ],
+)
+def test_a_figure_that_no_row_has_is_named(tool, text, number):
+    [found] = tool.unsupported(HEAD + text, TABLES)
+    assert found.startswith(f"{number} in: ")
+
+
+def test_a_table_of_the_page_is_made_from_its_file(tool):
+    page = HEAD + MARKS.format("old rows\n")
+    made = tool.filled(page, TABLES)
+    assert "| variant | over_orig |\n| --- | --- |\n" in made
+    assert "| pairwise | 0.0271 [0.011, 0.043] |\n| skip-head | −0.0164 [−0.03, −0.002] |" in made
+    assert "old rows" not in made
+    assert tool.filled(made, TABLES) == made
+    assert tool.unsupported(made, TABLES) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("table: methods_methods", "table: absent", "no absent.csv"),
+        ("variant over_orig", "variant gain", "no column gain"),
+        ("explorer-sim", "moods-sim", "no row with dataset=moods-sim"),
+    ],
+)
+def test_a_table_that_the_files_cannot_give_is_an_error(tool, old, new, message):
+    with pytest.raises(SystemExit, match=message):
+        tool.filled(MARKS.format("").replace(old, new), TABLES)
+
+
+def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
+    study, pages = tmp_path / "study", tmp_path / "pages"
+    tables = study / "ways/tables"
+    tables.mkdir(parents=True)
+    pl.DataFrame({"headline": [True, False], "value": [0.123456, 1.0]}).write_csv(
+        tables / "slices.csv"
+    )
+    keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
+    for seed in (1, 2):
+        write_json({"seconds": 1800.0}, result("run", study / "ways", **keys, seed=seed))
+    trials = result("trials", study / "ways", **keys)
+    trials.parent.mkdir(parents=True)
+    pl.DataFrame({"seconds": [900.0, 900.0, 1800.0]}).write_parquet(trials)
+    (pages / "old.csv").parent.mkdir()
+    (pages / "old.csv").write_text("gone\n1\n")
+
+    found = tool.collect(study, pages)
+    assert (pages / "ways_slices.csv").read_text() == "value\n0.1235\n"
+    assert not (pages / "old.csv").exists()
+    assert found["study"].rows() == [("ways", 2, 1.0, 3, 1.0)]
+    assert tool.read(pages).keys() == {"ways_slices", "study"}
+
+
+def test_tables_too_large_to_ship_are_an_error(tool, tmp_path):
+    with pytest.raises(SystemExit, match="run `make answer` first"):
+        tool.collect(tmp_path, tmp_path / "pages")
+    tables = tmp_path / "ways/tables"
+    tables.mkdir(parents=True)
+    pl.DataFrame({"text": ["x" * 100] * 6000}).write_csv(tables / "large.csv")
+    with pytest.raises(SystemExit, match="of at most 500,000"):
+        tool.collect(tmp_path, tmp_path / "pages")

@@ -1,0 +1,206 @@
+"""Which way to use skips helps, and is it the skips: every variant of every neural model in HR@10,
+against *orig*, which sees labels through its targets only, and against *blind*, which sees none.
+Next to it stands the control of the way, which sees the labels of every session in another order: a
+gain that the control has, too, does not come from skips. The last columns are what the way costs in
+training. config/methods.yaml runs it.
+"""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from skipwise.core.artifacts import read_json
+from skipwise.core.config import searched_as
+from skipwise.core.paths import hive_keys
+from skipwise.core.schemas import required, rows_of
+from skipwise.evaluation.comparisons import (
+    BLIND,
+    REFERENCE,
+    Intervals,
+    RankedRuns,
+    compared,
+    headlines,
+    mean_measure,
+    with_holm,
+)
+from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
+from skipwise.report.columns import Column, describe
+from skipwise.report.variants import of_which_trainings
+from skipwise.report.write import Given
+
+NEEDS = ("ranks", "split", "run")
+SETTINGS = ("simulated", "intervals", "model_registry")
+FAMILY = "neural"
+TARGET = "answer"
+GIGABYTES = 4
+MINUTES = 60
+TITLE = "Which way to use skips helps"
+# What a variant is compared with: the name of the columns.
+COMPARED = ("over_orig", "over_blind", "control_gain", "over_control")
+COLUMNS = rows_of(
+    *(required(name, pa.string()) for name in ("dataset", "data", "split", "candidates")),
+    *(required(name, pa.string()) for name in ("model", "variant")),
+    pa.field("way", pa.string()),
+    required("outcome", pa.string()),
+    pa.field("value", pa.float64()),
+    *(pa.field(f"{name}{end}", pa.float64()) for name in COMPARED for end in ("", "_low", "_high")),
+    *(pa.field(name, pa.float64()) for name in ("p_holm", "detectable", "seed_sd")),
+    *(pa.field(name, pa.float64()) for name in ("epochs", "epoch_seconds", "cost", "peak_gib")),
+    required("sessions", pa.int64()),
+    required("seeds", pa.string()),
+)
+_gain = describe("difference").show
+EXPLAINS = {
+    "way": Column("way", "The file in training/ways; none: no use of skips but in the targets."),
+    "outcome": Column(
+        "outcome",
+        "On the gain over orig (of orig: over blind) after Holm's correction; helps: and more than "
+        "its control.",
+    ),
+    "over_orig": Column("− orig", "HR@10, variant − orig, on the same sessions.", _gain),
+    "over_blind": Column("− blind", "HR@10, variant − blind, which sees no label.", _gain),
+    "control_gain": Column("control − orig", "The same way with shuffled labels.", _gain),
+    "over_control": Column("− control", "HR@10, variant − its control.", _gain),
+    "epochs": Column("epochs", "Of a training, mean over seeds.", "{:.1f}".format),
+    "epoch_seconds": Column("s/epoch", "Seconds of an epoch, mean over seeds.", "{:.2f}".format),
+    "cost": Column("cost", "Seconds of an epoch, by those of orig.", "{:.2f}".format),
+    "peak_gib": Column("peak, GiB", "Largest memory of a training.", "{:.2f}".format),
+}
+HELPS, COSTS, NOTHING, UNKNOWN = "helps", "costs", "practically nothing", "cannot be told"
+NOT_THE_SKIPS = "helps, and so may shuffled labels"
+# Rows whose p-values are corrected together.
+FAMILY_OF_ROWS = ("dataset", "split")
+
+
+def note(given: Given) -> str:
+    intervals = given.settings["intervals"]
+    return (
+        f"{of_which_trainings(given)}HR@10 among headline candidates, mean over seeds, with "
+        f"{intervals['level']:.0%} intervals over clusters of sessions and over seeds; p_holm: "
+        "Holm over the rows of a data set and split. An outcome follows the law of the findings: "
+        "the interval is on one side of 0 and p_holm is small, or it lies within "
+        f"±{intervals['equivalence']:g}, which is practically nothing. A way {HELPS} if it is also "
+        "better than its control, where it has one. Seconds are of the machine as busy as it was."
+    )
+
+
+def rows(given: Given) -> list[dict]:
+    """One row per data set, split, neural model and variant that is no control."""
+    intervals = Intervals(**given.settings["intervals"])
+    found = list(_rows(given, intervals))
+    for name in ("gain", "beyond"):
+        each = with_holm([row[name] | row for row in found], FAMILY_OF_ROWS)
+        for row, its in zip(found, each, strict=True):
+            row[name] |= {"p_holm": its["p_holm"]}
+    return [
+        row | {"p_holm": row["gain"]["p_holm"], "outcome": _outcome(row, intervals)}
+        for row in found
+    ]
+
+
+def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
+    """The rows without ``p_holm`` and outcome, for which they have what :func:`compared` says of
+    the ``gain`` that is judged and of the one ``beyond`` the control.
+    """
+    candidates = headlines(given["split"])
+    runs, costs = RankedRuns(given["ranks"]), _costs(given["run"])
+    for dataset, split in runs.splits():
+        measure = mean_measure("hr", 10, candidates[dataset, split])
+        for model, variants in runs.models(dataset, split).items():
+            place = dataset, split, model
+            controls = _controls(given, model, variants)
+            for variant in variants:
+                if variant in controls.values():
+                    continue
+                ours = runs[*place, variant]
+                control = controls.get(variant)
+                pairs = (
+                    (variant, REFERENCE),
+                    (variant, BLIND),
+                    (control, REFERENCE),
+                    (variant, control),
+                )
+                over = {
+                    name: compared(measure, runs[*place, one], runs[*place, other], intervals)
+                    if one != other and {one, other} <= {*variants}
+                    else {"p": None}
+                    for name, (one, other) in zip(COMPARED, pairs, strict=True)
+                }
+                gain = over["over_blind" if variant == REFERENCE else "over_orig"]
+                yield {
+                    "dataset": dataset,
+                    "data": given.source(dataset),
+                    "split": split,
+                    "candidates": measure.candidates,
+                    "model": model,
+                    "variant": variant,
+                    "value": float(measure.of_seeds(ours).mean()),
+                    "gain": gain,
+                    "beyond": over["over_control"],
+                    "detectable": gain.get("detectable"),
+                    "seed_sd": gain.get("seed_sd"),
+                    **{
+                        f"{name}{end}": its.get(f"difference{end}")
+                        for name, its in over.items()
+                        for end in ("", "_low", "_high")
+                    },
+                    **costs[*place, variant],
+                    "cost": _ratio(costs, (*place, variant), (*place, REFERENCE)),
+                    "sessions": len(ours.among(measure.candidates).session_id),
+                    "seeds": " ".join(ours.seeds),
+                }
+
+
+def _controls(given: Given, model: str, variants: list[str]) -> dict[str, str]:
+    """By variant its control with shuffled labels."""
+    registry = {"model_registry": given.settings["model_registry"]}
+    settings = given.settings["model_registry"][model]["variants"]
+    shuffled = [name for name in variants if settings[name].get("labels") == "shuffled"]
+    of_what = {searched_as(registry, model, name): name for name in shuffled}
+    return {variant: control for variant, control in of_what.items() if variant in variants}
+
+
+def _costs(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
+    """By variant, what its trainings took; memory only if all of them recorded it."""
+    runs: dict[tuple[str, str, str, str], list[dict]] = {}
+    for path in paths:
+        keys = hive_keys(path)
+        key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
+        runs.setdefault(key, []).append(read_json(path))
+    found = {}
+    for key, its in runs.items():
+        peaks = [run["peak_bytes"] for run in its if "peak_bytes" in run]
+        found[key] = {
+            "way": its[0]["settings"].get("way"),
+            "epochs": sum(run["epochs"] for run in its) / len(its),
+            "epoch_seconds": sum(run["seconds"] / run["epochs"] for run in its) / len(its),
+            "peak_gib": max(peaks) / 2**30 if len(peaks) == len(its) else None,
+        }
+    return found
+
+
+def _ratio(costs: dict, one: tuple, other: tuple) -> float | None:
+    if other not in costs:
+        return None
+    return costs[one]["epoch_seconds"] / costs[other]["epoch_seconds"]
+
+
+def _outcome(row: dict, intervals: Intervals) -> str:
+    if row["variant"] == BLIND:
+        return "the reference"
+    told, reason = _told(row["gain"], row["seeds"], intervals)
+    if told == HOLDS and row["beyond"].get("difference") is not None:
+        beyond, _ = _told(row["beyond"], row["seeds"], intervals)
+        return HELPS if beyond == HOLDS else NOT_THE_SKIPS
+    if told == HOLDS:
+        return HELPS
+    if told == FAILS:
+        return NOTHING if reason.startswith("within") else COSTS
+    return f"{UNKNOWN}: {reason}"
+
+
+def _told(gain: dict, seeds: str, intervals: Intervals) -> tuple[str, str]:
+    """The verdict of the findings on a gain in HR@10, with ``p_holm``."""
+    ends = {f"estimate_{end}": gain.get(f"difference_{end}") for end in ("low", "high")}
+    row = ends | {"equivalence": intervals.equivalence, "unless": "", "sign": 1, "seeds": seeds}
+    return verdict(row | {"p_holm": gain["p_holm"]}, intervals)
