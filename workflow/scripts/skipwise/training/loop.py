@@ -303,9 +303,10 @@ class TrainStep:
         )
         self.way = way_named(model.settings["way"])
         self.epoch = 1
-        # (N + 1,) share of the sessions that have a track as a target; one track of each session
-        # where nothing else is said.
-        self.target_shares = np.full(model.n_tracks + 1, 1 / model.n_tracks)
+        # (N + 1,) share of the sessions that have a track as a target; with INCLUSION one track of
+        # each session where nothing else is said.
+        known = model.n_tracks + 1 if self.way.INCLUSION else 0
+        self.target_shares = np.full(known, 1 / model.n_tracks)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Take the step; returns loss, base loss and skip loss (3,)."""
