@@ -10,6 +10,7 @@ import pytest
 from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
+from skipwise.core.registry import find
 from skipwise.evaluation.comparisons import (
     Intervals,
     Ranked,
@@ -254,6 +255,86 @@ class TestRecsys24:
         assert SIMULATED in page
         assert "95% interval over clusters of sessions and over seeds" in page
         assert "With fewer than 3 seeds (toy) intervals are of these very trainings" in page
+
+
+class TestPapersLayout:
+    """Forty sessions: the target goes from rank 30 to 1 on toy, and stays where it is on other."""
+
+    @pytest.fixture
+    def ranks(self, tmp_path):
+        moved = {"orig": [30] * 40, "contrastive-hidden": [1] * 40, "contrastive-item": [30] * 40}
+        return [
+            write_ranks(
+                tmp_path,
+                rank if dataset == "toy" else [3] * 40,
+                dataset=dataset,
+                model=model,
+                variant=variant,
+            )
+            for dataset, models in (("toy", ("sasrec", "wrmf")), ("other", ("sasrec",)))
+            for model in models
+            for variant, rank in moved.items()
+        ]
+
+    def wide(self, name, tmp_path, ranks, **settings):
+        papers = PAPERS | {"models": PAPERS["models"] | {"SASRec": "sasrec"}}
+        settings |= {"simulated": [], "intervals": INTERVALS, "papers": papers}
+        needs = {"ranks": ranks, "split": splits_of(ranks, "new"), "papers": PRINTED}
+        given = given_for(needs, {}, settings)
+        table = find("table", name)
+        return table.wide(given, table.rows(given))
+
+    def test_one_row_per_data_set_and_metric_and_the_models_side_by_side(self, ranks, tmp_path):
+        found = self.wide("recsys24_main", tmp_path, ranks, forms={})
+        assert [table.candidates for table in found] == ["new", "full", "sampled"]
+        assert found[0].heading == "new candidates, split paper; headline of toy, other"
+        assert found[0].models == {
+            "SASRec": ["orig", "ours", "contrastive-item"],
+            "WRMF": ["orig", "ours", "contrastive-item"],
+        }
+        assert found[0].starts == [0, 3]
+        cells = {(dataset, metric): cells for dataset, metric, cells in found[0].rows}
+        assert list(cells) == [
+            (dataset, metric)
+            for dataset in ("toy", "other")
+            for metric in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")
+        ]
+        orig, ours, item, *_ = cells["toy", "hr_10"]
+        assert (orig.value, orig.difference, ours.value, ours.difference) == (0, None, 1, 1)
+        assert (ours.star, item.star, item.difference) == ("*", "", 0)
+        assert cells["other", "hr_10"][3:] == [None] * 3  # no such run
+        assert not any(cell.printed for line in cells.values() for cell in line if cell)
+        assert found[0].source == ""
+
+    def test_what_the_paper_prints_stands_apart_and_only_by_the_form(self, ranks, tmp_path):
+        renamed = [path.replace("model=sasrec/", "model=sasrec-papers/") for path in ranks]
+        for old, new in zip(ranks, renamed, strict=True):
+            Path(new).parent.mkdir(parents=True, exist_ok=True)
+            Path(old).rename(new)
+        papers = default_config()["papers"]
+        settings = {"forms": {"toy": "mssd"}, "papers": papers}
+        for name, source, printed in (
+            ("recsys24_main", "2409.07367", ["0.377", "0.410", None]),
+            ("murs23_context", "2309.11623", ["0.2821", "0.3049", "0.3073"]),
+        ):
+            needs = {"ranks": renamed, "split": splits_of(renamed, "new"), "papers": PRINTED}
+            files = outputs(tmp_path, name)
+            settings |= {"simulated": [], "intervals": INTERVALS}
+            make_table(name, given_for(needs, files, settings))
+            given = given_for(needs, {}, settings)
+            table = find("table", name)
+            for wide in table.wide(given, table.rows(given)):
+                cells = {(row[0], row[1]): row[2] for row in wide.rows}
+                assert [cell.printed for cell in cells["toy", "hr_1"]] == printed
+                assert [cell.printed for cell in cells["other", "hr_1"]] == [None] * 3
+                assert source in wide.source
+                assert "no number of this run" in wide.note
+            page, tex = (Path(files[kind]).read_text(encoding="utf-8") for kind in ("html", "tex"))
+            assert page.index('class="wide"') < page.index('class="long"') < page.index('id="rows"')
+            assert f"</span>{printed[0]}</i>" in page
+            assert rf"\textcolor{{gray}}{{{printed[0]}}}" in tex
+            assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 3
+            assert printed[0] not in Path(files["csv"]).read_text(encoding="utf-8")
 
 
 class TestMurs23:

@@ -168,7 +168,8 @@ class TestReport:
                 desk.driver.switch_to.frame(frame)
                 desk.until(
                     lambda: (
-                        desk.all("#rows tbody tr") and desk.all("#rows tbody tr")[0].is_displayed()
+                        desk.all(".scroll tbody tr")
+                        and desk.all(".scroll tbody tr")[0].is_displayed()
                     )
                 )
                 assert desk.all(".warning")[0].is_displayed()
@@ -218,6 +219,8 @@ class TestTable:
     @pytest.mark.parametrize("name", TABLES)
     def test_it_sorts_searches_and_asks_for_nothing(self, desk, report, name):
         desk.open(page_of(report, name))
+        for summary in desk.all(".long > summary"):
+            summary.click()
         before = [row.text for row in desk.all("#rows tbody tr")]
         heading = desk.all("th.number button")[-1]
         for order in ("descending", "ascending", "none"):
@@ -274,13 +277,23 @@ class TestTable:
         # The table scrolls in its own window, under a first column that stays.
         left = browser.script(
             "const window = document.querySelector('.scroll'); window.scrollLeft = 200;"
-            "const first = document.querySelector('#rows tbody th');"
+            "const first = window.querySelector('tbody th');"
             "return [window.scrollLeft, first.getBoundingClientRect().left - "
             "window.getBoundingClientRect().left]"
         )
         assert left[0] > 100
         assert 0 <= left[1] <= 2
-        assert browser.all("#rows tbody th")[0].is_displayed()
+        assert browser.all(".scroll tbody th")[0].is_displayed()
+
+    def test_the_papers_layout_comes_first_and_the_rows_are_a_click_away(self, desk, report):
+        desk.open(page_of(report, "recsys24_main"))
+        assert desk.all(".wide")[0].is_displayed()
+        assert [head.text for head in desk.all(".wide")[0].find_elements(By.CSS_SELECTOR, ".group")]
+        assert not desk.all("#rows")[0].is_displayed()
+        desk.all(".long > summary")[0].click()
+        assert desk.all("#rows")[0].is_displayed()
+        assert contrast(desk, ".wide .printed") >= 4.5
+        assert desk.complaints() == []
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_it_can_be_read_in_light_and_dark(self, browser, report, scheme):

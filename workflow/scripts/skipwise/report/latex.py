@@ -64,11 +64,10 @@ def _wide_tabular(table: Wide) -> list[str]:
     with what the paper prints.
     """
     names = [name for of_model in table.models.values() for name in of_model]
-    above, under, start = ["", ""], [], 3
-    for model, of_model in table.models.items():
+    above, under = ["", ""], []
+    for start, (model, of_model) in zip(table.starts, table.models.items(), strict=True):
         above.append(rf"\multicolumn{{{len(of_model)}}}{{c}}{{{_escaped(model)}}}")
-        under.append(rf"\cmidrule(lr){{{start}-{start + len(of_model) - 1}}}")
-        start += len(of_model)
+        under.append(rf"\cmidrule(lr){{{start + 3}-{start + len(of_model) + 2}}}")
     lines = []
     for dataset, metric, cells in table.rows:
         name, k = metric.rsplit("_", 1)
@@ -79,7 +78,7 @@ def _wide_tabular(table: Wide) -> list[str]:
             for cell in cells
         ]
         lines.append(["", "change", *changes])
-        printed = [f"{cell.printed:.4g}" if cell and cell.printed else "" for cell in cells]
+        printed = [(cell and cell.printed) or "" for cell in cells]
         if any(printed):
             grey = [rf"\textcolor{{gray}}{{{text}}}" if text else "" for text in printed]
             lines.append(["", r"\textcolor{gray}{paper}", *grey])

@@ -119,7 +119,9 @@ def in_papers_layout(
         rows,
         models=models,
         variants=names,
-        printed=pl.read_csv(papers).filter(table=table).to_dicts(),
+        printed=pl.read_csv(papers, schema_overrides={"value": pl.String})
+        .filter(table=table)
+        .to_dicts(),
         forms=given.settings["forms"],
         level=given.level,
     )

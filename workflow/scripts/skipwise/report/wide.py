@@ -22,7 +22,7 @@ class Cell(NamedTuple):
     low: float | None = None
     high: float | None = None
     clear: bool = False
-    printed: float | None = None
+    printed: str | None = None  # with the paper's own decimals
 
     @property
     def star(self) -> str:
@@ -50,6 +50,12 @@ class Wide(NamedTuple):
         """What tells this table from the others."""
         leads = f"; headline of {', '.join(self.headline)}" if self.headline else ""
         return f"{self.candidates} candidates, split {self.split}{leads}"
+
+    @property
+    def starts(self) -> list[int]:
+        """The first cell of each model."""
+        lengths = [len(variants) for variants in self.models.values()]
+        return [sum(lengths[:at]) for at in range(len(lengths))]
 
     @property
     def note(self) -> str:
@@ -80,9 +86,9 @@ def papers_layout(
     first the set that models are selected on.
 
     ``models`` and ``variants`` give the paper's names of ours; a variant without one keeps its own.
-    ``printed`` has the cells of the paper's table, as in resources/paper_results.csv.  A data set
-    of this run stands beside the paper's of the same raw form, which ``forms`` has; ``level`` is
-    that of the intervals.
+    ``printed`` has the cells of the paper's table, as in resources/paper_results.csv, with values
+    as text.  A data set of this run stands beside the paper's of the same raw form, which ``forms``
+    has; ``level`` is that of the intervals.
     """
     rows = [row for row in rows if row["reference"] == REFERENCE]
     cells = {
@@ -90,7 +96,9 @@ def papers_layout(
         for cell in printed
     }
     columns = {
-        model: list(dict.fromkeys([REFERENCE, *(r["variant"] for r in rows if r["model"] == model)]))
+        model: list(
+            dict.fromkeys([REFERENCE, *(r["variant"] for r in rows if r["model"] == model)])
+        )
         for model in models
         if any(row["model"] == model for row in rows)
     }
@@ -107,7 +115,7 @@ def papers_layout(
                 line = lines.setdefault((row["dataset"], row["metric"]), {})
                 line[row["model"], row["variant"]] = _variant(row, level)
                 line.setdefault((row["model"], REFERENCE), _value(row["reference_value"]))
-            papers = {}
+            papers: dict[str, None] = {}
             for (dataset, metric), line in lines.items():
                 for place in line:
                     cell = cells.get((forms.get(dataset), *place, metric))

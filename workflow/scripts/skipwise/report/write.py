@@ -32,7 +32,6 @@ SIMULATED = (
 )
 
 
-
 @dataclass(frozen=True)
 class Given:
     """What a table or figure is given: the paths of its ``NEEDS`` and its ``SETTINGS``, by name."""

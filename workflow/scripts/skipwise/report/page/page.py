@@ -83,10 +83,10 @@ def write_page(
     """Write the page of a table to ``path``.
 
     ``frame`` has the columns of the csv, at least ``data``; its column ``sentence``, if there is
-    one, stands as a list above the table.  ``note`` says how to read it,
-    ``warning`` that data are simulated, ``level`` is that of the intervals.  ``wide`` has the rows in the
-    layout of the papers: it comes first, and the rows are one click away.  Raises KeyError for a
-    column that has no explanation.
+    one, stands as a list above the table.  ``note`` says how to read it, ``warning`` that data are
+    simulated, ``level`` is that of the intervals.  ``wide`` has the rows in the layout of the
+    papers: it comes first, and the rows are one click away.  Raises KeyError for a column that has
+    no explanation.
     """
     simulated = frame.filter(data="simulated")
     listed = frame

@@ -47,4 +47,6 @@ def _names(given: Given) -> tuple[dict[str, str], dict[str, str]]:
     """The paper's names of our models and of the variants with skips."""
     papers = given.settings["papers"]
     contexts = {papers["models"][name]: name for name in ("Uni", "Bi") if name in papers["models"]}
-    return contexts, {its: name for name, its in papers["variants"].items() if name.startswith("S+")}
+    return contexts, {
+        its: name for name, its in papers["variants"].items() if name.startswith("S+")
+    }
