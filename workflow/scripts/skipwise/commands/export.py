@@ -19,7 +19,7 @@ DEPTH = 1000
 # RecBole's atomic files of a split, NAME.train.inter and so on, each one statement on its parquet
 # files.  An unknown label is an empty float, in a sequence nan; targets are listened tracks.
 _LABEL = "case when {} is null then null when {} then 1 else 0 end"
-_LISTED = "array_to_string(list_transform({}, x -> coalesce(x::int::varchar, 'nan')), ' ')"
+_LISTED = "array_to_string(list_transform({}, lambda x: coalesce(x::int::varchar, 'nan')), ' ')"
 _SEQUENCE = """
     select
         session_id as "user_id:token",
@@ -173,15 +173,13 @@ def export_datapackage(folder: str | Path) -> Path:
         raise UserError(f"{folder} has no tables/*.csv; name the folder of the results")
     resources = []
     for path in tables:
-        explained = columns.COLUMNS | getattr(find("table", path.stem), "EXPLAINS", {})
+        table = find("table", path.stem)
+        columns.COLUMNS.update(getattr(table, "EXPLAINS", {}))
         schema = pq.read_schema(path.with_suffix(".parquet"))
-        resources.append(
-            _resource(path.stem, [path], schema, folder)
-            | {"title": find("table", path.stem).TITLE, "encoding": "utf-8"}
-        )
-        for field in resources[-1]["schema"]["fields"]:
-            if field["name"] in explained:
-                field["description"] = explained[field["name"]].meaning
+        resource = _resource(path.stem, [path], schema, folder) | {"title": table.TITLE}
+        for field in resource["schema"]["fields"]:
+            field["description"] = columns.meaning(field["name"])
+        resources.append(resource)
     for name, (schema, order) in ARTIFACTS.items():
         if found := paths.found(name, folder):
             resources.append(_resource(name, found, schema, folder))
