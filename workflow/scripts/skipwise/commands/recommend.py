@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 
@@ -125,7 +124,7 @@ class TrainedModel:
                     {
                         "session": [names[session]] * len(best),
                         "rank": np.arange(1, len(best) + 1),
-                        "track": self.catalogue.keys.take(pa.array(best - 1)).to_pylist(),
+                        "track": self.catalogue.at(pl.Series(best - 1)),
                         "score": scores[torch.from_numpy(best)].numpy(),
                     },
                     schema={
