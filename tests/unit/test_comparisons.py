@@ -329,6 +329,7 @@ class TestPapersLayout:
                 assert [cell.printed for cell in cells["other", "hr_1"]] == [None] * 3
                 assert source in wide.source
                 assert "no number of this run" in wide.note
+                assert wide.note.startswith("With fewer than 3 seeds (toy, other) intervals are of")
             page, tex = (Path(files[kind]).read_text(encoding="utf-8") for kind in ("html", "tex"))
             assert page.index('class="wide"') < page.index('class="long"') < page.index('id="rows"')
             assert f"</span>{printed[0]}</i>" in page

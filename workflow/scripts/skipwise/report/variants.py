@@ -124,6 +124,7 @@ def in_papers_layout(
         .to_dicts(),
         forms=given.settings["forms"],
         level=given.level,
+        caveat=of_which_trainings(given),
     )
 
 

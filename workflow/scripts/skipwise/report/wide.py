@@ -44,6 +44,7 @@ class Wide(NamedTuple):
     rows: list[tuple[str, str, list[Cell | None]]]
     source: str  # of the printed numbers, "" if there is none
     level: float  # of the intervals
+    caveat: str  # on the number of seeds, "" if there are enough
 
     @property
     def heading(self) -> str:
@@ -67,9 +68,9 @@ class Wide(NamedTuple):
             else ""
         )
         return (
-            "Means over seeds and test sessions; under each the change from orig (S-) on the same "
-            f"sessions. *: p, Holm below {1 - self.level:.2g}, corrected over the rows of the long "
-            f"form with the same metric, candidates, data set and split.{grey}"
+            f"{self.caveat}Means over seeds and test sessions; under each the change from orig "
+            f"(S-) on the same sessions. *: p, Holm below {1 - self.level:.2g}, corrected over the "
+            f"rows of the long form with the same metric, candidates, data set and split.{grey}"
         )
 
 
@@ -81,6 +82,7 @@ def papers_layout(
     printed: Iterable[dict],
     forms: Mapping[str, str],
     level: float,
+    caveat: str = "",
 ) -> list[Wide]:
     """The ``rows`` of a table of comparisons against orig: one table per split and candidate set,
     first the set that models are selected on.
@@ -88,7 +90,7 @@ def papers_layout(
     ``models`` and ``variants`` give the paper's names of ours; a variant without one keeps its own.
     ``printed`` has the cells of the paper's table, as in resources/paper_results.csv, with values
     as text.  A data set of this run stands beside the paper's of the same raw form, which ``forms``
-    has; ``level`` is that of the intervals.
+    has; ``level`` is that of the intervals, and ``caveat`` a sentence that heads every note.
     """
     rows = [row for row in rows if row["reference"] == REFERENCE]
     cells = {
@@ -135,6 +137,7 @@ def papers_layout(
                         ],
                         "; ".join(papers),
                         level,
+                        caveat,
                     )
                 )
     return sorted(found, key=lambda table: not table.headline)
