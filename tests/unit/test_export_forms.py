@@ -107,6 +107,16 @@ def test_our_reader_gets_the_same_ranks_also_of_equal_scores(results, tmp_path):
         assert read[column].to_pylist() == ours[column].to_pylist(), column
 
 
+def test_all_models_of_the_results_and_no_checkpoint(results, tmp_path):
+    kept = results / "checkpoints" / RUN.format("markov").replace("/", ",") / "run.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((results / "models" / RUN.format("markov") / "run.json").read_bytes())
+    written = list(export.export_trec(results, tmp_path, depth=1))
+    assert [path.relative_to(tmp_path / "trec" / SPLIT).parts[0] for path in written] == [
+        *("model=markov", "qrels.full.txt", "qrels.new.txt", "model=sasrec"),
+    ]
+
+
 def test_a_run_has_the_best_tracks_only(results, tmp_path):
     first, *_ = export.export_trec(results / "models", tmp_path, depth=3)
     lines = first.read_text(encoding="utf-8").splitlines()

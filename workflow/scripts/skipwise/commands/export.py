@@ -2,6 +2,7 @@
 package that describes the artifacts.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,7 +103,7 @@ def export_trec(
     from skipwise.sessions.sequences import Sequences
 
     judged = set()
-    for run in _in(folder, "run.json", "trained model"):
+    for run in _in(folder, "run", "trained model"):
         keys = paths.hive_keys(run.absolute())
         test_file = _beside(run, "test")
         model, test = TrainedModel(run.parent), Sequences.read("test", test_file)
@@ -142,7 +143,7 @@ def export_recbole(folder: str | Path, out: str | Path) -> Iterator[Path]:
     ``benchmark_filename``; ``D.item`` has all tracks.  A session is a user, and a timestamp is the
     position of a play.  Raises UserError if the folder holds no split.
     """
-    for train in _in(folder, "train.parquet", "split"):
+    for train in _in(folder, "train", "split"):
         keys = paths.hive_keys(train.absolute())
         name = keys["dataset"]
         target = Path(out, "recbole", paths.SPLIT.format(**keys), name)
@@ -220,11 +221,11 @@ def _type(kind: pa.DataType) -> str:
     return next((name for holds, name in _TYPES if holds(kind)), "string")
 
 
-def _in(folder: str | Path, file: str, what: str) -> list[Path]:
-    """The files of this name below a folder whose path has the keys of the results."""
-    found = [
-        path for path in sorted(Path(folder).rglob(file)) if "dataset=" in str(path.absolute())
-    ]
+def _in(folder: str | Path, artifact: str, what: str) -> list[Path]:
+    """The files of an artifact in a folder: that of the results, or one below."""
+    place = re.compile("/" + re.sub(r"\{\w+\}", "[^/]+", paths.RESULTS[artifact]) + "$")
+    files = sorted(Path(folder).rglob(Path(paths.RESULTS[artifact]).name))
+    found = [path for path in files if place.search(path.absolute().as_posix())]
     if not found:
         raise UserError(
             f"{folder} holds no {what}; name the folder of the results, or one below its models/ "
