@@ -266,7 +266,8 @@ class TestTable:
         desk.all("select[name=candidates] option[value=full]")[0].click()
         shown = [row for row in desk.all("#rows tbody tr") if row.is_displayed()]
         assert {row.get_attribute("data-candidates") for row in shown} == {"full"}
-        assert desk.all("#count")[0].text == f"{len(shown)} of {2 * len(shown)} rows"
+        of_all = len(desk.all("#rows tbody tr"))
+        assert desk.all("#count")[0].text == f"{len(shown)} of {of_all} rows"
 
     @pytest.mark.parametrize("name", ["findings", *TABLES])
     def test_it_fits_a_phone(self, browser, report, name):
