@@ -10,6 +10,7 @@ import pytest
 from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
+from skipwise.core.registry import find
 from skipwise.evaluation.comparisons import (
     Intervals,
     Ranked,
@@ -30,6 +31,7 @@ CUTOFFS = {"hr": [1, 5, 10, 20], "ndcg": [5, 10, 20], "map": [10]}
 # With the plain names of the models.
 PAPERS = default_config()["papers"]
 PAPERS = {"models": PAPERS["field"], "variants": PAPERS["variants"]}
+PRINTED = str(ROOT / "resources/paper_results.csv")
 
 
 def write_ranks(
@@ -60,8 +62,9 @@ def made(name, folder, ranks, *, headline="full", **settings) -> list[dict]:
         "intervals": INTERVALS,
         "metrics": CUTOFFS,
         "papers": PAPERS,
+        "forms": {},
     } | settings
-    needs = {"ranks": ranks, "split": splits_of(ranks, headline)}
+    needs = {"ranks": ranks, "split": splits_of(ranks, headline), "papers": PRINTED}
     make_table(name, given_for(needs, files, settings))
     assert all(Path(path).exists() for path in files.values())
     return pq.read_table(files["parquet"], partitioning=None).to_pylist()
@@ -252,6 +255,87 @@ class TestRecsys24:
         assert SIMULATED in page
         assert "95% interval over clusters of sessions and over seeds" in page
         assert "With fewer than 3 seeds (toy) intervals are of these very trainings" in page
+
+
+class TestPapersLayout:
+    """Forty sessions: the target goes from rank 30 to 1 on toy, and stays where it is on other."""
+
+    @pytest.fixture
+    def ranks(self, tmp_path):
+        moved = {"orig": [30] * 40, "contrastive-hidden": [1] * 40, "contrastive-item": [30] * 40}
+        return [
+            write_ranks(
+                tmp_path,
+                rank if dataset == "toy" else [3] * 40,
+                dataset=dataset,
+                model=model,
+                variant=variant,
+            )
+            for dataset, models in (("toy", ("sasrec", "wrmf")), ("other", ("sasrec",)))
+            for model in models
+            for variant, rank in moved.items()
+        ]
+
+    def wide(self, name, tmp_path, ranks, **settings):
+        papers = PAPERS | {"models": PAPERS["models"] | {"SASRec": "sasrec"}}
+        settings |= {"simulated": [], "intervals": INTERVALS, "papers": papers}
+        needs = {"ranks": ranks, "split": splits_of(ranks, "new"), "papers": PRINTED}
+        given = given_for(needs, {}, settings)
+        table = find("table", name)
+        return table.wide(given, table.rows(given))
+
+    def test_one_row_per_data_set_and_metric_and_the_models_side_by_side(self, ranks, tmp_path):
+        found = self.wide("recsys24_main", tmp_path, ranks, forms={})
+        assert [table.candidates for table in found] == ["new", "full", "sampled"]
+        assert found[0].heading == "new candidates, split paper; headline of toy, other"
+        assert found[0].models == {
+            "SASRec": ["orig", "ours", "contrastive-item"],
+            "WRMF": ["orig", "ours", "contrastive-item"],
+        }
+        assert found[0].starts == [0, 3]
+        cells = {(dataset, metric): cells for dataset, metric, cells in found[0].rows}
+        assert list(cells) == [
+            (dataset, metric)
+            for dataset in ("toy", "other")
+            for metric in ("hr_1", "hr_5", "hr_10", "hr_20", "map_10")
+        ]
+        orig, ours, item, *_ = cells["toy", "hr_10"]
+        assert (orig.value, orig.difference, ours.value, ours.difference) == (0, None, 1, 1)
+        assert (ours.star, item.star, item.difference) == ("*", "", 0)
+        assert cells["other", "hr_10"][3:] == [None] * 3  # no such run
+        assert not any(cell.printed for line in cells.values() for cell in line if cell)
+        assert found[0].source == ""
+
+    def test_what_the_paper_prints_stands_apart_and_only_by_the_form(self, ranks, tmp_path):
+        renamed = [path.replace("model=sasrec/", "model=sasrec-papers/") for path in ranks]
+        for old, new in zip(ranks, renamed, strict=True):
+            Path(new).parent.mkdir(parents=True, exist_ok=True)
+            Path(old).rename(new)
+        papers = default_config()["papers"]
+        settings = {"forms": {"toy": "mssd"}, "papers": papers}
+        for name, source, printed in (
+            ("recsys24_main", "2409.07367", ["0.377", "0.410", None]),
+            ("murs23_context", "2309.11623", ["0.2821", "0.3049", "0.3073"]),
+        ):
+            needs = {"ranks": renamed, "split": splits_of(renamed, "new"), "papers": PRINTED}
+            files = outputs(tmp_path, name)
+            settings |= {"simulated": [], "intervals": INTERVALS}
+            make_table(name, given_for(needs, files, settings))
+            given = given_for(needs, {}, settings)
+            table = find("table", name)
+            for wide in table.wide(given, table.rows(given)):
+                cells = {(row[0], row[1]): row[2] for row in wide.rows}
+                assert [cell.printed for cell in cells["toy", "hr_1"]] == printed
+                assert [cell.printed for cell in cells["other", "hr_1"]] == [None] * 3
+                assert source in wide.source
+                assert "no number of this run" in wide.note
+                assert wide.note.startswith("With fewer than 3 seeds (toy, other) intervals are of")
+            page, tex = (Path(files[kind]).read_text(encoding="utf-8") for kind in ("html", "tex"))
+            assert page.index('class="wide"') < page.index('class="long"') < page.index('id="rows"')
+            assert f"</span>{printed[0]}</i>" in page
+            assert rf"\textcolor{{gray}}{{{printed[0]}}}" in tex
+            assert tex.count(r"\begin{table}") == tex.count(r"\end{table}") == 3
+            assert printed[0] not in Path(files["csv"]).read_text(encoding="utf-8")
 
 
 class TestMurs23:
@@ -471,17 +555,17 @@ class TestPaperComparison:
         for path, metrics in zip(ranks.values(), metric_files, strict=True):
             compute_metrics(path, metrics, cutoffs=CUTOFFS)
         names = ("hr_ndcg", "recsys24_main", "skip_downranking")
-        needs = {"ranks": list(ranks.values()), "metrics": metric_files}
+        needs = {"ranks": list(ranks.values()), "metrics": metric_files, "papers": PRINTED}
         needs["split"] = splits_of(needs["ranks"])
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
         settings["sources"] = defaultdict(lambda: "as configured")
-        settings["papers"] = default_config()["papers"]
+        settings |= {"papers": default_config()["papers"], "forms": {"mssd-sim": "mssd"}}
         for name in names:
             make_table(name, given_for(needs, outputs(tmp_path, name), settings))
         return {name: outputs(tmp_path, name)["parquet"] for name in names}
 
     def rows(self, tables, tmp_path, forms):
-        needs = tables | {"papers": str(ROOT / "resources/paper_results.csv")}
+        needs = tables | {"papers": PRINTED}
         given = given_for(needs, outputs(tmp_path, "paper"), {"forms": forms})
         make_table("paper_comparison", given)
         return pq.read_table(outputs(tmp_path, "paper")["parquet"], partitioning=None).to_pylist()
@@ -521,8 +605,8 @@ class TestPaperComparison:
         ("cell", "value"),
         [
             (("murs23", "mssd", "bert4rec-papers", "contrastive-item", "hr_1"), 0.2339),
-            (("recsys24", "lfm2b", "bpr", "nr", "hr_20"), 0.348),
-            (("recsys24", "lfm1k", "wrmf", "bl", "hr_5"), 0.146),
+            (("recsys24", "lfm2b", "bpr-defaults", "nr", "hr_20"), 0.348),
+            (("recsys24", "lfm1k", "wrmf-defaults", "bl", "hr_5"), 0.146),
             (("recsys24", "lfm1k", "caser-papers", "orig", "map_10"), 0.037),
             (("recsys24", "mssd", "bert4rec-papers", "contrastive-hidden", "hr_10"), 0.693),
             (

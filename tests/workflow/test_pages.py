@@ -140,8 +140,11 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
         ),
     },
     "docs/tutorials/other_tools.md": {
+        "./skipwise export results --form recbole": Run(("mssd-sim.train.inter", "mssd-sim.item")),
+        "benchmark_filename": Shown("settings of RecBole, which is not installed here"),
         "import duckdb": Run(),
         "./skipwise evaluate": Run(("run.csv", "no rank, which is a miss")),
+        "./skipwise export results --form trec": Run(("run.txt", "qrels.new.txt")),
         "datasets": Save("with_last_tracks.yaml"),
         SNAKEMAKE: Run(),
     },

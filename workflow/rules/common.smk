@@ -1,5 +1,6 @@
 # The check of the configuration, and named functions for inputs and params.
 
+import copy
 import json
 import os
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import validate
+from snakemake.utils import update_config, validate
 
 PROJECT = Path(PROJECT)
 sys.path[:0] = [str(PROJECT / "workflow" / folder) for folder in ("scripts", "rules")]
@@ -29,6 +30,10 @@ FORMATS = ("csv", "parquet", "html", "tex")
 
 try:
     registered = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))
+    # Also where another workflow, for example one by snakedeploy, names config/config.yaml only.
+    whole = copy.deepcopy(registered["registry"])
+    update_config(whole, config.get("registry") or {})
+    config["registry"] = whole
     checked.take_replacements(config, registered)
     checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
     validate(config, str(SCHEMA))

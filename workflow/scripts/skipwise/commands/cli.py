@@ -54,6 +54,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class Form(StrEnum):
+    """Forms of other tools."""
+
+    trec = "trec"
+    recbole = "recbole"
+    datapackage = "datapackage"
+
+
 class Candidates(StrEnum):
     """The tracks that may be recommended."""
 
@@ -224,6 +232,53 @@ def inspect(
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _print_inspection(found)
+
+
+@app.command()
+def export(
+    folder: Annotated[
+        Path, typer.Argument(help="The results, or a folder below models/ or splits/ for a part.")
+    ],
+    form: Annotated[
+        Form,
+        typer.Option(
+            help="trec: a run of every trained model and the qrels of its split. recbole: the "
+            "splits as atomic files. datapackage: datapackage.json, in the folder itself."
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Where trec and recbole write. [default: exports]")
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(min=1, help="trec: how many tracks of each session. [default: 1000]"),
+    ] = None,
+    candidates: Annotated[
+        Candidates | None,
+        typer.Option(
+            help="trec: full: all tracks; new: without those of the session itself. By default the "
+            "set that the model was selected on."
+        ),
+    ] = None,
+) -> None:
+    """Write results in the forms that other tools read, and print the paths of the files."""
+    from skipwise.commands import export as exports
+
+    if form is not Form.trec and (depth or candidates):
+        raise UserError("--depth and --candidates are for --form trec")
+    if form is Form.datapackage:
+        if out:
+            raise UserError("datapackage.json names files by their place below it: no --out for it")
+        typer.echo(exports.export_datapackage(folder))
+        return
+    out = out or Path("exports")
+    written = (
+        exports.export_recbole(folder, out)
+        if form is Form.recbole
+        else exports.export_trec(folder, out, depth=depth or exports.DEPTH, candidates=candidates)
+    )
+    for path in written:
+        typer.echo(path)
 
 
 @app.command()

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import torch
 from safetensors import SafetensorError
 
@@ -118,16 +117,14 @@ class TrainedModel:
         """
         contexts, names = self.contexts(plays)
         rows = []
-        for session, (scores, context) in enumerate(self._scores(contexts)):
-            if (candidates or self.model.candidates) == "new":
-                scores[torch.from_numpy(context.astype(np.int64))] = -torch.inf
+        for session, scores in enumerate(self.scores(contexts, candidates)):
             best = top(scores, k)
             rows.append(
                 pl.DataFrame(
                     {
                         "session": [names[session]] * len(best),
                         "rank": np.arange(1, len(best) + 1),
-                        "track": self.catalogue.keys.take(pa.array(best - 1)).to_pylist(),
+                        "track": self.catalogue.at(pl.Series(best - 1)),
                         "score": scores[torch.from_numpy(best)].numpy(),
                     },
                     schema={
@@ -140,10 +137,11 @@ class TrainedModel:
             )
         return pl.concat(rows)
 
-    def _scores(self, contexts: Sequences) -> Iterator[tuple[torch.Tensor, np.ndarray]]:
-        """For each session its scores (N + 1,), which may be changed, and the tracks of its
-        context.
+    def scores(self, contexts: Sequences, candidates: str | None) -> Iterator[torch.Tensor]:
+        """For each session its scores (N + 1,), −∞ for what is no candidate; ``candidates`` as in
+        :meth:`recommend`.
         """
+        new_only = (candidates or self.model.candidates) == "new"
         size = max(1, SCORE_BYTES // (4 * (self.model.n_tracks + 1)))
         for start in range(0, len(contexts), size):
             batch = contexts.take(np.arange(start, min(start + size, len(contexts))))
@@ -156,11 +154,10 @@ class TrainedModel:
                 )
             scores = scores.clone()
             scores[:, 0] = -torch.inf
-            for row in range(len(batch)):
-                yield (
-                    scores[row],
-                    batch.tracks.values[batch.tracks.offsets[row] : batch.tracks.offsets[row + 1]],
-                )
+            if new_only:
+                row = torch.from_numpy(batch.tracks.row_of_value())
+                scores[row, torch.from_numpy(batch.tracks.values.astype(np.int64))] = -torch.inf
+            yield from scores
 
 
 def top(scores: torch.Tensor, k: int) -> np.ndarray:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -238,11 +237,13 @@ def _check_kinds(path: Path, names: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def _readable(path: Path, what: str) -> Iterator[None]:
-    """Raise UserError in one line for an error of a library that reads ``what``."""
+def _readable(path: Path, what: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raise UserError in one line for an error of a library that reads ``what``; ``errors`` are
+    those of a library that only some readers need.
+    """
     try:
         yield
-    except (pa.ArrowException, pl.exceptions.PolarsError, duckdb.Error, OSError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, *errors) as error:
         said = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is not a readable {what} file ({said}); get it again") from error
 
@@ -316,6 +317,8 @@ def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]
 
 def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows]:
     """Objects, one per line or in an array; every value is text, that of an object or list json."""
+    import duckdb  # only for json: a recommendation does without
+
     for name, read in _streams(path, members):
         names: list[str] | None = None
         with duckdb.connect(config={"threads": 1}) as connection:
@@ -371,8 +374,13 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
 
 def _elements_of(path: Path) -> Iterator[pl.DataFrame]:
     """``line`` and ``text`` of the elements of a file that is an array of json."""
+    import duckdb
+
     statement = "from read_json_objects($path, format = 'array')"
-    with _readable(path, "json"), duckdb.connect(config={"threads": 1}) as connection:
+    with (
+        _readable(path, "json", duckdb.Error),
+        duckdb.connect(config={"threads": 1}) as connection,
+    ):
         number = 1
         found = connection.sql(statement, params={"path": str(path)})
         for batch in found.to_arrow_reader(_ROWS):

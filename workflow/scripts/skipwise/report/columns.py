@@ -268,3 +268,14 @@ def describe(name: str) -> Column:
             _decimals,
         )
     raise KeyError(f"report/columns.py does not explain the column {name}")
+
+
+def meaning(name: str) -> str:
+    """What a column of a csv holds, a limit of an interval too; "" for one that no page shows."""
+    value, _, end = name.rpartition("_")
+    if end in ("low", "high"):
+        return f"{'Lower' if end == 'low' else 'Upper'} limit of the interval of {value}."
+    try:
+        return describe(name).meaning
+    except KeyError:
+        return ""

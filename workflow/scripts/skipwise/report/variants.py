@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import polars as pl
 import pyarrow as pa
 
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
@@ -16,6 +17,7 @@ from skipwise.evaluation.comparisons import (
     with_holm,
 )
 from skipwise.evaluation.intervals import LEAST_SEEDS
+from skipwise.report.wide import Wide, papers_layout
 from skipwise.report.write import Given
 
 # Rows whose p-values are corrected together.
@@ -99,6 +101,31 @@ def rows_of_models(
 def corrected(rows: list[dict]) -> list[dict]:
     """The rows with ``p_holm``."""
     return with_holm(rows, FAMILY)
+
+
+def in_papers_layout(
+    given: Given,
+    rows: list[dict],
+    table: str,
+    models: Mapping[str, str],
+    names: Mapping[str, str],
+) -> list[Wide]:
+    """The rows in the layout of the papers; ``table`` is that of resources/paper_results.csv,
+    ``models`` and ``names`` give the paper's names of our models and variants.
+    """
+    [papers] = given["papers"]
+    assert given.level is not None
+    return papers_layout(
+        rows,
+        models=models,
+        variants=names,
+        printed=pl.read_csv(papers, schema_overrides={"value": pl.String})
+        .filter(table=table)
+        .to_dicts(),
+        forms=given.settings["forms"],
+        level=given.level,
+        caveat=of_which_trainings(given),
+    )
 
 
 def rank_measures(cutoffs: Mapping[str, Sequence[int]]) -> list[Measure]:

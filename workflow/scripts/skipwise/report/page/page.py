@@ -7,6 +7,7 @@ set, split, candidates, metric.
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import polars as pl
 
 from skipwise.core.artifacts import whole_file
 from skipwise.report.columns import describe, is_metric, lower_is_better
+from skipwise.report.wide import Wide
 
 MISSING = "–"
 
@@ -76,13 +78,15 @@ def write_page(
     note: str,
     warning: str,
     level: float | None = None,
+    wide: Sequence[Wide] = (),
 ) -> None:
     """Write the page of a table to ``path``.
 
     ``frame`` has the columns of the csv, at least ``data``; its column ``sentence``, if there is
-    one, stands as a list above the table.  ``note`` says how to read it,
-    ``warning`` that data are simulated, ``level`` is that of the intervals.  Raises KeyError for a
-    column that has no explanation.
+    one, stands as a list above the table.  ``note`` says how to read it, ``warning`` that data are
+    simulated, ``level`` is that of the intervals.  ``wide`` has the rows in the layout of the
+    papers: it comes first, and the rows are one click away.  Raises KeyError for a column that has
+    no explanation.
     """
     simulated = frame.filter(data="simulated")
     listed = frame
@@ -121,6 +125,8 @@ def write_page(
         sentences=sentences,
         overview=overview,
         symbols=_VERDICTS,
+        wide=wide,
+        missing=MISSING,
         head=head,
         rows=rows,
         filters=[

@@ -6,11 +6,13 @@ contrastive term. Skips help where the interval of *variant − orig* lies above
 import pyarrow as pa
 
 from skipwise.core.schemas import required
+from skipwise.evaluation.comparisons import REFERENCE
 from skipwise.report import variants
+from skipwise.report.wide import Wide
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals", "papers")
+NEEDS = ("ranks", "split", "papers")
+SETTINGS = ("simulated", "intervals", "papers", "forms")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "Context and skips (Seshadri & Knees, MuRS 2023)"
@@ -26,12 +28,25 @@ def note(given: Given) -> str:
 
 def rows(given: Given) -> list[dict]:
     """Models and variants are those that ``papers`` names; others are left out."""
-    papers = given.settings["papers"]
-    contexts = {papers["models"][name]: name for name in ("Uni", "Bi") if name in papers["models"]}
-    skips = {its: name for name, its in papers["variants"].items() if name.startswith("S+")}
+    contexts, skips = _names(given)
     found: list[dict] = []
     for keys, orig, ours in variants.pairs(given):
         if keys["model"] in contexts and keys["variant"] in skips:
             keys |= {"context": contexts[keys["model"]], "skips": skips[keys["variant"]]}
             found += variants.rows_of_pair(given, keys, MEASURES, ours, orig)
     return variants.corrected(found)
+
+
+def wide(given: Given, rows: list[dict]) -> list[Wide]:
+    """The rows in the layout of the paper, under its names."""
+    contexts, skips = _names(given)
+    return variants.in_papers_layout(given, rows, "murs23", contexts, skips | {REFERENCE: "S-"})
+
+
+def _names(given: Given) -> tuple[dict[str, str], dict[str, str]]:
+    """The paper's names of our models and of the variants with skips."""
+    papers = given.settings["papers"]
+    contexts = {papers["models"][name]: name for name in ("Uni", "Bi") if name in papers["models"]}
+    return contexts, {
+        its: name for name, its in papers["variants"].items() if name.startswith("S+")
+    }

@@ -5,10 +5,11 @@ over seeds, which stands beside it; with fewer a difference may be luck of the s
 """
 
 from skipwise.report import variants
+from skipwise.report.wide import Wide
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals", "papers")
+NEEDS = ("ranks", "split", "papers")
+SETTINGS = ("simulated", "intervals", "papers", "forms")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "What skips bring to each model (Seshadri, Shashaani & Knees, RecSys 2024)"
@@ -21,3 +22,12 @@ def rows(given: Given) -> list[dict]:
     """The change that every variant brings to its model, as the papers print the models."""
     models = given.settings["papers"]["models"].values()
     return variants.rows_of_models(given, MEASURES, lambda model: model in models)
+
+
+def wide(given: Given, rows: list[dict]) -> list[Wide]:
+    """The rows in the layout of the paper, under its names; S- and S+ are those of the other."""
+    papers = given.settings["papers"]
+    models = {its: name for name, its in papers["models"].items() if name not in ("Uni", "Bi")}
+    names = papers["variants"].items()
+    its_variants = {its: name for name, its in names if not name.startswith(("S-", "S+"))}
+    return variants.in_papers_layout(given, rows, "recsys24", models, its_variants)
