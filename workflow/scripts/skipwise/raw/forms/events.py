@@ -90,12 +90,13 @@ class Plays:
             ),
             "track_key": keys["track"],
         }
+        labels: pl.Series | None = None
         for rule in self._rules:
             found, reason = judged_labels(rows[parse_rule(rule)[0]], rule)
             reasons.append(reason)
-            if "skipped" in columns:  # the rule of dislikes: none, or none known, says nothing
-                found = columns["skipped"].set(found.fill_null(False), True)
-            columns["skipped"] = found
+            # The second rule is that of dislikes: no dislike, or none known, says nothing.
+            labels = found if labels is None else labels.set(found.fill_null(False), True)
+            columns["skipped"] = labels
         if "time" in self._columns:
             columns["started_at"], reason = self._clock.read(rows[self._columns["time"]])
             reasons.append(reason)
