@@ -5,7 +5,9 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from copy import deepcopy
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +58,15 @@ def default_config(*overlays: dict) -> dict:
     """
     config: dict = {}
     for name in ("config.yaml", "datasets.yaml"):
-        update_config(config, yaml.safe_load((ROOT / "config" / name).read_text(encoding="utf-8")))
+        update_config(config, deepcopy(_parsed(ROOT / "config" / name)))
     for overlay in overlays:
         update_config(config, overlay)
     return config
+
+
+@cache
+def _parsed(path: Path) -> dict:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def settings_of(model: str, variant: str, split: str | None = None) -> dict:

@@ -1,10 +1,11 @@
 """Ranks of made-up models of which is known what is true: the worlds of the claims."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 import numpy as np
 from skipwise.core.schemas import HEADLINES
-from skipwise.evaluation.comparisons import Ranked, RankedRuns, RunKey
+from skipwise.evaluation.comparisons import HEADLINE, Ranked, RankedRuns, RunKey
 from skipwise.evaluation.evidence import Evidence
 
 # The papers' words for models and variants, and their names here.
@@ -23,12 +24,12 @@ FORMS = {"a": "mssd", "b": "lfm2b", "c": "lfm1k"}
 
 
 class PlantedRuns(RankedRuns):
-    """Runs in memory."""
+    """Runs in memory, each drawn when it is first read."""
 
-    def __init__(self, runs: dict[RunKey, Ranked]):
+    def __init__(self, runs: dict[RunKey, Callable[[], Ranked]]):
         super().__init__([], {key[:2]: "full" for key in runs})
         self._paths = {key: [] for key in runs}
-        self._read = {key: ranked.led_by("full") for key, ranked in runs.items()}.__getitem__
+        self._read = cache(lambda key: runs[key]())
 
 
 def evidence(
@@ -45,13 +46,13 @@ def evidence(
     """What a run finds in a world, with the papers' models and ``also`` others; sessions of one
     user are alike, None: all are independent.
     """
-    runs: dict[RunKey, Ranked] = {}
+    runs: dict[RunKey, Callable[[], Ranked]] = {}
     planted = [(model, variant) for model, variants in VARIANTS.items() for variant in variants]
     for dataset in datasets:
         listeners = Listeners(rng, sessions, users)
         for model, variant in dict.fromkeys([*planted, *also]):
             effects = planted_effects(world, FORMS[dataset], model, variant)
-            runs[dataset, "paper", model, variant] = listeners.ranked(effects, seeds)
+            runs[dataset, "paper", model, variant] = partial(listeners.ranked, effects, seeds)
     validation = {key: float(key[3] in ("contrastive-hidden", "nr")) for key in runs}
     return Evidence(PlantedRuns(runs), intervals, PAPERS, FORMS, (), validation)
 
@@ -118,8 +119,8 @@ class Listeners:
             self.share,
             np.zeros(self.n, bool),
             np.full(self.n, 3),
-            dict.fromkeys((*HEADLINES, "sampled"), full),
-            dict.fromkeys(HEADLINES, skips),
+            dict.fromkeys((*HEADLINES, HEADLINE, "sampled"), full),
+            dict.fromkeys((*HEADLINES, HEADLINE), skips),
             skip <= rank[:, self.skip_session],
             self.skip_session,
         )

@@ -436,6 +436,12 @@ def test_a_data_set_of_the_users_own(left_out, values):
             "unknown key 'sesion'; did you mean 'session'?",
         ),
         ((), {"columns": {"track": "song"}}, "session"),  # neither session nor user
+        ((), {"form": "lfm1k", "disliked_when": "hate"}, "the form lfm1k has no dislikes"),
+        (
+            (),
+            {"disliked_when": "hate", "skip_rule": {"name": "gap_below", "seconds": 30}},
+            "disliked_when: dislikes add to the labels of `skipped_when`",
+        ),
         (("columns", "skipped_when"), {"form": "movielens"}, "skipped_when"),
         (
             ("paths",),

@@ -976,6 +976,59 @@ def test_yambda_file_that_is_something_else(tmp_path, changed, expected):
     assert expected in mistake(listens(tmp_path / "listens.parquet", **changed), YAMBDA)
 
 
+# The published events of one user: a time in steps of 5 seconds, a track, a type.  Track 1 is
+# disliked while it plays, 2 a day later, 3 and a like of 4 taken back, 5 by somebody else; the time
+# of the play of 6 is that of its end.
+EVENTS_OF_YAMBDA = [
+    *[(10, 1000, 1, "listen"), (10, 1060, 1, "dislike"), (10, 90_000, 1, "listen")],
+    *[(10, 2000, 2, "listen"), (10, 88_400, 2, "dislike")],
+    *[(10, 3000, 3, "listen"), (10, 3010, 3, "dislike"), (10, 9000, 3, "undislike")],
+    *[(10, 4000, 4, "listen"), (10, 4005, 4, "like"), (10, 4010, 4, "unlike")],
+    *[(10, 5000, 5, "listen"), (20, 5000, 5, "dislike")],
+    *[(10, 6095, 6, "dislike"), (10, 6200, 6, "listen")],
+]
+
+
+def multi_event(path, events=EVENTS_OF_YAMBDA) -> object:
+    """A `multi_event.parquet` with the types of the published one."""
+    uid, timestamp, item, event = zip(*events, strict=True)
+    is_listen = pl.Series(event) == "listen"
+    listened = [180 if is_play else None for is_play in is_listen]
+    pl.DataFrame(
+        {
+            "uid": pl.Series(uid, dtype=pl.UInt32),
+            "timestamp": pl.Series(timestamp, dtype=pl.UInt32),
+            "item_id": pl.Series(item, dtype=pl.UInt32),
+            "is_organic": pl.Series([1] * len(uid), dtype=pl.UInt8),
+            "played_ratio_pct": pl.Series(listened, dtype=pl.UInt16).clip(upper_bound=100),
+            "track_length_seconds": pl.Series(listened, dtype=pl.UInt32),
+            "event_type": pl.Series(event, dtype=pl.Enum(sorted(set(event)))),
+        }
+    ).write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("rows", [1, 3, 2**20])
+def test_yambda_dislikes_are_skips_where_they_are_asked_for(tmp_path, monkeypatch, rows):
+    """However many rows are read at a time."""
+    monkeypatch.setattr(tables, "_ROWS", rows)
+    path = multi_event(tmp_path / "multi_event.parquet")
+    assert not read(path, YAMBDA)["skipped"].any()
+    found = read(path, YAMBDA | {"disliked_when": "disliked"})
+    plays = dict(found.select(pl.format("{} {}", "track_key", "position"), "skipped").rows())
+    assert list(plays) == ["1 1", "1 2", "2 3", "3 4", "4 5", "5 6", "6 7"]
+    assert [play for play, skipped in plays.items() if skipped] == ["1 1", "6 7"]
+
+
+def test_yambda_dislikes_are_events(tmp_path):
+    dislikes = YAMBDA | {"disliked_when": "disliked"}
+    message = mistake(listens(tmp_path / "listens.parquet"), dislikes)
+    assert "no column 'event_type': disliked_when needs multi_event.parquet" in message
+    path = multi_event(tmp_path / "multi_event.parquet")
+    message = mistake(path, YAMBDA | {"disliked_when": "dislike"})
+    assert "no column 'dislike'; did you mean 'disliked'?" in message
+
+
 @pytest.mark.parametrize("content", [b"", b"uid,item_id\n", b"PAR1" + bytes(100)])
 def test_yambda_file_that_is_no_parquet(tmp_path, content):
     assert "is not a readable parquet file" in mistake(

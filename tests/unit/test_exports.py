@@ -263,6 +263,21 @@ class TestKuaiRand:
         found = events_of(path, "kuairand", skipped_when="is_hate")
         assert found["skipped"].to_list() == [False, True]
 
+    def test_hate_makes_a_long_view_a_skip_too(self, tmp_path):
+        path = tmp_path / "log_random_4_22_to_5_08_1k.csv"
+        cells = KUAIRAND.splitlines()[1].split(",")
+        cells[10] = "1"  # is_hate of what was viewed long
+        path.write_text(
+            KUAIRAND + ",".join(cells) + "\n" + ",".join([*cells[:10], "", *cells[11:]])
+        )
+        found = events_of(path, "kuairand", disliked_when="is_hate")
+        assert found["skipped"].to_list() == [False, True, True, False]
+
+    def test_events_keep_whether_a_video_was_shown_at_random(self, tmp_path):
+        path = tmp_path / "log_random_4_22_to_5_08_1k.csv"
+        path.write_text(KUAIRAND)
+        assert events_of(path, "kuairand")["is_random"].to_list() == [False, True]
+
 
 class TestVkLsvd:
     @pytest.fixture
@@ -280,6 +295,10 @@ class TestVkLsvd:
     def test_a_dislike_is_another_rule(self, path):
         found = events_of(path, "vk-lsvd", skipped_when="dislike")
         assert found["skipped"].to_list() == [False, True, False]
+
+    def test_a_dislike_counts_besides_the_time_spent(self, path):
+        one = {"skipped_when": "timespent > 20", "disliked_when": "dislike"}
+        assert events_of(path, "vk-lsvd", **one)["skipped"].to_list() == [True, True, False]
 
 
 def test_an_atomic_file_of_recbole(tmp_path):

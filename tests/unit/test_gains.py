@@ -2,10 +2,12 @@
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
-from examples import default_config, given_for, ranks_table, splits_of
+from examples import default_config, given_for, ranks_table, sequences, splits_of, write_part
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.registry import find
+from skipwise.core.schemas import ARTIFACTS
 from skipwise.report.drawing import plot_figure
 from skipwise.report.tables import answer, loss_audit
 from skipwise.report.write import make_table
@@ -230,6 +232,7 @@ def test_slices_are_of_the_targets_and_a_gain_stays_in_its_slice(tmp_path):
             table = ranks_table(rank, sampled=rank, repeat=repeat, popularity=plays)
             write_artifact(table, "ranks", files[-1])
     needs = {"ranks": files, "split": splits_of(files, "full")}
+    needs |= plays_of(tmp_path, n, organic=[None] * n, random=[None] * n)
     table = made("slices", needs, tmp_path)
     full = table.filter(candidates="full")
     assert dict(full.select("slice", "sessions").rows()) == {
@@ -245,3 +248,54 @@ def test_slices_are_of_the_targets_and_a_gain_stays_in_its_slice(tmp_path):
     )
     # A repeated target is no new candidate.
     assert "repeat" not in table.filter(candidates="new")["slice"].to_list()
+
+
+def plays_of(folder, n, organic, random) -> dict[str, str]:
+    """The artifacts `sessions` and `test` of n sessions: track 7 in the context, a skip of it and
+    then it as the target, whose play has these flags; all other plays have the opposite ones.
+    """
+    ids = np.arange(1, n + 1)
+
+    def flags(of_target):
+        other = [None if flag is None else not flag for flag in of_target]
+        return [flag for pair in zip(other, other, of_target, strict=True) for flag in pair]
+
+    columns = {
+        "session_id": np.repeat(ids, 3),
+        "position": [1, 2, 3] * n,
+        "track_id": [7, 8, 7] * n,
+        "skipped": [False, True, False] * n,
+        "is_organic": flags(organic),
+        "is_random": flags(random),
+    }
+    schema = ARTIFACTS["sessions"].schema
+    columns |= {name: [None] * 3 * n for name in schema.names if name not in columns}
+    files = {
+        "sessions": str(folder / "sessions/dataset=toy-sim/sessions.parquet"),
+        "test": str(folder / "splits/dataset=toy-sim/split=paper/test.parquet"),
+    }
+    write_artifact(
+        pa.table({name: columns[name] for name in schema.names}), "sessions", files["sessions"]
+    )
+    contexts = sequences([[7]] * n, targets=[7] * n, unseen=[[8]] * n)
+    write_part(contexts, "test", files["test"])
+    return files
+
+
+def test_slices_by_the_origin_of_the_play_of_the_target(tmp_path):
+    """A gain that is on what a recommender chose stays there."""
+    n = 400
+    organic = [None if i % 8 == 0 else i % 2 == 0 for i in range(n)]
+    random = [i % 5 == 0 for i in range(n)]
+    recommended = np.array([flag is False for flag in organic])
+    files = []
+    for variant, better in (("orig", False), ("contrastive-item", True)):
+        for seed in (1, 2, 3):
+            keys = f"dataset=toy-sim/split=paper/model=sasrec/variant={variant}/seed={seed}"
+            rank = np.where(better & recommended, 5, 50)
+            files.append(str(tmp_path / "ranks" / keys / "ranks.parquet"))
+            write_artifact(ranks_table(rank, sampled=rank), "ranks", files[-1])
+    needs = {"ranks": files, "split": splits_of(files, "full")}
+    table = made("slices", needs | plays_of(tmp_path, n, organic, random), tmp_path)
+    found = table.filter(candidates="full").select("slice", "sessions", "difference").rows()
+    assert found[-3:] == [("organic", 150, 0), ("recommended", 200, 1), ("random", 80, 0.5)]

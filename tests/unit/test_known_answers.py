@@ -18,7 +18,9 @@ from skipwise.training.train import train_model
 
 pytestmark = pytest.mark.long
 
-CONFIG = default_config({"neural": {"max_epochs": 25, "patience": 5, "sampled_candidates": 200}})
+CONFIG = default_config(
+    {"neural": {"dimension": 32, "max_epochs": 25, "patience": 3, "sampled_candidates": 200}}
+)
 ENTRY = {
     "form": "events",
     "columns": {"session": "session", "track": "track"},
@@ -109,7 +111,7 @@ def ranks_of(
 
 @pytest.mark.parametrize("variant", ["orig", "contrastive-item"])
 def test_sasrec_finds_a_planted_order(tmp_path, variant):
-    frame = planted_cycle(1200, 100, seed=1)
+    frame = planted_cycle(800, 40, seed=1)
     ranks = ranks_of(frame, tmp_path, [("popularity", "orig"), ("sasrec", variant)])
     assert hit_rate(ranks["sasrec", variant], 1).mean() > 0.9
     assert hit_rate(ranks["popularity", "orig"], 1).mean() < 0.1

@@ -167,6 +167,37 @@ def test_no_row_of_quote_heavy_text_is_lost_in_silence(tmp_path, seed):
     assert found.height + rejected == len(records)
 
 
+@pytest.mark.parametrize("separator", [",", "\t", ";", "|"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_row_of_empty_cells_is_a_wrong_row_whatever_separates_them(tmp_path, separator, quoted):
+    """A line of tabs is no blank line."""
+    first = '"u","t"' if quoted else "u,t"
+    path = tmp_path / "plays.txt"
+    path.write_text(f"session,track\n{first}\n,\n \n\nu,t2\n".replace(",", separator))
+    message = refused(tmp_path, path, columns=BY_SESSION)
+    assert "line 3: column 'session' is empty" in message
+    assert "1 of 3 rows" in message
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig"])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_another_encoding_loses_no_row_in_silence(tmp_path, encoding, quoted):
+    """Rows that are not UTF-8 are rejected with their line; UTF-16 is named."""
+    first = '"u","t"' if quoted else "u,t"
+    path = tmp_path / "plays.csv"
+    path.write_bytes(f"session,track\n{first}\nu,Café\nu,t3\n".encode(encoding))
+    if encoding == "utf-8-sig":
+        found = events_of(tmp_path, path, columns=BY_SESSION)
+        assert found["track_key"].to_list() == ["t", "Café", "t3"]
+        return
+    message = refused(tmp_path, path, columns=BY_SESSION)
+    if encoding.startswith("utf-16"):
+        assert "UTF-16" in message or "not delimited text" in message
+    else:
+        assert "line 3: not valid utf-8" in message
+        assert "1 of 3 rows" in message
+
+
 class TestIds:
     def test_a_number_with_decimals_is_the_number(self, tmp_path):
         plays, stats = sampled(

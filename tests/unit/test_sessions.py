@@ -619,6 +619,7 @@ def test_count_tracks_and_select_sessions(steps):
 
 def test_context_comes_along(steps):
     context = {"day": 3, "hour": 23, "premium": True, "shuffle": False, "context_type": "radio"}
+    context |= {"is_organic": False, "is_random": True}
     make(
         steps,
         "plays",

@@ -410,11 +410,11 @@ def test_plays_after_the_last_day_are_left_out_and_counted(tmp_path):
 
 
 def with_fault(fault: str) -> tuple[list[dict[str, str]], set[int], str]:
-    """Rows of 100 sessions with one fault; the lines that are to be set apart, and words of the
+    """Rows of 40 sessions with one fault; the lines that are to be set apart, and words of the
     reason of one.
     """
-    rows = log_rows(100)
-    at = next(i for i, row in enumerate(rows) if i > 500 and row["session_position"] == "4")
+    rows = log_rows(40)
+    at = next(i for i, row in enumerate(rows) if i > 200 and row["session_position"] == "4")
     name = rows[at]["session_id"]
     if fault == "cell":
         rows[at]["session_position"] = "four"
@@ -464,12 +464,12 @@ def test_a_wrong_row_takes_its_session_along_and_nothing_else(tmp_path, block, f
     assert {row["line"] for row in rejected} == lines
     assert {row["file"] for row in rejected} == {str(tmp_path / "log.csv")}
     assert any(words in row["reason"] for row in rejected)
-    assert len(set(events["session_key"].to_pylist())) == 99
+    assert len(set(events["session_key"].to_pylist())) == 39
     assert source["rows"] == len(rows) == source["plays"] + source["rejected"]
-    # One row in 1,500 is wrong, whatever it takes along.
-    assert read(tmp_path / "log.csv", MSSD, tolerance=1 / 1000).height == source["plays"]
+    # One row in 600 is wrong, whatever it takes along.
+    assert read(tmp_path / "log.csv", MSSD, tolerance=1 / 400).height == source["plays"]
     with pytest.raises(UserError, match=r"1 of \d+ rows"):
-        read(tmp_path / "log.csv", MSSD, tolerance=1 / 2000)
+        read(tmp_path / "log.csv", MSSD, tolerance=1 / 800)
 
 
 def test_more_wrong_rows_than_tolerated_are_one_error_that_names_the_first(tmp_path):

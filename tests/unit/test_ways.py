@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -847,15 +848,22 @@ class TestEveryWay:
 class TestCarried:
     """Each way on each encoder that can carry it."""
 
-    def fitted(self, model, way, train=None, **settings):
+    @staticmethod
+    def fitted(model, way, train=None, **settings):
         recommender = find_model(model)(N_TRACKS, settings_with(model, way, **settings))
         train = train or random_sessions(60, N_TRACKS, seed=1)
         last = train.tracks.values[train.tracks.offsets[1:] - 1]
         history = recommender.fit(train, replace(train, target=last), seed=3, threads=1)
         return recommender, history
 
+    @staticmethod
+    @cache
+    def trained(model, way):
+        """The model of the tests that only read one, and its history."""
+        return TestCarried.fitted(model, way)
+
     def test_it_trains_and_says_its_loss(self, model, way):
-        _, history = self.fitted(model, way)
+        _, history = self.trained(model, way)
         for row in history:
             assert math.isfinite(row["loss"])
             assert (row["loss_skip"] is None) == (way_named(way).loss is None)
@@ -869,14 +877,14 @@ class TestCarried:
         scores = {
             labels: self.fitted(model, way, labels=labels)[0].score(contexts) for labels in LABELS
         }
-        assert torch.equal(scores["right"], self.fitted(model, way)[0].score(contexts))
+        assert torch.equal(scores["right"], self.trained(model, way)[0].score(contexts))
         again = self.fitted(model, way, labels="shuffled")[0].score(contexts)
         assert torch.equal(scores["shuffled"], again)
         assert not torch.equal(scores["right"], scores["shuffled"])
         assert not torch.equal(scores["right"], scores["inverted"])
 
     def test_a_loaded_model_scores_the_same(self, model, way):
-        recommender, _ = self.fitted(model, way)
+        recommender, _ = self.trained(model, way)
         loaded = find_model(model)(N_TRACKS, recommender.settings)
         loaded.load_state(recommender.state())
         contexts = random_sessions(9, N_TRACKS, seed=2)
@@ -896,9 +904,9 @@ class TestCarried:
         train = random_sessions(40, N_TRACKS, seed=1)
         batches = Training(recommender, None, train, train, seed=1).batches
         (batch,) = batches.epoch(np.random.default_rng(1))
-        step = TrainStep(recommender, steps=20, rng=np.random.default_rng(1))
+        step = TrainStep(recommender, steps=8, rng=np.random.default_rng(1))
         losses = []
-        for _ in range(20):
+        for _ in range(8):
             step.rng = np.random.default_rng(1)
             losses.append(float(step(batch)[0]))
         assert losses[-1] < losses[0]

@@ -287,7 +287,7 @@ def paths_of_need(need, family=None):
         return parts_of(derived(), need)
     if need in ("trials", "best"):
         return each_search(need)
-    if need in ("stats", "split"):
+    if need in ("stats", "split", "sessions", "test"):
         return each_split(need)
     if need == "truth":
         return [result(need).format(**found) for found in checked.truths(config)]
@@ -415,7 +415,7 @@ def raw_entry(wildcards):
     whole = config["registry"][wildcards.dataset]
     wanted = (
         *("form", "columns", "time_unit", "time_is", "duration_unit", "session_ids"),
-        *("separator", "quote", "null_values", "skipped_when", "until", "parts"),
+        *("separator", "quote", "null_values", "skipped_when", "disliked_when", "until", "parts"),
     )
     entry = {key: whole[key] for key in wanted if key in whole}
     if whole.get("keep_share") is not None:

@@ -229,6 +229,14 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
     labelled = "skipped_when" in entry or derives_skips(entry["skip_rule"]["name"])
     if declared.get("LABELS") == "skipped_when" and not labelled:
         yield key, "give `skipped_when`, or a skip_rule that derives skips from time"
+    if "disliked_when" in entry:
+        if not declared.get("DISLIKES"):
+            yield f"{key}.disliked_when", f"the form {entry['form']} has no dislikes; leave it out"
+        if derives_skips(entry["skip_rule"]["name"]):
+            yield (
+                f"{key}.disliked_when",
+                "dislikes add to the labels of `skipped_when`; set skip_rule: {name: given}",
+            )
     if not entry.keys() & {"files", "paths"}:
         yield key, "give `paths`, or `files` to download"
     elif not entry.keys() & {"paths", "simulation"} and not all(

@@ -45,7 +45,10 @@ CONTEXT = (
     pa.field("shuffle", pa.bool_()),
     pa.field("context_type", pa.string()),
     pa.field("is_organic", pa.bool_()),
+    pa.field("is_random", pa.bool_()),  # shown at random, to measure without a recommender
 )
+# Those of them that a column of a user's own table may give.
+FLAGS = tuple(field.name for field in CONTEXT if pa.types.is_boolean(field.type))
 
 _SPLIT = Artifact(
     pa.schema(

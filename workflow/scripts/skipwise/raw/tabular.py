@@ -140,7 +140,7 @@ def _parse_lines(
     block: Block, present: list[str], layout: Layout
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Every line by itself, with a reason for each that does not fit."""
-    lines, wrong = _decoded_lines(block)
+    lines, wrong = _decoded_lines(block, layout.separator)
     rows, ragged = _cells(lines, layout, len(present))
     text = rows.select(
         "line",
@@ -178,8 +178,11 @@ def _parse_lines(
     return right, wrong.sort("line")
 
 
-def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """``line`` and ``text`` of the lines that are not blank, and those that are not UTF-8."""
+def _decoded_lines(block: Block, separator: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """``line`` and ``text`` of the lines that are not blank, and those that are not UTF-8.
+
+    A line of separators is a row of empty cells, also where they are tabs.
+    """
     _, *raw = block.text.split(b"\n")
     wrong = []
     try:
@@ -202,6 +205,7 @@ def _decoded_lines(block: Block) -> tuple[pl.DataFrame, pl.DataFrame]:
         text=pl.col("text").str.strip_suffix("\r"),
     )
     blank = pl.col("text").str.strip_chars() == ""
+    blank &= ~pl.col("text").str.contains(separator, literal=True)
     return lines.filter(~blank), pl.DataFrame(wrong, schema=REJECTED, orient="row")
 
 

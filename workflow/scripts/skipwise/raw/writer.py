@@ -80,6 +80,7 @@ class EventsWriter:
         return sorted((part, of_part) for (part,), of_part in found.items())
 
     def _table(self, plays: pl.DataFrame, part: int) -> pa.Table:
+        """The plays with all columns of events; one that their form does not give is null."""
         table = plays.to_arrow()
         columns = [
             pa.repeat(pa.scalar(part, pa.int16()), plays.height)

@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from skipwise.core.errors import UserError
+from skipwise.core.schemas import FLAGS
 from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
@@ -15,6 +16,8 @@ from skipwise.raw.times import Clock, durations
 # Keys of its entry in the registry, and the source of its labels.
 NEEDS = ("columns",)
 LABELS = "skipped_when"
+# It reads `disliked_when`.
+DISLIKES = True
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
@@ -25,8 +28,10 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     text, a parquet timestamp, or a unix number (``time_unit``); with ``time_is: end`` the start is
     ``duration`` (``duration_unit``) earlier.  ``length`` is that of the track, in the same unit.
     With ``session_ids: per_file`` the file is part of the session's key.  Without ``time`` the
-    order of the rows is the order of the plays.  ``entry["skipped_when"]`` is a boolean column or a
-    rule ``column operator value``; it may be absent where a derived skip rule is used.
+    order of the rows is the order of the plays.  Events keep boolean columns that are named as
+    ``is_organic``, ``is_random``, ``shuffle`` or ``premium``.  ``entry["skipped_when"]`` is a
+    boolean column or a rule ``column operator value``; it may be absent where a derived skip rule
+    is used.  A play of which ``entry["disliked_when"]`` is true is a skip too.
     """
     plays = Plays(path, entry)
     for rows in read_rows(path, plays.wanted, Dialect.of(entry)):
@@ -54,10 +59,11 @@ class Plays:
                 "columns: give `session` (sessions as they are) or `user` (sessions from gaps in "
                 "time)"
             )
-        rule = entry.get("skipped_when")
-        wanted = [*self._columns.values(), *([parse_rule(rule)[0]] if rule else []), *context]
-        self.wanted = list(dict.fromkeys(wanted))
-        self._context = context
+        self._rules = [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
+        self._context = {name: name for name in context}
+        self._context |= {name: self._columns[name] for name in FLAGS if name in self._columns}
+        read = (parse_rule(rule)[0] for rule in self._rules)
+        self.wanted = list(dict.fromkeys([*self._columns.values(), *read, *context]))
         self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
         self._rows = 0
 
@@ -84,9 +90,13 @@ class Plays:
             ),
             "track_key": keys["track"],
         }
-        if rule := entry.get("skipped_when"):
-            columns["skipped"], reason = judged_labels(rows[parse_rule(rule)[0]], rule)
+        labels: pl.Series | None = None
+        for rule in self._rules:
+            found, reason = judged_labels(rows[parse_rule(rule)[0]], rule)
             reasons.append(reason)
+            # The second rule is that of dislikes: no dislike, or none known, says nothing.
+            labels = found if labels is None else labels.set(found.fill_null(False), True)
+            columns["skipped"] = labels
         if "time" in self._columns:
             columns["started_at"], reason = self._clock.read(rows[self._columns["time"]])
             reasons.append(reason)
@@ -98,8 +108,8 @@ class Plays:
             # A length that cannot be is none: the play is right.
             length, _ = durations(rows[self._columns["length"]], unit)
             columns["track_length"] = length / 1000
-        for name in self._context:
-            columns[name], reason = judged_labels(rows[name], name)
+        for name, column in self._context.items():
+            columns[name], reason = judged_labels(rows[column], column)
             reasons.append(reason)
         self._rows += rows.height
         judged = pl.DataFrame(columns).with_columns(

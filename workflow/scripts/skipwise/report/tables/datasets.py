@@ -93,4 +93,5 @@ def rows(given: Given) -> list[dict]:
 
 def _rule_words(entry: dict) -> str:
     words = rule_words(entry["skip_rule"])
-    return f"{words} ({entry['skipped_when']})" if "skipped_when" in entry else words
+    rules = [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
+    return f"{words} ({' or '.join(rules)})" if rules else words

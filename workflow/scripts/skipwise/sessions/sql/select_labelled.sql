@@ -14,7 +14,8 @@ select
     premium,
     shuffle,
     context_type,
-    is_organic
+    is_organic,
+    is_random
 from pieces
 join sampled using (session_key, piece)
 where $bound is null or draw <= $bound

@@ -10,7 +10,8 @@ select
     premium,
     shuffle,
     context_type,
-    is_organic
+    is_organic,
+    is_random
 from pieces
 join sampled using (session_key, piece)
 join tracks using (track_key)
