@@ -179,6 +179,16 @@ def test_a_row_of_empty_cells_is_a_wrong_row_whatever_separates_them(tmp_path, s
     assert "1 of 3 rows" in message
 
 
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_line_with_only_a_control_character_is_a_wrong_row(tmp_path, quoted):
+    first = '"u","t"' if quoted else "u,t"
+    path = tmp_path / "plays.csv"
+    path.write_text(f"session,track\n{first}\n\x1f\nu,t2\n")
+    message = refused(tmp_path, path, columns=BY_SESSION)
+    assert "line 3: " in message
+    assert "1 of 3 rows" in message
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-16-le", "utf-8-sig"])
 @pytest.mark.parametrize("quoted", [False, True])
 def test_another_encoding_loses_no_row_in_silence(tmp_path, encoding, quoted):

@@ -369,7 +369,7 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
             text = "\n".join(map(_decoded, block.text[1:].split(b"\n")))
         lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
         lines = lines.with_row_index("line", block.first_line)
-        yield lines.filter(pl.col("text").str.strip_chars() != "")
+        yield lines.filter(pl.col("text").str.strip_chars(" \t\r") != "")
 
 
 def _elements_of(path: Path) -> Iterator[pl.DataFrame]:
@@ -590,7 +590,7 @@ class _Delimited:
             if len(record) == n:
                 records.append(record)
                 numbers.append(first_line + begun)
-            elif len(record) > 1 or "".join(record).strip():
+            elif len(record) > 1 or "".join(record).strip(" \t"):
                 reason = f"{len(record)} fields where {n} are expected"
                 wrong.append((first_line + begun, reason))
         columns = {f"c{at}": [record[at] for record in records] for at in self._places.values()}

@@ -204,7 +204,8 @@ def _decoded_lines(block: Block, separator: str) -> tuple[pl.DataFrame, pl.DataF
         line=pl.int_range(block.first_line, block.first_line + len(texts), dtype=pl.Int64),
         text=pl.col("text").str.strip_suffix("\r"),
     )
-    blank = pl.col("text").str.strip_chars() == ""
+    # Polars by itself strips control characters too, which are a cell.
+    blank = pl.col("text").str.strip_chars(" \t") == ""
     blank &= ~pl.col("text").str.contains(separator, literal=True)
     return lines.filter(~blank), pl.DataFrame(wrong, schema=REJECTED, orient="row")
 
