@@ -30,7 +30,7 @@ LIMITS = {
     "shrinkage": {"type": "number", "minimum": 0},
 }
 SEARCH = {
-    "neighbours": {"low": 10, "high": 1000, "log": True},
+    "neighbours": {"low": 10, "high": 3000, "log": True},
     "shrinkage": {"low": 1, "high": 1000, "log": True},
     "weighting": {"choices": ["none", "linear", "quadratic", "log"]},
 }

@@ -23,7 +23,7 @@ LIMITS = {
 SEARCH = {
     "alpha": {"low": 1.1, "high": 100.0, "log": True, "limit": "low"},
     "regularization": {"low": 0.1, "high": 500.0, "log": True},
-    "iterations": {"low": 3, "high": 40, "log": True},
+    "iterations": {"low": 3, "high": 100, "log": True},
     "skip_confidence": {"low": 0.1, "high": 20.0, "log": True},  # of rejected skips
 }
 
