@@ -15,7 +15,7 @@ LIMITS = {
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
-    "window": {"low": 2, "high": 9},
+    "window": {"low": 1, "high": 15, "limit": "low"},
 }
 
 

@@ -9,7 +9,7 @@ from skipwise.models.parts.neural import NeuralRecommender
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
-    "batch_size": {"choices": [8, 16, 32, 64, 128]},
+    "batch_size": {"choices": [8, 16, 32, 64, 128, 256]},
 }
 
 

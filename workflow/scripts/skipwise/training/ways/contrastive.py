@@ -10,7 +10,7 @@ from skipwise.training.hooks import Step
 
 SETTINGS = ("query", "tau")
 SEARCH = {
-    "alpha": {"low": 0.02, "high": 5.0, "log": True},
+    "alpha": {"low": 0.02, "high": 20.0, "log": True},
     "tau": {"low": 0.03, "high": 5.0, "log": True},
 }
 
