@@ -1,6 +1,7 @@
 """Small sessions and settings that several tests use."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -62,6 +63,13 @@ def default_config(*overlays: dict) -> dict:
     for overlay in overlays:
         update_config(config, overlay)
     return config
+
+
+def with_those_below(overlay: str) -> list[str]:
+    """The overlay of config/, after the ones that its comment says it stands on top of."""
+    text = (ROOT / "config" / overlay).read_text(encoding="utf-8").replace("\n# ", " ")
+    below = re.findall(r"on top of config/([\w.]+\.yaml)", text)
+    return [f"config/{name}" for name in (*below, overlay)]
 
 
 @cache

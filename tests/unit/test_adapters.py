@@ -92,7 +92,10 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     def made(kind, name, *formats):
         return Named(**{suffix: at(f"{kind}/{name}.{suffix}") for suffix in formats})
 
-    split = {part: at(f"{part}.parquet") for part in ("train", "valid", "test")}
+    split = {
+        part: at(f"dataset=mssd-sim/split=paper/{part}.parquet")
+        for part in ("train", "valid", "test")
+    }
     model = {
         "weights": at(f"models/{keys}/model.safetensors"),
         "history": at(f"models/{keys}/history.parquet"),
@@ -142,7 +145,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 sources=[at("source.json")],
             ),
             "output": Named(
-                sessions=at("sessions.parquet"),
+                sessions=at("dataset=mssd-sim/sessions.parquet"),
                 tracks=at("tracks.parquet"),
                 session_keys=at("keys.parquet"),
                 stats=stats,
@@ -172,7 +175,9 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
             ),
         },
         "split_sessions": {
-            "input": Named(sessions=at("sessions.parquet"), session_keys=at("keys.parquet")),
+            "input": Named(
+                sessions=at("dataset=mssd-sim/sessions.parquet"), session_keys=at("keys.parquet")
+            ),
             "output": Named(**split, stats=split_stats),
             "params": SimpleNamespace(parameters={}, headline="auto"),
         },
@@ -259,6 +264,8 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "cosines": [at(f"{keys}/cosines.parquet")],
         "stats": [stats],
         "split": [split_stats],
+        "sessions": [at("dataset=mssd-sim/sessions.parquet")],
+        "test": [split["test"]],
         "gaps": [at("dataset=mine/gaps.parquet")],
         "gap_sessions": [at("dataset=mine/gap_sessions.parquet")],
         "trials": [found["trials.parquet"]],

@@ -5,11 +5,10 @@ what follows from it.
 import copy
 import datetime
 import os
-import re
 
 import pytest
 import yaml
-from examples import ROOT, default_config
+from examples import ROOT, default_config, with_those_below
 from jsonschema import Draft202012Validator
 from skipwise.core.config import (
     check_config,
@@ -166,9 +165,7 @@ def test_names_in_the_schema_are_those_of_the_code():
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_overlay_is_right_on_top(overlay):
-    text = (ROOT / "config" / overlay).read_text(encoding="utf-8")
-    below = re.findall(r"on top of config/(\w+\.yaml)", text.replace("\n# ", " "))
-    names = ["config/" + name for name in (*below, overlay)]
+    names = with_those_below(overlay)
     merged = default_config(*(yaml.safe_load((ROOT / name).read_text("utf-8")) for name in names))
     check_config(merged, SCHEMA)
     assert merged != DEFAULT

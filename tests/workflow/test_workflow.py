@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from conftest import TINY
-from examples import ROOT, default_config
+from examples import ROOT, default_config, with_those_below
 from skipwise.core.artifacts import read_artifact, read_json, write_json
 from skipwise.core.config import searches, variants
 from skipwise.core.registry import find, names
@@ -160,7 +160,7 @@ class TestPlan:
             path = project / "resources/raw" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-        printed = project.made("--dry-run", configs=(f"config/{overlay}",))
+        printed = project.made("--dry-run", configs=with_those_below(overlay))
         assert "Making the table hr_ndcg" in printed
 
     def test_missing_data_is_one_clear_line(self, project):

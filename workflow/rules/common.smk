@@ -31,7 +31,7 @@ FORMATS = ("csv", "parquet", "html", "tex")
 try:
     registered = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))
     # Also where another workflow, for example one by snakedeploy, names config/config.yaml only.
-    whole = copy.deepcopy(registered["registry"])
+    whole = copy.deepcopy(registered.get("registry", {}))
     update_config(whole, config.get("registry") or {})
     config["registry"] = whole
     checked.take_replacements(config, registered)

@@ -91,7 +91,8 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
     try:
         # pq.read_table would import pyarrow.dataset, and that pandas: 0.3 s of `recommend`.
         table = pq.ParquetFile(path).read(columns=columns)
-        table = table.select(columns or table.column_names)  # in the order that is asked for
+        if columns and {*columns} <= {*table.column_names}:
+            table = table.select(columns)  # in the order that is asked for
     except (pa.ArrowInvalid, OSError) as error:
         what = str(error).splitlines()[0]
         raise UserError(
