@@ -6,12 +6,11 @@ import pytest
 from examples import given_for, ranks_table, splits_of
 from scipy.stats import kendalltau
 from skipwise.core.artifacts import write_artifact
-from skipwise.evaluation.orders import Measured, agreement, resampled, tau
+from skipwise.evaluation.orders import Measured, agreement, tau
 from skipwise.report.drawing import plot_figure
 from skipwise.report.write import make_table
 
 INTERVALS = {"level": 0.95, "equivalence": 0.002, "least_deciding": 20, "seed": 1}
-HOW = {"draws": 500, "level": 0.95, "seed": 1}
 
 
 def of_means(means, *, noise=0.0, seeds=3, clusters=200, seed=1) -> Measured:
@@ -32,45 +31,58 @@ def test_tau_is_that_of_scipy(seed):
     assert found == pytest.approx(kendalltau(*values).statistic)
 
 
-def test_without_noise_the_interval_is_the_value():
-    found = agreement(of_means([3, 2, 1, 0]), of_means([3, 1, 2, 0]), together=False, **HOW)
+def test_without_noise_the_bounds_are_the_value():
+    found = agreement(of_means([3, 2, 1, 0]), of_means([3, 1, 2, 0]), 0.95)
     assert (found.tau, found.low, found.high) == pytest.approx(((5 - 1) / 6,) * 3)
-    assert (found.pairs, found.changed, found.told) == (6, [(1, 2)], [(1, 2)])
+    assert (found.pairs, found.told) == (6, 6)
+    assert found.changed == found.reversed == [(1, 2)]
 
 
 def test_a_change_that_is_noise_is_not_told():
     one, other = (of_means([9, 1, 1.01], noise=1.0, seed=seed) for seed in (1, 6))
-    found = agreement(one, other, together=False, **HOW)
-    assert found.told == []
-    assert found.low < found.high <= 1
-    # Far apart they are told.
+    found = agreement(one, other, 0.95)
+    assert (found.told, found.reversed) == (2, [])
+    assert (found.low, found.high) == pytest.approx((1 / 3, 1))
+    # Far apart it is told.
     other = of_means([9, 5, 1], noise=1.0, seed=2)
     one = of_means([9, 1, 5], noise=1.0, seed=1)
-    assert agreement(one, other, together=False, **HOW).told == [(2, 1)]
+    assert agreement(one, other, 0.95).reversed == [(2, 1)]
 
 
-def test_what_is_drawn_together_agrees_with_itself():
-    one = of_means([1, 1, 1, 1], noise=1.0)
-    assert agreement(one, one, together=True, **HOW)[:3] == pytest.approx((1, 1, 1))
-    assert agreement(one, one, together=False, **HOW).low < 0.9
+def test_fewer_seeds_tell_fewer_pairs():
+    means = [0.5 * i for i in range(8)]
+    few, many = (
+        agreement(*(of_means(means, noise=3.0, seeds=n, seed=seed) for seed in (1, 2)), 0.95)
+        for n in (3, 12)
+    )
+    assert few.told < many.told
+    assert few.high - few.low > many.high - many.low
+
+
+@pytest.mark.parametrize("order", [1.0, 0.8, 0.0])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_the_bounds_cover_the_truth(order, seeds):
+    """Close models: τ of the measured means is far below the truth, its bounds hold it."""
+    rng = np.random.default_rng(4)
+    first, second = np.triu_indices(6, 1)
+    covered, off = 0, []
+    for seed in range(40):
+        one = rng.normal(size=6)
+        other = order * one + np.sqrt(1 - order**2) * rng.normal(size=6)
+        truth = tau(np.sign(one[first] - one[second]), np.sign(other[first] - other[second]))
+        how = {"noise": 3.0, "seeds": seeds, "clusters": 60}
+        found = agreement(
+            of_means(one, **how, seed=2 * seed), of_means(other, **how, seed=2 * seed + 1), 0.95
+        )
+        covered += found.low <= truth <= found.high
+        off.append(truth - found.tau)
+    assert covered >= 38
+    assert order < 1 or np.mean(off) > 0.1
 
 
 def test_models_that_are_all_tied_have_no_agreement():
-    found = agreement(of_means([1, 1, 1]), of_means([3, 2, 1]), together=False, **HOW)
+    found = agreement(of_means([1, 1, 1]), of_means([3, 2, 1]), 0.95)
     assert np.isnan(found.tau)
-
-
-def test_resampling_has_the_spread_of_clusters_and_seeds():
-    rng = np.random.default_rng(3)
-    sums = rng.normal(size=(5, 300))
-    draws = resampled(Measured([sums], np.ones(300)), 4000, np.random.default_rng(1))[:, 0]
-    over_clusters = sums.mean(0).var() / 300
-    over_seeds = sums.mean(1).var() / 5
-    both = sums.var() / 300 / 5
-    # The seed × cluster part is in both and, of a product of resamplings, counted once more.
-    assert draws.mean() == pytest.approx(sums.mean(), abs=0.01)
-    assert over_clusters <= draws.var() * 1.1
-    assert draws.var() == pytest.approx(over_clusters + over_seeds + both, rel=0.35)
 
 
 @pytest.fixture

@@ -75,7 +75,9 @@ class Estimate:
         return max(min(2 * float(np.exp(low)), 1.0), self.sign_flip or 0.0)
 
     def detectable(self, level: float, power: float = POWER) -> float:
-        """The smallest effect that a study like this one shows with this power."""
+        """The smallest effect that a study like this one shows with this power, if it asks nothing
+        else: Holm's correction asks for more.
+        """
         return float(self.half_width((1 - level) / 2) + self.half_width(1 - power))
 
     @property

@@ -123,7 +123,9 @@ COLUMNS = {
     "p": Column("p", "Two-sided; none where too few sessions differ.", _p),
     "p_holm": Column("p, Holm", "Corrected for the rows that ask the same, see the note.", _p),
     "detectable": Column(
-        "detectable", "The smallest effect that such a study shows with power 0.8.", _decimals
+        "detectable",
+        "The smallest effect that such a study shows with power 0.8, before Holm's correction.",
+        _decimals,
     ),
     "design_effect": Column(
         "design effect",

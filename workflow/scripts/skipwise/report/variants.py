@@ -28,9 +28,10 @@ _NOTE = (
     "value − reference on the same sessions, with its {level:.0%} interval over clusters of "
     "sessions and over seeds. p_holm: Holm over the rows of one metric, candidate set, data set "
     "and split; no p where too few sessions are deciding, that is differ. detectable: the "
-    "smallest difference that such a study shows with power 0.8. design_effect: how much wider "
-    "than for independent sessions. full: ranked in the whole catalogue; new: without the tracks "
-    "of the context, on the sessions whose target is new; sampled: among sampled candidates. "
+    "smallest difference that such a study shows with power 0.8, before that correction. "
+    "design_effect: how much wider than for independent sessions. full: ranked in the whole "
+    "catalogue; new: without the tracks of the context, on the sessions whose target is new; "
+    "sampled: among sampled candidates. "
     "headline: the set that models are selected on."
 )
 

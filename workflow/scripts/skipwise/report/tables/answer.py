@@ -48,7 +48,7 @@ EXPLAINS = {
 NOTE = (
     "HR@10 among the candidates of the row, on the same test sessions, with the interval over "
     "clusters of sessions and over seeds. detectable: the smallest difference that this run shows "
-    "with power 0.8."
+    "with power 0.8. Each row asks one question of its data set, so no p is corrected."
 )
 WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "practically nothing"
 UNKNOWN = "cannot be told"

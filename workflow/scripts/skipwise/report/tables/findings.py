@@ -74,7 +74,8 @@ def note(given: Given) -> str:
         f"0 and p_holm < {1 - intervals['level']:.2g}, and does not where that is so of the other "
         f"side or, of a difference in HR@10, the interval lies within ±{intervals['equivalence']:g}"
         f", which is practically nothing. With fewer than {LEAST_SEEDS} seeds nothing can be told "
-        "about a method. detectable: the smallest effect that this run shows with power 0.8. "
+        "about a method. detectable: the smallest effect that this run shows with power 0.8, "
+        "before Holm's correction. "
         "design_effect: how much wider the interval is than for independent sessions. "
         "papers_print: what the papers print for it, quoted, on their data."
     )

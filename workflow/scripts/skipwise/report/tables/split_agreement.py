@@ -22,22 +22,20 @@ GIGABYTES = 4
 MINUTES = 60
 TITLE = "Whether models keep their order"
 MEASURES = (("hr", 10), ("ndcg", 10))
-DRAWS = 2000
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("dataset", "data", "metric", "first", "second")),
     required("models", pa.int64()),
     *(pa.field(f"tau{end}", pa.float64()) for end in ("", "_low", "_high")),
-    *(required(name, pa.int64()) for name in ("pairs", "changed")),
+    *(required(name, pa.int64()) for name in ("pairs", "told", "changed")),
     *(required(name, pa.string()) for name in ("change_place", "best_first", "best_second")),
 )
 EXPLAINS = {
     "first": Column("first", "Split and candidates of one measurement."),
     "second": Column("second", "Split and candidates of the other one."),
     "models": Column("models", "Models with their variants."),
-    "tau": Column(
-        "τ", "Kendall's τ_b of the means, with its interval in brackets.", "{:.2f}".format
-    ),
+    "tau": Column("τ", "Kendall's τ_b of the means, with its bounds in brackets.", "{:.2f}".format),
     "pairs": Column("pairs", "Of models."),
+    "told": Column("told", "Pairs whose order is told in both measurements."),
     "changed": Column("changed", "Pairs that have the other order in the second measurement."),
     "change_place": Column(
         "change place", "Of these, pairs whose order is told in both: better first > worse first."
@@ -49,9 +47,9 @@ EXPLAINS = {
 
 def note(given: Given) -> str:
     return (
-        f"{given.level:.0%} intervals from {DRAWS:,} resamplings of clusters of sessions, and of "
-        "the seeds of each model. An order is told if it is the same in nearly all of them. Two "
-        "splits have different test sessions and trainings; two sets of candidates have the same."
+        f"The order of two models is told in a measurement if the {given.level:.0%} interval of "
+        "their difference, over clusters of sessions and over seeds, excludes 0. The bounds of τ "
+        "are its values if all pairs that are not told in both have the other order, or the same."
     )
 
 
@@ -85,14 +83,7 @@ def _row(
     if len(models) < 3:
         return
     one, other = (_measured(runs, dataset, split, models, metric, kind) for split, kind in of)
-    found = agreement(
-        one,
-        other,
-        together=of[0][0] == of[1][0],
-        draws=DRAWS,
-        level=given.settings["intervals"]["level"],
-        seed=given.settings["intervals"]["seed"],
-    )
+    found = agreement(one, other, given.level)
     names = [f"{model} {variant}" for model, variant in models]
     yield {
         "dataset": dataset,
@@ -105,8 +96,9 @@ def _row(
         "tau_low": known(found.low),
         "tau_high": known(found.high),
         "pairs": found.pairs,
+        "told": found.told,
         "changed": len(found.changed),
-        "change_place": "; ".join(f"{names[i]} > {names[j]}" for i, j in found.told),
+        "change_place": "; ".join(f"{names[i]} > {names[j]}" for i, j in found.reversed),
         "best_first": _best(one, names),
         "best_second": _best(other, names),
     }
