@@ -25,7 +25,8 @@ class Convolutions(nn.Module):
 
     Horizontal filters of each height 1..W span the whole dimension and are max-pooled over the
     window; vertical filters weigh the W tracks.  Windows that begin before the session are filled
-    with zeros, as in the paper.
+    with zeros, as in the paper.  Windows overlap, so a filter meets each strip of tracks once and
+    the pooling slides over what it found.
     """
 
     def __init__(self, settings: dict, generator: torch.Generator):
@@ -40,17 +41,15 @@ class Convolutions(nn.Module):
         self.dropout = Dropout(settings["dropout"], generator)
 
     def forward(self, embedded: Tensor, real: Tensor) -> Tensor:
-        batch, length, dimension = embedded.shape
-        padded = functional.pad(embedded * real.unsqueeze(2), (0, 0, self.window - 1, 0))
-        windows = padded.unfold(1, self.window, 1).transpose(2, 3)  # (B, L, W, D)
-        features = [self.vertical(windows.transpose(2, 3)).flatten(2)]  # (B, L, D·filters)
+        dimension, before = embedded.shape[2], self.window - 1
+        padded = functional.pad((embedded * real.unsqueeze(2)).transpose(1, 2), (before, 0))
+        windows = padded.unfold(2, self.window, 1)  # (B, D, L, W)
+        features = [self.vertical(windows).transpose(1, 2).flatten(2)]  # (B, L, D·filters)
         for height, layer in enumerate(self.horizontal, start=1):
-            strips = (
-                windows.unfold(2, height, 1)
-                .transpose(3, 4)
-                .reshape(batch, length, -1, height * dimension)
-            )
-            features.append(functional.relu(layer(strips)).amax(2))
+            kernel = layer.weight.unflatten(1, (height, dimension)).transpose(1, 2)
+            found = functional.relu(functional.conv1d(padded, kernel, layer.bias))
+            pooled = functional.max_pool1d(found, self.window + 1 - height, 1)
+            features.append(pooled.transpose(1, 2))
         return functional.relu(self.joined(self.dropout(torch.cat(features, dim=2))))
 
 
