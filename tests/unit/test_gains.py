@@ -198,6 +198,28 @@ def test_what_the_answer_may_be(tmp_path):
     assert of(800, "fixed", seeds=(1,), families=fixed) == answer.WORTH
 
 
+def test_a_better_model_is_no_use_of_skips(tmp_path):
+    """The best with labels is another model than the best without, which alone makes it better."""
+    two = {
+        "blind": ("sasrec", BLIND, 0.12, 500),
+        "orig": ("sasrec", {"targets": "listened"}, 0.11, 500),
+        "plain": ("wrmf", {"skips": "preferred"}, 0.11, 800),
+        "nr": ("wrmf", {"skips": "rejected"}, 0.13, 800),
+    }
+    row = answered(tmp_path / "same", two)
+    assert row["answer"] == answer.MODELS
+    assert (row["within"], row["within_difference"]) == ("wrmf nr − plain", 0)
+    assert "make the difference (wrmf nr − plain: +0.000" in row["sentence"]
+    row = answered(tmp_path / "told", two | {"plain": ("wrmf", {"skips": "preferred"}, 0.11, 650)})
+    assert (row["answer"], row["within_difference"]) == (answer.WORTH, pytest.approx(0.075))
+    # The other way round: a model that cannot use labels says nothing of their cost.
+    row = answered(tmp_path / "alone", two | {"blind": ("knn", BLIND, 0.14, 1000)})
+    assert (row["answer"], row["within"]) == (answer.MODELS, "")
+    assert row["sentence"].endswith(
+        "make the difference (the better one has no variant of the other side)."
+    )
+
+
 def test_a_difference_within_the_band_is_practically_nothing(tmp_path):
     changed = PLANTED | {"contrastive-item": ("sasrec", TERM, 0.12, 524)}
     row = answered(tmp_path, changed, sessions=20_000)

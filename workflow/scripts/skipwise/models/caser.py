@@ -46,8 +46,9 @@ class Convolutions(nn.Module):
         windows = padded.unfold(2, self.window, 1)  # (B, D, L, W)
         features = [self.vertical(windows).transpose(1, 2).flatten(2)]  # (B, L, D·filters)
         for height, layer in enumerate(self.horizontal, start=1):
-            kernel = layer.weight.unflatten(1, (height, dimension)).transpose(1, 2)
-            found = functional.relu(functional.conv1d(padded, kernel, layer.bias))
+            weight, bias = layer.parameters()
+            kernel = weight.unflatten(1, (height, dimension)).transpose(1, 2)
+            found = functional.relu(functional.conv1d(padded, kernel, bias))
             pooled = functional.max_pool1d(found, self.window + 1 - height, 1)
             features.append(pooled.transpose(1, 2))
         return functional.relu(self.joined(self.dropout(torch.cat(features, dim=2))))

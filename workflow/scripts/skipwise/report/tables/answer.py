@@ -1,8 +1,9 @@
 """What are skips worth on each data set, in one sentence: the best model that uses labels of skips,
 in any way, against the best that sees none. Both are chosen by validation NDCG@10 among all models
-and variants of the run, and compared on the same test sessions. With fewer than three seeds of a
-model that trains at random nothing is told. On simulated listeners the sentence is about the
-simulation.
+and variants of the run, and compared on the same test sessions. Where they are two models, the
+difference may be that of the models: so the better one must also be told from its own model's best
+variant of the other side. With fewer than three seeds of a model that trains at random nothing is
+told. On simulated listeners the sentence is about the simulation.
 """
 
 from collections.abc import Iterator
@@ -25,15 +26,17 @@ CATEGORY = "1 Findings"
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "What skips are worth here"
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
 # One row per data set and split; reference is the best model that sees no label.
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("dataset", "data", "split", "candidates")),
     *(required(name, pa.string()) for name in ("answer", "with_skips", "without")),
     *(
         pa.field(name, pa.float64())
-        for name in ("reference_value", "value", "difference", "difference_low", "difference_high")
+        for name in ("reference_value", "value", *_DIFFERENCE, "p", "detectable")
     ),
-    *(pa.field(name, pa.float64()) for name in ("p", "detectable")),
+    required("within", pa.string()),
+    *(pa.field(f"within_{name}", pa.float64()) for name in _DIFFERENCE),
     required("deciding", pa.int64()),
     required("sessions", pa.int64()),
     required("seeds", pa.string()),
@@ -43,6 +46,12 @@ EXPLAINS = {
     "answer": Column("answer", "Whether the difference is told from 0, and to which side."),
     "with_skips": Column("best with skips", "By validation, of those that use labels of skips."),
     "without": Column("best without", "By validation, of those that see no label."),
+    "within": Column(
+        "within a model", "The better one's model, with its best use of labels − without; or none."
+    ),
+    "within_difference": Column(
+        "difference within", "Of these two, with its interval in brackets.", "{:+.3f}".format
+    ),
     "sentence": Column("in words", "The row as a sentence."),
 }
 NOTE = (
@@ -52,6 +61,7 @@ NOTE = (
 )
 WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "practically nothing"
 UNKNOWN = "cannot be told"
+MODELS = f"{UNKNOWN}: the models may make the difference"
 
 
 class Best(NamedTuple):
@@ -64,25 +74,41 @@ class Best(NamedTuple):
 
 def rows(given: Given) -> Iterator[dict]:
     """One row per data set and split that has a model of either kind."""
-    of_heads = headlines(given["split"])
-    runs = RankedRuns(given["ranks"])
+    of_heads, runs = headlines(given["split"]), RankedRuns(given["ranks"])
+    for (dataset, split), (using, blind) in _by_validation(given["run"]).items():
+        if using and blind:
+            keys = {"dataset": dataset, "data": given.source(dataset), "split": split}
+            keys["candidates"] = of_heads[dataset, split]
+            yield keys | _row(given, runs, keys, using, blind)
+
+
+def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: list[Best]) -> dict:
+    """The best of those ``using`` labels against the best that is ``blind``, then both sides of the
+    better one's model.
+    """
     intervals = Intervals(**given.settings["intervals"])
-    for (dataset, split), kinds in _best(given["run"]).items():
-        if len(kinds) < 2:
-            continue
-        ours, other = kinds[True], kinds[False]
-        keys = {"dataset": dataset, "data": given.source(dataset), "split": split}
-        candidates = of_heads[dataset, split]
-        one, two = (runs[dataset, split, best.model, best.variant] for best in (ours, other))
-        row = compared(mean_measure("hr", 10, candidates), one, two, intervals)
-        by_chance = {ours.model, other.model} - variants.without_chance(given)
-        row |= keys | {
-            "candidates": candidates,
-            "with_skips": f"{ours.model} {ours.variant}",
-            "without": f"{other.model} {other.variant}",
-        }
-        row["answer"] = _answer(row, intervals, few=bool(by_chance) and _few(row["seeds"]))
-        yield row | {"sentence": _sentence(row, intervals)}
+    measure = mean_measure("hr", 10, keys["candidates"])
+    fixed = variants.without_chance(given)
+
+    def asked(ours: Best, other: Best) -> dict:
+        one, two = (
+            runs[keys["dataset"], keys["split"], best.model, best.variant] for best in (ours, other)
+        )
+        row = compared(measure, one, two, intervals)
+        few = {ours.model, other.model} - fixed and len(row["seeds"].split()) < LEAST_SEEDS
+        return row | {"answer": _answer(row, intervals, few=bool(few))}
+
+    row = asked(using[0], blind[0])
+    ahead = (using[0] if row["difference"] > 0 else blind[0]).model
+    pair = [best for side in (using, blind) if (best := _of_model(side, ahead))]
+    same = asked(*pair) if len(pair) == 2 else {}
+    if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
+        row["answer"] = MODELS
+    row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
+    row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
+    for name, best in (("with_skips", using[0]), ("without", blind[0])):
+        row[name] = f"{best.model} {best.variant}"
+    return row | {"sentence": _sentence(keys | row, intervals)}
 
 
 def uses_labels(settings: dict) -> bool:
@@ -96,31 +122,30 @@ def uses_labels(settings: dict) -> bool:
     )
 
 
-def _best(runs: list[str]) -> dict[tuple[str, str], dict[bool, Best]]:
-    """By data set and split, the best variant with labels (True) and the best without; controls
-    with wrong labels are left out.
+def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], list[Best]]]:
+    """By data set and split, the variants with labels and those without, each from the best one
+    down; controls with wrong labels are left out.
     """
-    values: dict[tuple[str, str, str, str], list[float]] = {}
-    labels: dict[tuple[str, str, str, str], bool] = {}
+    values: dict[tuple[str, str, bool, str, str], list[float]] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
         if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
             continue
-        key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-        values.setdefault(key, []).append(run["valid_ndcg_10"])
-        labels[key] = uses_labels(run["settings"])
-    found: dict[tuple[str, str], dict[bool, Best]] = {}
-    for (dataset, split, model, variant), of_seeds in values.items():
+        of = (keys["dataset"], keys["split"], uses_labels(run["settings"]))
+        values.setdefault((*of, keys["model"], keys["variant"]), []).append(run["valid_ndcg_10"])
+    found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
+    for (dataset, split, sees, model, variant), of_seeds in values.items():
+        using, blind = found.setdefault((dataset, split), ([], []))
         best = Best(sum(of_seeds) / len(of_seeds), model, variant)
-        kinds = found.setdefault((dataset, split), {})
-        kind = labels[dataset, split, model, variant]
-        if kind not in kinds or best.value > kinds[kind].value:
-            kinds[kind] = best
+        (using if sees else blind).append(best)
+    for sides in found.values():
+        for side in sides:
+            side.sort(key=lambda best: -best.value)
     return found
 
 
-def _few(seeds: str) -> bool:
-    return len(seeds.split()) < LEAST_SEEDS
+def _of_model(side: list[Best], model: str) -> Best | None:
+    return next((best for best in side if best.model == model), None)
 
 
 def _answer(row: dict, intervals: Intervals, *, few: bool) -> str:
@@ -137,10 +162,12 @@ def _answer(row: dict, intervals: Intervals, *, few: bool) -> str:
 
 
 def _sentence(row: dict, intervals: Intervals) -> str:
-    low, high = (row[f"difference_{end}"] for end in ("low", "high"))
-    interval = "" if low is None else f" ({_signed(low)} to {_signed(high)})"
     ending = ""
-    if row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
+    if row["answer"] == MODELS:
+        ending = " (the better one has no variant of the other side)"
+        if row["within"]:
+            ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
+    elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = f"; a difference of {row['detectable']:.3f} would have shown"
     elif row["answer"] == NOTHING:
         ending = f" (within ±{intervals.equivalence:g})"
@@ -148,9 +175,16 @@ def _sentence(row: dict, intervals: Intervals) -> str:
         f"{row['dataset']} ({row['data']} data, split {row['split']}, {row['sessions']:,} test "
         f"sessions, seeds {row['seeds']}): the best use of skips, {row['with_skips']}, has an "
         f"HR@10 of {row['value']:.3f}, the best without labels, {row['without']}, "
-        f"{row['reference_value']:.3f}: {_signed(row['difference'])}{interval}. In short: "
-        f"{row['answer']}{ending}."
+        f"{row['reference_value']:.3f}: {_gain(row, 'difference')}. "
+        f"In short: {row['answer']}{ending}."
     )
+
+
+def _gain(row: dict, name: str) -> str:
+    """A difference with its interval, where that is known."""
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    interval = "" if low is None else f" ({_signed(low)} to {_signed(high)})"
+    return _signed(row[name]) + interval
 
 
 def _signed(value: float) -> str:

@@ -83,7 +83,7 @@ def _row(
     if len(models) < 3:
         return
     one, other = (_measured(runs, dataset, split, models, metric, kind) for split, kind in of)
-    found = agreement(one, other, given.level)
+    found = agreement(one, other, given.settings["intervals"]["level"])
     names = [f"{model} {variant}" for model, variant in models]
     yield {
         "dataset": dataset,
