@@ -300,3 +300,18 @@ def test_the_table_of_responses(tmp_path):
     assert (row["near_before"], row["near_after"]) == (4.0, 1.0)
     assert (row["auc"], row["auc_sd"]) == pytest.approx((0.75, 0.0))
     assert (row["sessions"], row["seeds"]) == (49, "1 2 3")
+    assert row["beyond_input"] is None
+
+    # Beside a model that sees labels in its input and responds by .4 in every session and seed.
+    for seed, path in enumerate(list(paths), start=1):
+        less = pl.read_parquet(path).with_columns(fall=pl.col("fall") * 0 + 0.4)
+        other = tmp_path / keys("feedback-input", seed) / "responses.parquet"
+        write_artifact(less.to_arrow().cast(schema), "responses", other)
+        paths.append(str(other))
+    found = {
+        row["variant"]: row
+        for row in made("responsiveness", {"responses": paths}, tmp_path / "two").to_dicts()
+    }
+    assert found["skip-head"]["beyond_input"] == pytest.approx(0.7)
+    assert found["skip-head"]["beyond_input_low"] < 0.6
+    assert found["feedback-input"]["beyond_input"] is None

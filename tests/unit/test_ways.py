@@ -251,6 +251,11 @@ class TestNotToRecommend:
         found = way_named("not-to-recommend").loss(step)
         assert found.item() == pytest.approx(sum(losses) / max(len(losses), 1), rel=1e-10)
 
+    def test_with_labels_in_the_input_it_is_both_ways(self):
+        both = way_named("not-to-recommend-input")
+        assert both.loss is way_named("not-to-recommend").loss
+        assert both.added is way_named("feedback-input").added
+
     def test_gradients_reach_the_positions_before_skips_and_the_skipped_tracks_alone(self):
         step, (predictions, embedded, candidates) = differentiable(random_step(3))
         way_named("not-to-recommend").loss(step).backward()
