@@ -1,26 +1,29 @@
 -- A new session starts where a user's next play starts more than $session_gap seconds after the last.
--- gap is the time to the next play of the session in seconds, null for its last play.
+-- gap is the time to the next play of the session in seconds, null for its last play.  All windows
+-- have the same order, so the plays are sorted once.
 with paused as (
     select
         *,
-        epoch(started_at) - epoch(lag(started_at) over listener) > $session_gap as starts_session
+        coalesce(epoch(started_at) - epoch(lag(started_at) over listener) > $session_gap, true) as starts_session,
+        epoch(lead(started_at) over listener) - epoch(started_at) as pause,
+        row_number() over listener as number
     from plays
     window listener as (partition by session_key order by started_at, position, track_key)
 ),
-numbered as (
+begun as (
     select
         * exclude (starts_session),
-        sum(coalesce(starts_session, true)::int) over (
-            partition by session_key order by started_at, position, track_key
-        ) as number
+        max(case when starts_session then started_at end) over so_far as session_start,
+        max(case when starts_session then number end) over so_far as first_number
     from paused
+    window so_far as (
+        partition by session_key order by started_at, position, track_key rows unbounded preceding
+    )
 )
 select
-    * exclude (number) replace (
-        concat(session_key, '@', strftime(min(started_at) over (partition by session_key, number), '%Y-%m-%dT%H:%M:%S'))
-            as session_key,
-        row_number() over session as position
+    * exclude (pause, number, session_start, first_number) replace (
+        concat(session_key, '@', strftime(session_start, '%Y-%m-%dT%H:%M:%S')) as session_key,
+        number - first_number + 1 as position
     ),
-    epoch(lead(started_at) over session) - epoch(started_at) as gap
-from numbered
-window session as (partition by session_key, number order by started_at, position, track_key)
+    case when pause <= $session_gap then pause end as gap
+from begun
