@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -57,6 +58,14 @@ def result(artifact):
 # --- What a job's numbers depend on: library files as input, because Snakemake does not see imports.
 
 
+@cache
+def reached(*files):
+    """The library files that these reach, relative to the working folder, so that a folder that is
+    moved or mounted elsewhere is still up to date: Snakemake would remember an absolute path.
+    """
+    return [os.path.relpath(path) for path in imports.closure(*files)]
+
+
 def code(*modules, **things):
     """An input function: what the modules of a rule reach, and the things that its job names.
 
@@ -73,9 +82,7 @@ def code(*modules, **things):
         found = [
             registry.file(kind.replace("_", " "), name) for kind, name in chosen.items() if name
         ]
-        # Relative to the working folder, so that a folder that is moved or mounted elsewhere is
-        # still up to date: Snakemake would remember an absolute path.
-        return [os.path.relpath(path) for path in imports.closure(*files, *found)]
+        return reached(*files, *found)
 
     return paths
 
@@ -298,7 +305,7 @@ def paths_of_need(need, family=None):
         return [os.path.relpath(registry.file("skip rule", rule)) for rule in rules]
     if need == "claims":
         files = (registry.file("claim", name) for name in registry.names("claim"))
-        return [os.path.relpath(path) for path in imports.closure(*files)]
+        return reached(*files)
     return each_run(need, models_of(family))
 
 
