@@ -19,6 +19,7 @@ from skipwise.core.config import (
     searched_as,
     searches,
     seeds,
+    sessions,
     take_replacements,
     variants,
 )
@@ -108,6 +109,7 @@ def test_sections_are_the_same_in_schema_and_default():
         *REGISTRIES,
         "models_by_dataset",
         "seeds_by_dataset",
+        "n_sessions_by_dataset",
     }
     assert set(DEFAULT) == set(SCHEMA["properties"]) - {"pathvars"}
 
@@ -661,6 +663,19 @@ def test_a_data_set_may_have_seeds_of_its_own():
     assert {run["seed"] for run in runs(config) if run["dataset"] == "lfm1k-sim"} == {7, 8, 9}
     message = mistake(default_config({"seeds_by_dataset": {"lfm1k-smi": [1]}}))
     assert "seeds_by_dataset: 'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
+
+
+def test_a_data_set_may_have_a_size_of_its_own():
+    config = default_config({"n_sessions_by_dataset": {"lfm1k-sim": None, "mssd-sim": 300}})
+    check_config(config, SCHEMA)
+    assert sessions(config, "lfm1k-sim") == config["sessions"] | {"n_sessions": None}
+    assert sessions(config, "mssd-sim")["n_sessions"] == 300
+    assert sessions(config, "lfm2b-sim") == config["sessions"]
+    message = mistake(default_config({"n_sessions_by_dataset": {"lfm1k-smi": 3}}))
+    assert "n_sessions_by_dataset: 'lfm1k-smi' is not in registry" in message
+    assert "n_sessions_by_dataset.mssd-sim" in mistake(
+        default_config({"n_sessions_by_dataset": {"mssd-sim": 0}})
+    )
 
 
 def test_a_data_set_may_have_models_of_its_own():

@@ -411,7 +411,8 @@ def recipe(*keys):
 
     def chosen(wildcards):
         entry = config["registry"][wildcards.dataset]
-        whole = {"dataset": wildcards.dataset, "sessions": config["sessions"]}
+        whole = {"dataset": wildcards.dataset}
+        whole["sessions"] = checked.sessions(config, wildcards.dataset)
         return {key: whole[key] if key in whole else entry.get(key) for key in ("dataset", *keys)}
 
     return chosen

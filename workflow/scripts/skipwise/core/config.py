@@ -120,6 +120,7 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
         ("models", "model_registry"),
         ("models_by_dataset", "registry"),
         ("seeds_by_dataset", "registry"),
+        ("n_sessions_by_dataset", "registry"),
     ):
         for name in config.get(key, ()):
             if name not in config[entries]:
@@ -675,6 +676,12 @@ def models(config: dict, dataset: str) -> list[str]:
     """
     chosen = config.get("models_by_dataset", {}).get(dataset, [])
     return [model for model in config["models"] if model in chosen] or config["models"]
+
+
+def sessions(config: dict, dataset: str) -> dict:
+    """The key ``sessions`` as it is for a data set."""
+    changed = config.get("n_sessions_by_dataset", {})
+    return config["sessions"] | {"n_sessions": n for name, n in changed.items() if name == dataset}
 
 
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
