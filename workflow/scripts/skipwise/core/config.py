@@ -680,8 +680,9 @@ def models(config: dict, dataset: str) -> list[str]:
 
 def sessions(config: dict, dataset: str) -> dict:
     """The key ``sessions`` as it is for a data set."""
+    of_all = config["sessions"]
     changed = config.get("n_sessions_by_dataset", {})
-    return config["sessions"] | {"n_sessions": n for name, n in changed.items() if name == dataset}
+    return of_all | {"n_sessions": changed.get(dataset, of_all["n_sessions"])}
 
 
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
