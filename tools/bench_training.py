@@ -46,6 +46,7 @@ SETTINGS = {
     "positions": "end",
     "head": "linear-gelu",
     "scale": False,
+    "initialization": None,
 }
 # By variant, the settings of its way to use skips.
 VARIANTS: dict[str, dict] = {

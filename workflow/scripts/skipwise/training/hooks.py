@@ -93,6 +93,13 @@ class Way:
     base: Callable[[Step], Tensor] = cross_entropy
 
 
+def deviation(settings: dict) -> float:
+    """The standard deviation that vectors of tracks, masks and labels are drawn with: the setting
+    ``initialization`` or, without one, 1/√D.
+    """
+    return settings["initialization"] or settings["dimension"] ** -0.5
+
+
 def entering(way: Way, sessions: Sequences) -> np.ndarray | slice:
     """The plays (E,) that enter the encoder: of a session of which none would, the last one."""
     if way.enters is None:

@@ -16,7 +16,7 @@ from skipwise.ranking.ranker import ranker
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import seen_labels
-from skipwise.training.hooks import entering, way_named
+from skipwise.training.hooks import deviation, entering, way_named
 from skipwise.training.loop import train_network
 
 HEADS = ("linear-gelu", "none")
@@ -45,7 +45,7 @@ class Network(nn.Module):
         )
         if masks:
             self.mask = nn.Parameter(
-                torch.empty(dimension).normal_(0, dimension**-0.5, generator=generator)
+                torch.empty(dimension).normal_(0, deviation(settings), generator=generator)
             )
         added = way_named(settings["way"]).added
         self.added = added(settings, generator) if added else None
@@ -88,6 +88,7 @@ class NeuralRecommender(VectorRecommender):
             "dropout",
             "head",
             "scale",
+            "initialization",
             "learning_rate",
             "batch_size",
             "sampled_candidates",
@@ -131,12 +132,12 @@ class NeuralRecommender(VectorRecommender):
     def initialise(self, seed: int) -> None:
         """Draw all weights from ``seed``, on the CPU, and put them on the device of the settings.
 
-        The table (N + 1, D) is normal with standard deviation 1/√D; padding is 0.
+        The table (N + 1, D) is normal with the standard deviation of :func:`deviation`; padding
+        is 0.
         """
-        dimension = self.settings["dimension"]
         self._build_network(seed)
-        self.table = torch.empty(self.n_tracks + 1, dimension).normal_(
-            0, dimension**-0.5, generator=self.generator
+        self.table = torch.empty(self.n_tracks + 1, self.settings["dimension"]).normal_(
+            0, deviation(self.settings), generator=self.generator
         )
         self.table[0] = 0
         self.use_device()

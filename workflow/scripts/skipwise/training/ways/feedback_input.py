@@ -12,16 +12,20 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from skipwise.training.hooks import deviation
+
 SETTINGS = ()
 
 
 class LabelVectors(nn.Module):
     """Labels (B, L), 1 for listened and 2 for skipped, to their vectors (B, L, D); 0 has none."""
 
-    def __init__(self, dimension: int, generator: Generator):
+    def __init__(self, settings: dict, generator: Generator):
         super().__init__()
         self.vectors = nn.Parameter(
-            torch.empty(2, dimension).normal_(0, dimension**-0.5, generator=generator)
+            torch.empty(2, settings["dimension"]).normal_(
+                0, deviation(settings), generator=generator
+            )
         )
 
     def forward(self, labels: Tensor) -> Tensor:
@@ -29,5 +33,5 @@ class LabelVectors(nn.Module):
 
 
 def added(settings: dict, generator: Generator) -> nn.Module:
-    """The two vectors, drawn as the table is: normal with standard deviation 1/√D."""
-    return LabelVectors(settings["dimension"], generator)
+    """The two vectors, drawn as those of tracks are."""
+    return LabelVectors(settings, generator)
