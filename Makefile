@@ -27,7 +27,7 @@ figures_in = $(foreach figure,$(2),results/answer/$(1)/figures/$(figure).svg)
 OF_WAYS := methods answer findings headroom slices responsiveness tuning
 DRAWN := gains headroom_bars accuracy_and_skips funnel
 
-answer: .venv/.installed ## what a skip is worth: the study of docs/answer, about five hours on two cores
+answer: .venv/.installed ## what a skip is worth: the study of all ways, about six hours on two cores
 	$(STUDY) config/methods.yaml -- $(call tables_in,methods,$(OF_WAYS)) $(call figures_in,methods,$(DRAWN))
 	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call tables_in,worlds,$(OF_WAYS)) $(call figures_in,worlds,$(DRAWN))
 	$(STUDY) config/audit.yaml config/answer_audit.yaml -- $(call tables_in,audit,loss_audit evaluation_audit)

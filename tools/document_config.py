@@ -22,6 +22,9 @@ A key that is not listed here is an error.
 | `config/answer_worlds.yaml` | on top of `methods.yaml`: the other simulated worlds |
 | `config/answer_audit.yaml` | on top of `audit.yaml`: the papers' term as written and as released |
 | `config/answer_splits.yaml` | models in both splits and among all sets of candidates |
+| `config/audit.yaml` | the term by the papers' text and by their code, switch by switch |
+| `config/null.yaml` | twenty draws of listeners whose skips mean nothing |
+| `config/tune.yaml` | the searches behind the settings in `resources/tuned` |
 | `config/worlds.yaml` | SASRec in simulated worlds whose truth is known, and the headroom there |
 | `config/drift.yaml` | on top of `worlds.yaml`: the world drift in both splits |
 | `config/real.yaml` | MovieLens 100K, real explicit negatives, five seeds |
@@ -45,13 +48,14 @@ def rows(schema: dict, prefix: str = "") -> list[str]:
     return lines
 
 
+def _in_one_line(value: object) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+    return text.splitlines()[0].replace("|", "\\|")
+
+
 def _rows_of(entry: dict, key: str) -> list[str]:
     default = entry.get("default", "")
-    shown = (
-        ""
-        if default in ("", {})
-        else f"`{yaml.safe_dump(default, default_flow_style=True).splitlines()[0]}`"
-    )
+    shown = "" if default in ("", {}) else f"`{_in_one_line(default)}`"
     text = " ".join(entry.get("description", "").split()).replace("|", "\\|")
     allowed = (
         f" One of {', '.join(f'`{value}`' for value in entry['enum'])}." if "enum" in entry else ""

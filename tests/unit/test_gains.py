@@ -194,6 +194,9 @@ def test_what_the_answer_may_be(tmp_path):
     assert of(505, "same") == f"{answer.UNKNOWN}: too few sessions differ"
     assert of(530, "hardly") != answer.NOTHING
     assert of(800, "one", seeds=(1,)) == f"{answer.UNKNOWN}: fewer than 3 seeds"
+    one = answered(tmp_path / "two", PLANTED, seeds=(1, 2))
+    # Nothing is said of what would have shown, as a difference of any size would not.
+    assert one["sentence"].endswith("whether labels or chance made the difference is not known.")
     fixed = {"sasrec": {"family": "baseline"}}
     assert of(800, "fixed", seeds=(1,), families=fixed) == answer.WORTH
 

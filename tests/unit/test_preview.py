@@ -4,6 +4,7 @@ fits the configuration, and what is no log is one line.
 
 import copy
 import gzip
+import re
 import sys
 
 import polars as pl
@@ -38,9 +39,9 @@ def previewed(*paths, **options) -> tuple[str, dict]:
     return "".join(line for line in text.splitlines(True) if line.startswith("#")), overlay
 
 
-def refused(*paths) -> str:
+def refused(*paths, **options) -> str:
     with pytest.raises(UserError) as error:
-        preview([*paths])
+        preview([*paths], **options)
     assert "\n" not in str(error.value)
     assert str(paths[-1]) in str(error.value)
     return str(error.value)
@@ -53,6 +54,13 @@ LOG = "user,track,started_at,seconds_played,title\n" + "".join(
 
 
 class TestTables:
+    def test_of_a_log_without_a_right_row_the_first_one_is_named(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(re.sub(r"2021-03-01T(\S+?)Z", r"01.03.2021 \1", LOG))
+        message = refused(path, named={"user": "user", "track": "track", "time": "started_at"})
+        assert "line 2 of" in message
+        assert "01.03.2021 08:00:00" in message
+
     def test_a_log_with_named_columns(self, tmp_path):
         path = tmp_path / "plays.csv"
         path.write_text(LOG + "u1,t1,never,3,x\n")

@@ -59,8 +59,8 @@ def test_an_installed_skipwise_studies_a_log_until_the_budget_ends(installed, lo
     assert (folder / "results/tables/answer.html").is_file()
     overlay = log.with_name("журнал.study.yaml")
     assert overlay.read_text(encoding="utf-8").startswith("# журнал.csv: form events")
-    [command] = re.findall(r"The same again, in .*: (snakemake .*)", done.stdout)
-    again = run_installed(installed, folder, "-m", *shlex.split(command))
+    [command] = re.findall(r"The same again, in .*: (\S*/bin/snakemake .*)", done.stdout)
+    again = run_installed(installed, folder, *shlex.split(command))
     assert "Nothing to be done" in again.stdout, again.stdout
 
 

@@ -233,7 +233,9 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
             "count(*) filter (started_at is null) from found"
         ).fetchall()[0]
         if not n:
-            raise UserError(f"{reading.paths[-1]} holds no plays of the form {entry['form']}")
+            wrong = reading.first_rejected
+            why = f": line {wrong['line']} of {wrong['file']}: {wrong['reason']}" if wrong else ""
+            raise UserError(f"{reading.paths[-1]} holds no plays of the form {entry['form']}{why}")
         if first is not None:
             nowhere = ", of a clock that starts nowhere" if last.year < 1990 else " UTC"
             yield f"times     {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}{nowhere}"

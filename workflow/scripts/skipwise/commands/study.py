@@ -23,6 +23,7 @@ from skipwise.core.artifacts import read_json, whole_file
 from skipwise.core.errors import UserError
 from skipwise.core.paths import hive_keys, result
 from skipwise.core.registry import CHECKOUT, PROJECT
+from skipwise.report.tables.answer import FEW
 
 # Where it runs: in the project, or with an installed one where the user is.
 FOLDER = PROJECT if PROJECT == CHECKOUT else Path.cwd()
@@ -122,7 +123,9 @@ class Study:
     @property
     def command(self) -> str:
         """What runs the last step again, in :data:`FOLDER`."""
-        return shlex.join(["snakemake", *self._arguments(TARGETS)[3:]])
+        runs = Path(sys.executable).with_name("snakemake")
+        own = runs.relative_to(FOLDER) if runs.is_relative_to(FOLDER) else runs
+        return shlex.join([str(own), *self._arguments(TARGETS)[3:]])
 
     def run(self) -> None:
         """Run the steps that fit into the budget; raises UserError if a run of Snakemake fails."""
@@ -141,6 +144,12 @@ class Study:
                 )
                 return
             self._say(f"step {number + 1} of {len(STEPS)}, {step.what}: about {in_words(needed)}")
+            if needed > self.left:
+                self._say(
+                    f"that is more than the {in_words(max(self.left, 0))} that are left, and ends "
+                    "without a verdict, which needs three seeds; Ctrl-C stops it, and the same "
+                    "call with a larger --budget goes on"
+                )
             self._snakemake(TARGETS)
             self._larger = 1.0
             self.done.append(step)
@@ -153,7 +162,7 @@ class Study:
         for row in pl.read_parquet(FOLDER / "results/tables/answer.parquet").to_dicts():
             if row["dataset"] == self.dataset:
                 lines += [row["answer"].capitalize() + ".", row["sentence"]]
-                if row["detectable"] is not None:
+                if row["detectable"] is not None and row["answer"] != FEW:
                     missed = f"{row['detectable']:.3f}"
                     lines.append(f"A smaller difference than {missed} may have been missed.")
         lines = lines or ["There is no answer: no model could be chosen on validation data."]

@@ -62,6 +62,7 @@ NOTE = (
 WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "practically nothing"
 UNKNOWN = "cannot be told"
 MODELS = f"{UNKNOWN}: the models may make the difference"
+FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
 class Best(NamedTuple):
@@ -151,7 +152,7 @@ def _of_model(side: list[Best], model: str) -> Best | None:
 def _answer(row: dict, intervals: Intervals, *, few: bool) -> str:
     low, high, practically = row["difference_low"], row["difference_high"], intervals.equivalence
     if few:
-        return f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
+        return FEW
     if low is None or row["p"] is None:
         return f"{UNKNOWN}: too few sessions differ"
     if -practically < low and high < practically:
@@ -167,6 +168,8 @@ def _sentence(row: dict, intervals: Intervals) -> str:
         ending = " (the better one has no variant of the other side)"
         if row["within"]:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
+    elif row["answer"] == FEW:
+        ending = ", as whether labels or chance made the difference is not known"
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = f"; a difference of {row['detectable']:.3f} would have shown"
     elif row["answer"] == NOTHING:
