@@ -665,6 +665,12 @@ def test_a_data_set_may_have_seeds_of_its_own():
     assert "seeds_by_dataset: 'lfm1k-smi' is not in registry; did you mean 'lfm1k-sim'?" in message
 
 
+def test_an_empty_key_is_refused_wherever_it_is():
+    models = {"sasrec-papers": {"settings": {"a": [{"": 1}]}}}
+    message = mistake(default_config({"model_registry": models, "models": ["popularity"]}))
+    assert "model_registry.sasrec-papers.settings.a: an empty key" in message
+
+
 def test_a_data_set_may_have_a_size_of_its_own():
     config = default_config({"n_sessions_by_dataset": {"lfm1k-sim": None, "mssd-sim": 300}})
     check_config(config, SCHEMA)

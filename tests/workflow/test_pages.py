@@ -134,7 +134,7 @@ DECISIONS: dict[str, dict[str, Run | Plan | Save | Elsewhere | Shown]] = {
         "import duckdb": Run(),
         "./skipwise recommend": Run(("rank,track,score", "\n5,t_")),
         "./skipwise evaluate": Run(("sasrec contrastive-hidden 1", "sasrec orig 1", "mrr_skipped")),
-        "./skipwise inspect": Run(("plays at the second of another one",)),
+        "./skipwise inspect": Run(("Most played tracks",)),
         "echo user,time,track": Run(
             ("Aria,ann@2024-05-01T10:00:00,1,true", "Ballad,ann@2024-05-01T10:00:00,2,false")
         ),

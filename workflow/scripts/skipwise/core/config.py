@@ -115,6 +115,7 @@ def _model_settings(config: dict, model: str) -> Iterator[tuple[str, str, Any]]:
 
 def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
     """Key and mistake of all that the schema allows and that is wrong nevertheless."""
+    yield from _empty_keys(config)
     for key, entries in (
         ("datasets", "registry"),
         ("models", "model_registry"),
@@ -269,6 +270,18 @@ def _parameter_mistakes(
             yield key, f"{what} has no parameter '{name}'{_known(name, sorted(needed))}"
     for name in sorted(needed - given.keys()):
         yield key, f"{what} needs `{name}`"
+
+
+def _empty_keys(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Keys that have an empty one below them, which Snakemake cannot look up."""
+    if isinstance(value, list):
+        for inner in value:
+            yield from _empty_keys(inner, key)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "":
+                yield key or "top level", "an empty key; give it a name or remove it"
+            yield from _empty_keys(inner, f"{key}.{name}" if key else str(name))
 
 
 def _unknown(key: str, kind: str, name: str) -> Iterator[tuple[str, str]]:
