@@ -192,6 +192,14 @@ class TestNeural:
         recommender.network.eval()
         return recommender
 
+    def test_the_table_begins_with_the_deviation_of_the_settings(self, model):
+        plain, small = (
+            self.network(model, initialization=deviation).table for deviation in (None, 0.02)
+        )
+        times = 0.02 * plain.shape[1] ** 0.5
+        torch.testing.assert_close(small, plain * times)
+        assert small[1:].std().item() == pytest.approx(0.02, rel=0.1)
+
     def test_a_causal_model_does_not_see_later_tracks_and_another_does(self, model):
         recommender = self.network(model)
         tracks = torch.from_numpy(
