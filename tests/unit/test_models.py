@@ -260,7 +260,7 @@ class TestNeural:
         }
         patience = 25 if model == "bert4rec" else 5  # it learns slowly
         recommender, _ = fitted(
-            model, "orig", **parts, n_tracks=30, max_epochs=120, patience=patience
+            model, "orig", **parts, n_tracks=30, dropout=0.0, max_epochs=120, patience=patience
         )
         contexts = cyclic_sessions(50, 30, seed=2)
         assert (
