@@ -131,3 +131,25 @@ def test_the_reason_of_a_failed_run():
     assert study._reason("configuration, seeds: none\n  File x") == "configuration, seeds: none"
     assert study._reason("a\nthe last\n\n") == "the last"
     assert study._reason("") == "Snakemake failed"
+
+
+def test_a_row_of_the_answer_in_plain_words():
+    row = {"with_skips": "sasrec contrastive-item", "without": "item-knn blind"}
+    row |= {"value": 0.155, "reference_value": 0.169, "sessions": 4660}
+    row |= {"difference": -0.014, "difference_low": -0.03, "difference_high": 0.002}
+    assert study._in_plain_words(row) == (
+        "The next track that is listened to is among the first ten recommendations for 15.5% of "
+        "4,660 test sessions with the best use of skips (sasrec, contrastive, query = track) and "
+        "for 16.9% without any (item-knn, no labels): −1.4 points (between −3.0 and +0.2)."
+    )
+    alone = study._in_plain_words(row | {"difference_low": None, "difference_high": None})
+    assert alone.endswith(": −1.4 points.")
+
+
+def test_progress_is_a_line_a_minute_where_nobody_looks(monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(study.time, "monotonic", lambda: now[0])
+    progress = study.Progress()
+    for now[0] in (1.0, 59.0, 61.0, 100.0, 122.0):
+        progress.show(f"at {now[0]:.0f} s")
+    assert capsys.readouterr().err == "at 61 s\nat 122 s\n"

@@ -21,17 +21,22 @@ import yaml
 
 from skipwise.core.artifacts import read_json, whole_file
 from skipwise.core.errors import UserError
-from skipwise.core.paths import hive_keys, result
+from skipwise.core.paths import result
 from skipwise.core.registry import CHECKOUT, PROJECT
 from skipwise.report.tables.answer import FEW
+from skipwise.report.words import label
 
 # Where it runs: in the project, or with an installed one where the user is.
 FOLDER = PROJECT if PROJECT == CHECKOUT else Path.cwd()
 MODELS = ["popularity", "session-popularity", "session-knn", "wrmf", "sasrec"]
 WAYS = ("not-to-recommend", "pairwise", "feedback-input", "skip-head")
+# Each study has folders of its own, so that no other run's tables are replaced by its.
+FOLDERS = ("results", "logs", "benchmarks")
 TARGETS = (
-    *("results/tables/answer.csv", "results/tables/hr_ndcg.csv", "results/figures/gains.svg"),
-    "results/provenance.json",
+    "tables/answer.csv",
+    "tables/hr_ndcg.csv",
+    "figures/gains.svg",
+    "provenance.json",
 )
 # The training that says how long others take, on a sample that is small enough for any budget.
 FIRST = {"split": "paper", "model": "sasrec", "variant": "orig", "seed": 1}
@@ -41,6 +46,7 @@ TRIALS = 8
 OF_A_TRIAL = 0.7
 # Seconds of a job that trains nothing.
 OTHER_JOB = 2.0
+A_MINUTE = 60.0
 # The share of the budget that the first step with three seeds may take.
 OF_THREE_SEEDS = 0.6
 
@@ -109,6 +115,8 @@ class Study:
             line for line in text.splitlines(keepends=True) if line.startswith("#")
         )
         [self.dataset] = self._base["datasets"]
+        self._folders = {name: f"{name}/study/{self.dataset}" for name in FOLDERS}
+        self._targets = [f"{self._folders['results']}/{target}" for target in TARGETS]
         self._budget, self._began = budget, time.monotonic()
         self.done: list[Step] = []
         self.left_out = ""
@@ -121,11 +129,15 @@ class Study:
         return self._budget - (time.monotonic() - self._began)
 
     @property
+    def _results(self) -> Path:
+        return FOLDER / self._folders["results"]
+
+    @property
     def command(self) -> str:
         """What runs the last step again, in :data:`FOLDER`."""
         runs = Path(sys.executable).with_name("snakemake")
         own = runs.relative_to(FOLDER) if runs.is_relative_to(FOLDER) else runs
-        return shlex.join([str(own), *self._arguments(TARGETS)[3:]])
+        return shlex.join([str(own), *self._arguments(self._targets)[3:]])
 
     def run(self) -> None:
         """Run the steps that fit into the budget; raises UserError if a run of Snakemake fails."""
@@ -150,7 +162,7 @@ class Study:
                     "without a verdict, which needs three seeds; Ctrl-C stops it, and the same "
                     "call with a larger --budget goes on"
                 )
-            self._snakemake(TARGETS)
+            self._snakemake(self._targets)
             self._larger = 1.0
             self.done.append(step)
 
@@ -159,17 +171,17 @@ class Study:
         missed, what was left out, and where to read on.
         """
         lines = []
-        for row in pl.read_parquet(FOLDER / "results/tables/answer.parquet").to_dicts():
+        for row in pl.read_parquet(self._results / "tables/answer.parquet").to_dicts():
             if row["dataset"] == self.dataset:
-                lines += [row["answer"].capitalize() + ".", row["sentence"]]
+                lines += [row["answer"].capitalize() + ".", _in_plain_words(row)]
                 if row["detectable"] is not None and row["answer"] != FEW:
-                    missed = f"{row['detectable']:.3f}"
+                    missed = f"{100 * row['detectable']:.1f} points"
                     lines.append(f"A smaller difference than {missed} may have been missed.")
         lines = lines or ["There is no answer: no model could be chosen on validation data."]
         ran = f"Ran: {self.done[-1].what}"
         lines.append(f"{ran}. Left out: {self.left_out or 'nothing'}.")
         pages = ("tables/answer.html", "tables/skip_gains.html", "figures/gains.svg")
-        lines.append("Read on: " + ", ".join(str(FOLDER / "results" / page) for page in pages))
+        lines.append("Read on: " + ", ".join(str(self._results / page) for page in pages))
         return lines
 
     def _chosen_before(self) -> int | None:
@@ -184,8 +196,9 @@ class Study:
         """As many sessions as leave time for three seeds; None for all of them."""
         self._write(STEPS[0], SAMPLE, TO_MEASURE)
         self._say("reading the log, and one training to see how long they take")
-        self._snakemake([str(result("metrics", "results", dataset=self.dataset, **FIRST))])
-        stats = read_json(result("stats", FOLDER / "results", dataset=self.dataset))
+        first = result("metrics", self._folders["results"], dataset=self.dataset, **FIRST)
+        self._snakemake([str(first)])
+        stats = read_json(result("stats", self._results, dataset=self.dataset))
         eligible = stats["counts"]["sessions_eligible"]
         self._write(STEPS[1], SAMPLE, TO_MEASURE)
         share = OF_THREE_SEEDS * self.left / max(self._estimate(), 1)
@@ -195,7 +208,7 @@ class Study:
         return chosen
 
     def _write(self, step: Step, sessions: int | None, remark: str = "") -> None:
-        whole = self._base | {"models": MODELS} | step.overlay
+        whole = self._base | {"models": MODELS, "pathvars": self._folders} | step.overlay
         text = yaml.safe_dump(
             whole | {"sessions": {"n_sessions": sessions}}, sort_keys=False, allow_unicode=True
         )
@@ -204,7 +217,7 @@ class Study:
 
     def _estimate(self) -> float:
         """Seconds of the jobs that the overlay would start, from those that ran."""
-        printed = self._printed(TARGETS, "--dry-run")
+        printed = self._printed(self._targets, "--dry-run")
         jobs = {rule: int(n) for rule, n in re.findall(r"^(\w+) +(\d+)$", printed, re.MULTILINE)}
         training = self._mean_of_training() * self._larger
         each = {"train_model": training, "search_settings": TRIALS * OF_A_TRIAL * training}
@@ -212,14 +225,13 @@ class Study:
         return sum(each.get(rule, OTHER_JOB) * n for rule, n in jobs.items()) / self._cores
 
     def _mean_of_training(self) -> float:
-        of_dataset = (FOLDER / "benchmarks/train_model").rglob("*.jsonl")
-        files = [file for file in of_dataset if hive_keys(file)["dataset"] == self.dataset]
+        files = (FOLDER / self._folders["benchmarks"] / "train_model").rglob("*.jsonl")
         times = [json.loads(file.read_text("utf-8").splitlines()[-1])["s"] for file in files]
         return sum(times) / len(times) if times else OTHER_JOB
 
     def _snakemake(self, targets: Iterable[str]) -> None:
         """Run Snakemake and show how far it is."""
-        began, printed = time.monotonic(), []
+        began, printed, progress = time.monotonic(), [], Progress()
         with subprocess.Popen(
             self._arguments(targets),
             cwd=FOLDER,
@@ -234,11 +246,11 @@ class Study:
                     if steps := re.match(r"(\d+) of (\d+) steps", line):
                         done, of = int(steps[1]), int(steps[2])
                         left = (time.monotonic() - began) / done * (of - done)
-                        _show(f"  {done} of {of} jobs, about {in_words(left)} left")
+                        progress.show(f"  {done} of {of} jobs, about {in_words(left)} left")
             except KeyboardInterrupt:
                 running.wait()  # it got the signal too; until it has ended its jobs it has a lock
                 raise
-        _show("")
+        progress.show("")
         if running.returncode:
             raise UserError(f"{_reason(''.join(printed))}; the same command continues")
 
@@ -261,10 +273,41 @@ class Study:
         return [*command, *workflow, "--configfile", str(self.path), "--", *targets]
 
 
-def _show(text: str) -> None:
-    """A line that the next one replaces, where somebody looks."""
-    if sys.stderr.isatty():
-        print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+def _in_plain_words(row: dict) -> str:
+    """A row of the table ``answer`` for whom HR@10 says nothing."""
+    using, without = (
+        f"{model}, {label(variant)}"
+        for model, variant in (row[side].split(" ") for side in ("with_skips", "without"))
+    )
+    low, high = row["difference_low"], row["difference_high"]
+    between = "" if low is None else f" (between {_points(low)} and {_points(high)})"
+    return (
+        "The next track that is listened to is among the first ten recommendations for "
+        f"{row['value']:.1%} of {row['sessions']:,} test sessions with the best use of skips "
+        f"({using}) and for {row['reference_value']:.1%} without any ({without}): "
+        f"{_points(row['difference'])} points{between}."
+    )
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+class Progress:
+    """Shows how far a run is: where somebody looks a line that the next one replaces, elsewhere
+    one line a minute.
+    """
+
+    def __init__(self):
+        self._shown = time.monotonic()
+
+    def show(self, text: str) -> None:
+        """Show it if it is time to."""
+        if sys.stderr.isatty():
+            print(f"\r{text:<60}\r", end="", file=sys.stderr, flush=True)
+        elif text and time.monotonic() - self._shown >= A_MINUTE:
+            self._shown = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
 
 
 def _reason(printed: str) -> str:
