@@ -61,6 +61,26 @@ class TestTables:
         assert "line 2 of" in message
         assert "01.03.2021 08:00:00" in message
 
+    def test_a_column_of_times_that_cannot_be_read_is_not_passed_over(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(re.sub(r"2021-03-01T(\S+?)Z", r"01.03.2021 \1", LOG))
+        message = refused(path)
+        assert "column 'started_at' is called like a time, and '01.03.2021 08:00:00'" in message
+        # With sessions given, times are not needed.
+        path.write_text(path.read_text().replace("user,", "session,"))
+        comments, _ = previewed(path)
+        assert "the plays of a session are in the order of the file" in comments
+
+    def test_numbers_that_may_be_a_skip_are_pointed_out(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(LOG.replace("seconds_played", "мс"), encoding="utf-8")
+        comments, overlay = previewed(path)
+        assert overlay["registry"]["mine"]["skip_rule"]["name"] == "length_margin"
+        assert "not used  мс: if one of them shows a skip, say so: --skipped-when 'мс < 30'" in (
+            comments
+        )
+        assert "not used" not in previewed(path, skipped_when="мс < 30")[0]
+
     def test_a_log_with_named_columns(self, tmp_path):
         path = tmp_path / "plays.csv"
         path.write_text(LOG + "u1,t1,never,3,x\n")

@@ -51,9 +51,12 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
             f"{file.path} has no column '{missing[0]}' (it has: {file.columns_in_words})"
         )
     spelled = {_letters(column): column for column in reversed(head.columns)}
+    unread = []
     for name, called in _CALLED.items():
         found = [spelled[spelling] for spelling in called if spelling in spelled]
-        found = [column for column in found if name != "time" or unit_of(head[column])]
+        if name == "time":
+            unread = [column for column in found if not unit_of(head[column])]
+        found = [column for column in found if column not in unread]
         if found and name not in named:
             columns[name] = found[0]
     if "track" not in columns or not columns.keys() & {"user", "session"}:
@@ -61,7 +64,13 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
         raise UserError(
             f"{file.path} is no log of plays as far as can be seen: no column is called like a "
             f"{what} (it has: {file.columns_in_words}); if it is one, name its columns: --track, "
-            "--user or --session, --time"
+            "--user or --session, --time; and say what a skip is: --skipped-when"
+        )
+    if unread and not columns.keys() & {"session", "time"}:
+        shown = next(iter(head[unread[0]].drop_nulls().cast(pl.String)), "")
+        raise UserError(
+            f"{file.path}: column '{unread[0]}' is called like a time, and '{shown}' is none; "
+            "write times as 2021-12-31 23:59:00, or name another column: --time or --session"
         )
     if columns.keys() == {"track", "user"}:
         columns = {"session": columns["user"], "track": columns["track"]}
@@ -82,6 +91,18 @@ def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
             if least is None or (isinstance(largest, float) and largest > least):
                 left.remove(column)
                 yield said
+
+
+def numbers_of(file: Glimpse, columns: dict[str, str]) -> list[str]:
+    """The columns of numbers that are nothing yet."""
+    left = (column for column in file.head.get_columns() if column.name not in columns.values())
+    return [
+        column.name
+        for column in left
+        if column.count()
+        and not column.dtype.is_nested()
+        and column.cast(pl.Float64, strict=False).count() == column.count()
+    ]
 
 
 def unit_of(column: pl.Series) -> str | None:
