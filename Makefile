@@ -15,6 +15,7 @@ help: ## lists these targets
 
 tables: .venv/.installed ## simulated data, quick: a table and a figure, in minutes
 	$(BIN)/snakemake --cores $(CORES) --configfile config/quick.yaml -- results/tables/hr_ndcg.csv results/figures/hit_rates.svg results/provenance.json
+	@echo "Open results/tables/hr_ndcg.html and results/figures/hit_rates.svg; make report packs everything to read in a browser."
 
 all: .venv/.installed ## every model and variant, all tables and figures, up to an hour
 	$(BIN)/snakemake --cores $(CORES)
@@ -85,6 +86,7 @@ format: .venv/.installed-test ## formats everything
 	$(PYTHON) -m venv .venv
 
 .venv/.installed: envs/requirements.txt | .venv/bin/python
+	@echo "Installing what stands in envs/requirements.txt into .venv: about 2 GB, some minutes."
 	$(BIN)/python -m pip install --quiet --requirement envs/requirements.txt
 	touch $@
 
