@@ -19,7 +19,16 @@ from skipwise.training.train import train_model
 pytestmark = pytest.mark.long
 
 CONFIG = default_config(
-    {"neural": {"dimension": 32, "max_epochs": 25, "patience": 3, "sampled_candidates": 200}}
+    {
+        "neural": {
+            "dimension": 32,
+            "dropout": 0.1,
+            "learning_rate": 0.005,
+            "max_epochs": 50,
+            "patience": 6,
+            "sampled_candidates": 200,
+        }
+    }
 )
 ENTRY = {
     "form": "events",
