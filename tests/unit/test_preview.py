@@ -66,6 +66,10 @@ class TestTables:
         path.write_text(re.sub(r"2021-03-01T(\S+?)Z", r"01.03.2021 \1", LOG))
         message = refused(path)
         assert "column 'started_at' is called like a time, and '01.03.2021 08:00:00'" in message
+        nested = tmp_path / "plays.parquet"
+        held = {"user": ["u"] * 5, "track": ["t"] * 5, "timestamp": [[1, 2]] * 5}
+        pl.DataFrame(held).write_parquet(nested)
+        assert "'timestamp' is called like a time, and [1, 2] is none" in refused(nested)
         # With sessions given, times are not needed.
         path.write_text(path.read_text().replace("user,", "session,"))
         comments, _ = previewed(path)

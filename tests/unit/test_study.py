@@ -135,15 +135,24 @@ def test_the_reason_of_a_failed_run():
 
 def test_a_row_of_the_answer_in_plain_words():
     row = {"with_skips": "sasrec contrastive-item", "without": "item-knn blind"}
-    row |= {"value": 0.155, "reference_value": 0.169, "sessions": 4660}
+    row |= {"value": 0.155, "reference_value": 0.169, "sessions": 4660, "seeds": "1 2 3"}
     row |= {"difference": -0.014, "difference_low": -0.03, "difference_high": 0.002}
-    assert study._in_plain_words(row) == (
+    row |= {"data": "simulated", "split": "paper", "within": ""}
+    said = (
         "The next track that is listened to is among the first ten recommendations for 15.5% of "
         "4,660 test sessions with the best use of skips (sasrec, contrastive, query = track) and "
-        "for 16.9% without any (item-knn, no labels): −1.4 points (between −3.0 and +0.2)."
+        "for 16.9% without any (item-knn, no labels): −1.4 points{} (simulated data, split paper, "
+        "seeds 1 2 3)."
     )
-    alone = study._in_plain_words(row | {"difference_low": None, "difference_high": None})
-    assert alone.endswith(": −1.4 points.")
+    assert study._in_plain_words(row) == said.format(", interval −3.0 to +0.2")
+    alone = row | {"difference_low": None, "difference_high": None}
+    assert study._in_plain_words(alone) == said.format("")
+    # What is known of the model alone is said too: the models may make the difference.
+    pair = {"within": "item-knn orig − blind", "within_difference": 0.004}
+    pair |= {"within_difference_low": -0.007, "within_difference_high": 0.015}
+    assert study._in_plain_words(row | pair).endswith(
+        ". Within item-knn orig − blind: +0.4 points, interval −0.7 to +1.5."
+    )
 
 
 def test_progress_is_a_line_a_minute_where_nobody_looks(monkeypatch, capsys):

@@ -54,6 +54,7 @@ def test_an_installed_skipwise_studies_a_log_until_the_budget_ends(installed, lo
     assert "step 1 of 5, one seed" in done.stdout
     assert "Cannot be told: fewer than 3 seeds." in done.stdout
     assert re.search(r"for \d+\.\d% of \d+ test sessions with the best use", done.stdout)
+    assert "(real data, split paper, seeds 1)" in done.stdout
     assert "Ran: one seed. Left out: three seeds; tuned" in done.stdout
     # Its results are in a folder of its own.
     [page] = re.findall(r"Read on: (.*?/results/study/log-[^/]*/tables/answer\.html)", done.stdout)

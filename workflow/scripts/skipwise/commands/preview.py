@@ -15,7 +15,7 @@ from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.guess import columns_of, numbers_of, rules_of
+from skipwise.raw.guess import columns_of, rules_of
 from skipwise.raw.ledger import Ledger
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
@@ -186,11 +186,17 @@ def _description(file: Glimpse, source: Source) -> Iterator[str]:
             yield "times are " + _clock(file.head[columns["time"]], entry.get("time_unit", "s"))
         elif "session" in columns:
             yield "no times: the plays of a session are in the order of the file"
-        if "skipped_when" not in entry and (numbers := numbers_of(file, columns)):
+        left = (column for column in file.head.get_columns() if column.name not in columns.values())
+        numbers = [column.name for column in left if _is_number(column)]
+        if numbers and "skipped_when" not in entry:
             yield (
                 f"not used  {', '.join(numbers)}: if one of them shows a skip, say so: "
                 f"--skipped-when '{numbers[0]} < 30'"
             )
+
+
+def _is_number(column: pl.Series) -> bool:
+    return column.dtype.is_numeric() or _kind(column) in ("integer", "number")
 
 
 def _kind(column: pl.Series) -> str:

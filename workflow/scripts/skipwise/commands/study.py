@@ -32,12 +32,7 @@ MODELS = ["popularity", "session-popularity", "session-knn", "wrmf", "sasrec"]
 WAYS = ("not-to-recommend", "pairwise", "feedback-input", "skip-head")
 # Each study has folders of its own, so that no other run's tables are replaced by its.
 FOLDERS = ("results", "logs", "benchmarks")
-TARGETS = (
-    "tables/answer.csv",
-    "tables/hr_ndcg.csv",
-    "figures/gains.svg",
-    "provenance.json",
-)
+TARGETS = ("tables/answer.csv", "tables/hr_ndcg.csv", "figures/gains.svg", "provenance.json")
 # The training that says how long others take, on a sample that is small enough for any budget.
 FIRST = {"split": "paper", "model": "sasrec", "variant": "orig", "seed": 1}
 SAMPLE = 2000
@@ -279,18 +274,26 @@ def _in_plain_words(row: dict) -> str:
         f"{model}, {label(variant)}"
         for model, variant in (row[side].split(" ") for side in ("with_skips", "without"))
     )
-    low, high = row["difference_low"], row["difference_high"]
-    between = "" if low is None else f" (between {_points(low)} and {_points(high)})"
+    within = ""
+    if row["within"]:
+        within = f" Within {row['within']}: {_points(row, 'within_difference')}."
     return (
         "The next track that is listened to is among the first ten recommendations for "
         f"{row['value']:.1%} of {row['sessions']:,} test sessions with the best use of skips "
         f"({using}) and for {row['reference_value']:.1%} without any ({without}): "
-        f"{_points(row['difference'])} points{between}."
+        f"{_points(row, 'difference')} ({row['data']} data, split {row['split']}, seeds "
+        f"{row['seeds']}).{within}"
     )
 
 
-def _points(share: float) -> str:
-    return f"{100 * share:+.1f}".replace("-", "−")
+def _points(row: dict, name: str) -> str:
+    """A difference in points, with its interval where that is known."""
+    ends = [row[f"{name}_{end}"] for end in ("low", "high")]
+    said, *interval = [
+        f"{100 * share:+.1f}".replace("-", "−")
+        for share in (row[name], *(ends if None not in ends else ()))
+    ]
+    return f"{said} points" + (f", interval {' to '.join(interval)}" if interval else "")
 
 
 class Progress:

@@ -67,9 +67,9 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
             "--user or --session, --time; and say what a skip is: --skipped-when"
         )
     if unread and not columns.keys() & {"session", "time"}:
-        shown = next(iter(head[unread[0]].drop_nulls().cast(pl.String)), "")
+        shown = next(iter(head[unread[0]].drop_nulls().to_list()), "")
         raise UserError(
-            f"{file.path}: column '{unread[0]}' is called like a time, and '{shown}' is none; "
+            f"{file.path}: column '{unread[0]}' is called like a time, and {shown!r} is none; "
             "write times as 2021-12-31 23:59:00, or name another column: --time or --session"
         )
     if columns.keys() == {"track", "user"}:
@@ -91,18 +91,6 @@ def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
             if least is None or (isinstance(largest, float) and largest > least):
                 left.remove(column)
                 yield said
-
-
-def numbers_of(file: Glimpse, columns: dict[str, str]) -> list[str]:
-    """The columns of numbers that are nothing yet."""
-    left = (column for column in file.head.get_columns() if column.name not in columns.values())
-    return [
-        column.name
-        for column in left
-        if column.count()
-        and not column.dtype.is_nested()
-        and column.cast(pl.Float64, strict=False).count() == column.count()
-    ]
 
 
 def unit_of(column: pl.Series) -> str | None:
