@@ -40,3 +40,43 @@ def test_overlays_are_merged_from_left_to_right(tmp_path):
         "    skip_rule: {name: given}\n    session_gap: null\n"
     )
     assert check_overlays([one, two]) == ["mine"]
+
+
+def test_all_mistakes_are_named_with_file_and_line(tmp_path):
+    one, two = tmp_path / "1.yaml", tmp_path / "2.yaml"
+    one.write_text("seeds: [1]\nneural:\n  dropout: 0.1\n  learning_rte: 0.1\n  rate: 1\n")
+    two.write_text("\nseeds: [1,\n  x]\nneural: {dropout: no}\n")
+    with pytest.raises(UserError) as error:
+        check_overlays([one, two])
+    lines = str(error.value).splitlines()
+    assert len(lines) == 4
+    for place, words in (
+        (f"{one}, line 4, neural", "unknown key 'learning_rte'; did you mean 'learning_rate'?"),
+        (f"{one}, line 5, neural", "unknown key 'rate'"),
+        (f"{two}, line 3, seeds.1", "'x' is not of type 'integer'"),
+        (f"{two}, line 4, neural.dropout", "False is not of type 'number'"),
+    ):
+        assert any(line.startswith(f"{place}: {words}") for line in lines), (place, lines)
+
+
+def test_unknown_names_are_all_named(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("models: [sasrek]\ndatasets: [mssd]\nsplits: [papr]\nmetrics: {hitrate: [10]}\n")
+    with pytest.raises(UserError) as error:
+        check_overlays([path])
+    assert [
+        line.split(": ")[0].removeprefix(f"{path}, ") for line in str(error.value).splitlines()
+    ] == [
+        "line 1, models",
+        "line 3, splits",
+        "line 4, metrics",
+    ]
+
+
+def test_what_no_overlay_has_is_of_the_configuration(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "sessions: {min_length: 30}\nregistry: {a.b: {form: events}}\ndatasets: [a.b]\n"
+    )
+    with pytest.raises(UserError, match=r"mine.yaml, line 2, registry.a.b: "):
+        check_overlays([path])

@@ -412,7 +412,7 @@ def preview(
 def check(
     files: Annotated[list[Path], typer.Argument(help="Overlays, as for --configfile.")],
 ) -> None:
-    """Check overlays without a run: a mistake is one line with its file and line, or its key."""
+    """Check overlays without a run: each mistake is a line that names its file, line and key."""
     from skipwise.commands.check import check_overlays
 
     typer.echo(f"The configuration is right. Data sets: {', '.join(check_overlays(files))}")

@@ -36,27 +36,40 @@ _SUFFIX = re.compile(
 
 
 def check_config(config: dict, schema: dict) -> None:
-    """Raise UserError with one line that names the key, for the first mistake in ``config``.
-
-    Checks the schema, and what a schema cannot say: names that must be in a registry or have a
-    file, and the parameters of what is found by its file.
-    """
-    errors = sorted(
-        _validator()(schema).iter_errors(config),
-        key=lambda error: list(map(str, error.absolute_path)),
-    )
-    if errors:
-        raise UserError(_explain(errors[0]))
-    for key, wrong in _mistakes(config):
+    """Raise UserError with one line that names the key, for the first of :func:`mistakes`."""
+    for key, wrong in mistakes(config, schema):
         raise UserError(f"configuration, {key}: {wrong}")
-    shared = schema.get("properties", {})
+
+
+def mistakes(config: dict, schema: dict) -> list[tuple[str, str]]:
+    """Key and mistake of what is wrong in ``config``: against the schema, else names that must be
+    in a registry or have a file, else the parameters of what is found by its file, else values that
+    the file of a model does not allow.
+    """
+    steps = (
+        _schema_mistakes(config, schema),
+        _name_mistakes(config),
+        _parameter_and_limit_mistakes(config),
+        _setting_mistakes(config, schema.get("properties", {})),
+    )
+    # A step takes for granted what the one before has checked.
+    return next((found for step in steps if (found := list(dict.fromkeys(step)))), [])
+
+
+def _schema_mistakes(config: dict, schema: dict) -> Iterator[tuple[str, str]]:
+    errors = _validator()(schema).iter_errors(config)
+    for error in sorted(errors, key=lambda error: list(map(str, error.absolute_path))):
+        yield from _explain(error)
+
+
+def _setting_mistakes(config: dict, shared: dict) -> Iterator[tuple[str, str]]:
     for model in config["models"]:
         for key, name, value in _model_settings(config, model):
             limits = _limits(config, model, shared).get(name, {})
             for error in _validator()(limits).iter_errors(value):
-                raise UserError(f"configuration, {key}: {_what(error)}")
+                yield key, _what(error)
             if isinstance(value, str) and _number(value) is not None:
-                raise UserError(f"configuration, {key}: {_as_number(value)}")
+                yield key, _as_number(value)
 
 
 def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
@@ -113,8 +126,8 @@ def _model_settings(config: dict, model: str) -> Iterator[tuple[str, str, Any]]:
             yield f"model_registry.{model}.variants.{variant}.{name}", name, value
 
 
-def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
-    """Key and mistake of all that the schema allows and that is wrong nevertheless."""
+def _name_mistakes(config: dict) -> Iterator[tuple[str, str]]:
+    """Names that no registry and no file has."""
     yield from _empty_keys(config)
     for key, entries in (
         ("datasets", "registry"),
@@ -131,16 +144,28 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
         for model in chosen:
             if model not in known:
                 yield key, f"'{model}' is not in model_registry{_known(model, known)}"
-    for model in config["models"]:
-        yield from _model_mistakes(config, model)
     for split in config.get("splits", ()):
         yield from _unknown("splits", "split", split)
-        parameters = registry.parameters("split", split)
-        given = split_parameters(config, split)
-        yield from _parameter_mistakes(f"{split}_split", f"the split {split}", parameters, given)
     for name in config.get("metrics", ()):
         if name not in registry.metrics():
             yield "metrics", f"unknown metric '{name}'{_known(name, registry.metrics())}"
+    for place, rule in enumerate(config.get("lfm_skip_rules", {}).get("rules", ())):
+        yield from _unknown(f"lfm_skip_rules.rules.{place}", "skip rule", rule["name"])
+    for name, entry in config["registry"].items():
+        yield from _unknown(f"registry.{name}.form", "raw form", entry["form"])
+        yield from _unknown(f"registry.{name}.skip_rule", "skip rule", entry["skip_rule"]["name"])
+        if world := entry.get("simulation", {}).get("world"):
+            yield from _unknown(f"registry.{name}.simulation.world", "world", world)
+
+
+def _parameter_and_limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
+    """What the schema and the names allow and that is wrong nevertheless."""
+    for model in config["models"]:
+        yield from _model_mistakes(config, model)
+    for split in config.get("splits", ()):
+        parameters = registry.parameters("split", split)
+        given = split_parameters(config, split)
+        yield from _parameter_mistakes(f"{split}_split", f"the split {split}", parameters, given)
     for place, rule in enumerate(config.get("lfm_skip_rules", {}).get("rules", ())):
         key = f"lfm_skip_rules.rules.{place}"
         yield from _rule_mistakes(key, rule)
@@ -148,10 +173,7 @@ def _mistakes(config: dict) -> Iterator[tuple[str, str]]:
             yield key, f"the rule {rule['name']} does not derive skips from time"
     yield from _limit_mistakes(config)
     for name, entry in config["registry"].items():
-        yield from _unknown(f"registry.{name}.form", "raw form", entry["form"])
         yield from _rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
-        if world := entry.get("simulation", {}).get("world"):
-            yield from _unknown(f"registry.{name}.simulation.world", "world", world)
     for name in config["datasets"]:
         entry = config["registry"][name]
         yield from _entry_mistakes(f"registry.{name}", entry)
@@ -248,9 +270,8 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
 
 
 def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
-    """A skip rule without a file, or with other parameters than those of its SQL."""
+    """A skip rule with other parameters than those of its SQL."""
     name = rule["name"]
-    yield from _unknown(key, "skip rule", name)
     needed = _rule_parameters(name)
     given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
     yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
@@ -258,7 +279,7 @@ def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
     if support < 1 or support != int(support):
         yield f"{key}.min_support", f"{support} is not a whole number from 1"
     for parameter, low in registry.lower_bounds("skip rule", name).items():
-        if given[parameter] <= low:
+        if given.get(parameter, low + 1) <= low:
             yield f"{key}.{parameter}", f"{given[parameter]} is not above {low:g}"
 
 
@@ -326,20 +347,22 @@ def _validator() -> type:
     return extend(Draft202012Validator, type_checker=types)
 
 
-def _explain(error: "ValidationError") -> str:
-    """The first violation of the schema in one line."""
+def _explain(error: "ValidationError") -> Iterator[tuple[str, str]]:
+    """Key and words of a violation of the schema; for missing keys those of all of them."""
     where = ".".join(str(part) for part in error.absolute_path) or "top level"
     if error.validator == "additionalProperties" and isinstance(error.instance, dict):
         assert isinstance(error.schema, Mapping)
-        instance, known = dict(error.instance), list(error.schema.get("properties", {}))
-        unknown = next((key for key in instance if key not in known), None)
-        if unknown is not None:
-            return f"configuration, {where}: unknown key '{unknown}'{_known(unknown, known)}"
-    if error.validator == "required":
-        needed = cast(list[str], error.validator_value)
-        missing = next(key for key in needed if key not in cast(dict, error.instance))
-        return f"configuration, {where}: the key '{missing}' is missing"
-    return f"configuration, {where}: {_what(error)}"
+        known = list(error.schema.get("properties", {}))
+        patterns = error.schema.get("patternProperties", {})
+        for key in error.instance:
+            if key not in known and not any(re.search(pattern, str(key)) for pattern in patterns):
+                yield where, f"unknown key '{key}'{_known(key, known)}"
+    elif error.validator == "required":
+        for key in cast(list[str], error.validator_value):
+            if key not in cast(dict, error.instance):
+                yield where, f"the key '{key}' is missing"
+    else:
+        yield where, _what(error)
 
 
 def _what(error: "ValidationError") -> str:
