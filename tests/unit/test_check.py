@@ -61,7 +61,7 @@ def test_all_mistakes_are_named_with_file_and_line(tmp_path):
 
 def test_unknown_names_are_all_named(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("models: [sasrek]\ndatasets: [mssd]\nsplits: [papr]\nmetrics: {hitrate: [10]}\n")
+    path.write_text("models: [sasrek]\n\nsplits: [papr]\nmetrics: {hitrate: [10]}\n")
     with pytest.raises(UserError) as error:
         check_overlays([path])
     assert [

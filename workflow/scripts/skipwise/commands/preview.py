@@ -16,7 +16,7 @@ from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.guess import columns_of, rules_of
-from skipwise.raw.ledger import Ledger
+from skipwise.raw.ledger import Ledger, first_of_each_reason
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
@@ -140,7 +140,7 @@ class Reading:
     def __init__(self, paths: list[Path], entry: dict, most: int):
         self.paths, self._entry, self._most = paths, entry, most
         self.rows, self.rejected, self.is_cut = 0, 0, False
-        self.first_rejected: dict | None = None
+        self.reasons: list[tuple[str, int, str, int]] = []
         self.left_out: Counter[str] = Counter()
 
     def plays(self) -> Iterator[pl.DataFrame]:
@@ -162,7 +162,7 @@ class Reading:
             self.left_out.update(ledger.left_out)
             rejected = ledger.rejected()
             self.rejected += rejected.height
-            self.first_rejected = self.first_rejected or next(rejected.iter_rows(named=True), None)
+            self.reasons += first_of_each_reason(rejected)
 
     def share(self, rule: str) -> float | None:
         """The share of skips among the plays that have a label by this ``skipped_when``."""
@@ -246,8 +246,8 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
             "count(*) filter (started_at is null) from found"
         ).fetchall()[0]
         if not n:
-            wrong = reading.first_rejected
-            why = f": line {wrong['line']} of {wrong['file']}: {wrong['reason']}" if wrong else ""
+            found = reading.reasons[:1]
+            why = "".join(f": line {line} of {file}: {reason}" for file, line, reason, _ in found)
             raise UserError(f"{reading.paths[-1]} holds no plays of the form {entry['form']}{why}")
         if first is not None:
             nowhere = ", of a clock that starts nowhere" if last.year < 1990 else " UTC"
@@ -282,10 +282,10 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
 def _rows(reading: Reading, tolerance: float) -> Iterator[str]:
     more = ", the first ones" if reading.is_cut else ""
     yield f"rows      {reading.rows:,} read{more}, {reading.rejected:,} rejected"
-    if wrong := reading.first_rejected:
-        yield f"          {wrong['file']}, line {wrong['line']}: {wrong['reason']}"
-        if reading.rejected > tolerance * reading.rows:
-            yield f"          a run ends with more than {tolerance:.1%}: correct them"
+    for file, line, reason, n in reading.reasons:
+        yield f"          {file}, line {line}: {reason}" + (f" ({n:,} such)" if n > 1 else "")
+    if reading.rejected > tolerance * reading.rows:
+        yield f"          a run ends with more than {tolerance:.1%}: correct them"
     for what, n in reading.left_out.items():
         yield f"          {n:,} left out: {what}"
 

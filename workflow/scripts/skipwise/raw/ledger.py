@@ -10,6 +10,8 @@ from skipwise.core.schemas import ARTIFACTS
 # So many rejected rows mean a wrong file, whatever the tolerance, and the place to stop collecting
 # them.
 _MOST_REJECTED = 1_000_000
+# Reasons that a message names, each with its first row.
+_MOST_NAMED = 5
 
 
 class Ledger:
@@ -27,7 +29,6 @@ class Ledger:
         self.left_out: Counter = Counter()
         self._rejected: list[pl.DataFrame] = []
         self._n_rejected = self._faults = 0
-        self._first: tuple[str, int, str] | None = None
 
     def read(self, rows: int) -> None:
         """Count rows that were read."""
@@ -48,8 +49,6 @@ class Ledger:
         if rows.is_empty():
             return
         rows = rows.select(pl.lit(name).alias("file"), pl.col("line").cast(pl.Int64), "reason")
-        if self._first is None:
-            self._first = rows.sort("line").row(0)
         self._rejected.append(rows)
         self._n_rejected += rows.height
         self._faults += rows.height if faults is None else faults
@@ -58,15 +57,17 @@ class Ledger:
 
     def check(self) -> None:
         """Raise UserError where more rows are wrong than the tolerance allows; it names the first
-        of them.
+        of each reason.
         """
         if self._faults > self.tolerance * self.rows:
-            assert self._first is not None
-            name, line, reason = self._first
+            (name, line, reason, _), *others = first_of_each_reason(self.rejected())
+            also = "".join(
+                f"; {self.unit} {line}: {reason} ({n} such)" for _, line, reason, n in others
+            )
             raise UserError(
                 f"{name}, {self.unit} {line}: {reason}; correct or remove this row "
                 f"({self._faults} of {self.rows} rows of {self.file} are wrong, raw.tolerance "
-                f"allows {self.tolerance:.2%})"
+                f"allows {self.tolerance:.2%}){also}"
             )
 
     def rejected(self) -> pl.DataFrame:
@@ -77,3 +78,15 @@ class Ledger:
     def counts(self) -> dict:
         """``rows``, ``rejected``, and ``left_out`` by reason."""
         return {"rows": self.rows, "rejected": self._n_rejected, "left_out": dict(self.left_out)}
+
+
+def first_of_each_reason(rejected: pl.DataFrame) -> list[tuple[str, int, str, int]]:
+    """File, line and reason of the first row of each kind of reason, with how many have it, by
+    line; at most five.  Reasons that differ in the cell or number that they quote are of one kind.
+    """
+    kind = pl.col("reason").str.replace_all(r"'.*'|\d+", "")
+    firsts = rejected.sort("file", "line", maintain_order=True).group_by(kind, maintain_order=True)
+    named = firsts.agg(
+        pl.first("file", "line").name.keep(), pl.first("reason").alias("said"), pl.len()
+    )
+    return named.head(_MOST_NAMED).select("file", "line", "said", "len").rows()
