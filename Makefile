@@ -25,8 +25,8 @@ all: .venv/.installed ## every model and variant, all tables and figures, up to 
 STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
 tables_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv)
 figures_in = $(foreach figure,$(2),results/answer/$(1)/figures/$(figure).svg)
-OF_WAYS := methods answer findings headroom slices responsiveness tuning
-DRAWN := gains headroom_bars accuracy_and_skips funnel
+OF_WAYS := methods answer findings headroom power slices responsiveness tuning
+DRAWN := gains headroom_bars power accuracy_and_skips funnel
 
 answer: .venv/.installed ## what a skip is worth: the study of all ways, about six hours on two cores
 	$(STUDY) config/methods.yaml -- $(call tables_in,methods,$(OF_WAYS)) $(call figures_in,methods,$(DRAWN))

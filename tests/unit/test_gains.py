@@ -8,8 +8,10 @@ from examples import default_config, given_for, ranks_table, sequences, splits_o
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.registry import find
 from skipwise.core.schemas import ARTIFACTS
+from skipwise.evaluation.intervals import Component, Estimate
 from skipwise.report.drawing import plot_figure
 from skipwise.report.tables import answer, loss_audit
+from skipwise.report.tables.power import needed
 from skipwise.report.write import make_table
 
 INTERVALS = {"level": 0.95, "equivalence": 0.002, "least_deciding": 20, "seed": 1}
@@ -324,3 +326,52 @@ def test_slices_by_the_origin_of_the_play_of_the_target(tmp_path):
     table = made("slices", needs | plays_of(tmp_path, n, organic, random), tmp_path)
     found = table.filter(candidates="full").select("slice", "sessions", "difference").rows()
     assert found[-3:] == [("organic", 150, 0), ("recommended", 200, 1), ("random", 80, 0.5)]
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """Ranks of four seeds, in which every variant finds sessions at random: pairwise more."""
+    paths, rng = [], np.random.default_rng(4)
+    lucky = rng.random(400)  # the sessions of all seeds
+    for variant, share in {"orig": 0.3, "pairwise": 0.4, "pairwise-shuffled": 0.5}.items():
+        for seed in (1, 2, 3, 4):
+            keys = f"dataset=toy-sim/split=paper/model=sasrec/variant={variant}/seed={seed}"
+            found = lucky + rng.normal(0, 0.2, 400) < share + rng.normal(0, 0.01)
+            rank = np.where(found, 3, 50).tolist()
+            paths.append(str(tmp_path / "ranks" / keys / "ranks.parquet"))
+            write_artifact(ranks_table(rank, sampled=rank, skips=[[40]] * 400), "ranks", paths[-1])
+    variants = {"orig": {}, "pairwise": {}, "pairwise-shuffled": {"labels": "shuffled"}}
+    registry = {"sasrec": {"family": "neural", "variants": variants}}
+    return {"ranks": paths, "split": splits_of(paths, "full")}, registry
+
+
+def test_power_says_what_size_tells_the_gain(noisy, tmp_path):
+    needs, registry = noisy
+    (row,) = made("power", needs, tmp_path, model_registry=registry).to_dicts()
+    assert (row["variant"], row["sessions"], row["seeds"]) == ("pairwise", 400, 4)
+    assert 0.05 < row["difference"] < 0.15
+    assert row["needed_3_seeds"] > row["needed_5_seeds"] > row["needed_10_seeds"] > 0
+    # With more sessions than are needed the gain is told from less, and the other way round.
+    assert (row["detectable"] < row["difference"]) == (row["needed_5_seeds"] < 400)
+
+
+def test_a_gain_as_small_as_the_luck_of_seeds_needs_more_seeds_and_not_sessions():
+    found = Estimate(0.01, (Component(1e-5, 99), Component(1e-4, 2)), crossed=0.1)
+    assert needed(found, 1000, 3, 0.95) is None
+    found = Estimate(0.01, (Component(1e-5, 99), Component(1e-9, 2)))
+    assert needed(found, 1000, 3, 0.95) == pytest.approx(1000 * 1e-5 / (0.01 / 2.8) ** 2, rel=0.05)
+
+
+def test_the_figure_power_falls_with_sessions_and_seeds(noisy, tmp_path):
+    needs, registry = noisy
+    paths = {kind: str(tmp_path / f"power.{kind}") for kind in ("svg", "parquet")}
+    settings = {"simulated": ["toy-sim"], "intervals": INTERVALS, "model_registry": registry}
+    plot_figure("power", given_for(needs, paths, settings))
+    frame = pl.read_parquet(paths["parquet"])
+    for curve in frame.partition_by("seeds"):
+        assert curve["detectable"].is_sorted(descending=True)
+    for at in frame.partition_by("sessions"):
+        assert at.sort("seeds")["detectable"].is_sorted(descending=True)
+    svg = (tmp_path / "power.svg").read_text()
+    assert "10 seeds" in svg
+    assert "pairwise: +0.1" in svg or "pairwise: +0.0" in svg

@@ -254,6 +254,21 @@ class TestSignFlips:
         assert sign_flip_p(values, 1) == 1
 
 
+@pytest.mark.parametrize(("times", "seeds"), [(1, 4), (4, 4), (1, 20), (0.25, 3)])
+def test_a_study_of_another_size_has_the_variances_of_theory(times, seeds):
+    """Means of 400 studies of 60 users and 4 seeds, resized, against the true parts."""
+    parts = {"of_seed": 0.3, "of_user": 0.8, "of_session": 1.0, "of_both": 2.0}
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(400):
+        made = mean_estimate(*study(rng, seeds=4, users=60, per_user=2, **parts))
+        found.append([part.variance for part in made.resized(times, seeds).components])
+    n = 120 * times
+    over_users = (parts["of_user"] ** 2 * 2 + parts["of_session"] ** 2) / n
+    over_seeds = (parts["of_seed"] ** 2 + parts["of_both"] ** 2 / n) / seeds
+    assert np.mean(found, axis=0) == pytest.approx([over_users, over_seeds], rel=0.12)
+
+
 def test_holm_by_hand():
     # Sorted: 0.01 × 4, 0.02 × 3, 0.03 × 2 → at least the one before, 0.04 × 1 → likewise.
     assert holm([0.03, 0.01, None, 0.04, 0.02]) == pytest.approx(

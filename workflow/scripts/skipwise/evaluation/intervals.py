@@ -9,7 +9,7 @@ quantile of three seeds.  Nothing is resampled but the signs of :func:`sign_flip
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -39,7 +39,8 @@ class Estimate:
 
     ``naive`` is the variance over sessions as if they were independent, and ``over_clusters`` that
     over clusters.  ``deciding`` sessions are those that make a difference; ``sign_flip`` is the
-    p-value of :func:`sign_flip_p` where it was asked for.
+    p-value of :func:`sign_flip_p` where it was asked for.  ``crossed`` is the share of the part
+    over seeds that clusters and seeds explain only together.
     """
 
     value: float
@@ -48,6 +49,7 @@ class Estimate:
     over_clusters: float = np.nan
     deciding: int = 0
     sign_flip: float | None = None
+    crossed: float = 0.0
 
     def half_width(self, tail: np.ndarray | float) -> np.ndarray:
         """Of the interval that leaves ``tail`` (…,) on each side; NaN where a part is not known."""
@@ -79,6 +81,24 @@ class Estimate:
         else: Holm's correction asks for more.
         """
         return float(self.half_width((1 - level) / 2) + self.half_width(1 - power))
+
+    def resized(self, sessions: float, seeds: int) -> "Estimate":
+        """The estimate that a study with ``sessions`` times as many test sessions and so many seeds
+        would give, of the same models: what a larger training set changes is not in it.
+
+        The part over clusters shrinks with the sessions, that over seeds with the seeds, and what
+        only both together explain with both.  For estimates with both parts.
+        """
+        over_clusters, over_seeds = self.components
+        n_clusters = max(round((over_clusters.freedom + 1) * sessions), 2)
+        of_seed = over_seeds.variance * (1 - self.crossed + self.crossed / sessions)
+        return replace(
+            self,
+            components=(
+                Component(over_clusters.variance / sessions, n_clusters - 1),
+                Component(of_seed * (over_seeds.freedom + 1) / seeds, seeds - 1),
+            ),
+        )
 
     @property
     def design_effect(self) -> float:
@@ -134,21 +154,24 @@ def estimate(
     by_cluster = np.stack([np.bincount(index, row, minlength=n) for row in influence])
     mean = by_cluster.mean(0)
     over_clusters = _variance(mean)
-    components = [Component(over_clusters, n - 1)]
+    components, crossed = [Component(over_clusters, n - 1)], 0.0
     if n_seeds >= LEAST_SEEDS:
         of_seed = by_cluster.sum(1)
         both = by_cluster - mean - of_seed[:, None] / n
         over_both = (both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds
+        over_seeds = float(of_seed.var(ddof=1)) / n_seeds
         components = [
             Component(max(over_clusters - over_both, 0.0), n - 1),
-            Component(float(of_seed.var(ddof=1)) / n_seeds, n_seeds - 1),
+            Component(over_seeds, n_seeds - 1),
         ]
+        crossed = min(over_both / over_seeds, 1.0) if over_seeds > 0 else 0.0
     return Estimate(
         value,
         tuple(components),
         _variance(influence.mean(0)),
         over_clusters,
         int(decides.sum()),
+        crossed=float(crossed),
     )
 
 

@@ -14,14 +14,17 @@ from skipwise.evaluation.comparisons import (
     compared,
     headlines,
     mean_measure,
+    same_seeds,
     with_holm,
 )
-from skipwise.evaluation.intervals import LEAST_SEEDS
+from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate
 from skipwise.report.wide import Wide, papers_layout
 from skipwise.report.write import Given
 
 # Rows whose p-values are corrected together.
 FAMILY = ("dataset", "split", "candidates", "metric")
+# Numbers of seeds that a study may have.
+STUDY_SEEDS = (3, 5, 10)
 _NOTE = (
     "The reference of orig is blind, which sees no label; that of every other variant is orig, "
     "whose targets are the next listened tracks. Both values are means over seeds; difference = "
@@ -153,3 +156,23 @@ def rows_of_pair(
             "headline": measure.candidates == headline,
         }
         yield named | compared(measure, ours, orig, intervals)
+
+
+def gains(given: Given, intervals: Intervals) -> Iterator[tuple[dict[str, str], int, Estimate]]:
+    """Keys, number of test sessions and gain in HR@10 among headline candidates, of every variant
+    that is no control and has seeds enough to tell anything.
+    """
+    candidates = headlines(given["split"])
+    registry = given.settings["model_registry"]
+    for keys, reference, ranked in RankedRuns(given["ranks"]).against_reference():
+        settings = registry[keys["model"]]["variants"][keys["variant"]]
+        if settings.get("labels", "right") != "right":
+            continue
+        measure = mean_measure("hr", 10, candidates[keys["dataset"], keys["split"]])
+        ours, other = same_seeds(
+            ranked.among(measure.candidates), reference.among(measure.candidates)
+        )
+        found = intervals.difference(measure, ours, other)
+        if len(found.components) > 1:  # over clusters and over seeds
+            shared = {"data": given.source(keys["dataset"]), "candidates": measure.candidates}
+            yield keys | shared, len(ours.session_id), found
