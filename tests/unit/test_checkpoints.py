@@ -30,10 +30,12 @@ EPOCHS = 4
 BATCHES = 3  # 40 sessions, 16 at once
 
 
-def fitted(model="sasrec", checkpoint=None, seed=1, valid_seed=2, **changes):
+def fitted(
+    model="sasrec", checkpoint=None, seed=1, valid_seed=2, variant="contrastive-hidden", **changes
+):
     """State and history after a training; ``seconds`` are left out of the history."""
     settings = (
-        settings_of(model, "contrastive-hidden")
+        settings_of(model, variant)
         | {
             "dimension": 16,
             "sampled_candidates": 10,
@@ -100,6 +102,18 @@ def test_a_stopped_training_goes_on_to_the_same_weights(monkeypatch, tmp_path, m
     taken = send_after(monkeypatch, 10**9)
     assert_same(fitted(model, checkpoint), expected)
     assert len(taken) == BATCHES * EPOCHS - stop
+
+
+@pytest.mark.parametrize("stop", [1, BATCHES, BATCHES + 1, 2 * BATCHES, 2 * BATCHES + 1])
+def test_a_frozen_reference_is_kept(monkeypatch, tmp_path, stop):
+    way = {"variant": "orig", "way": "pairwise", "reference_epochs": 2, "alpha": 5.0}
+    expected = fitted(**way)
+    checkpoint = Checkpoint(tmp_path / "c.safetensors", "same")
+    with monkeypatch.context() as patch:
+        send_after(patch, stop)
+        with pytest.raises(StoppedError):
+            fitted(checkpoint=checkpoint, **way)
+    assert_same(fitted(checkpoint=checkpoint, **way), expected)
 
 
 def test_a_training_may_be_stopped_after_every_step(monkeypatch, tmp_path):

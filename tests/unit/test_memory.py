@@ -10,10 +10,12 @@ from skipwise.training import memory
 GIB = 2**30
 
 
-def test_a_neural_training_holds_five_tables_of_the_tracks():
+@pytest.mark.parametrize(("reference_epochs", "tables"), [(None, 5), (3, 6)])
+def test_a_neural_training_holds_five_tables_of_the_tracks(reference_epochs, tables):
+    settings = {"dimension": 128, "reference_epochs": reference_epochs}
     assert (
-        memory.training_memory("neural", {"dimension": 128}, n_tracks=10**6, n_sessions=9)
-        == GIB + 5 * 10**6 * 128 * 4
+        memory.training_memory("neural", settings, n_tracks=10**6, n_sessions=9)
+        == GIB + tables * 10**6 * 128 * 4
     )
 
 

@@ -23,7 +23,7 @@ from skipwise.core.registry import find_model
 from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import LABELS, Batches, seen_labels
-from skipwise.training.hooks import Second, Step, cross_entropy, entering, way_named
+from skipwise.training.hooks import Reference, Second, Step, cross_entropy, entering, way_named
 from skipwise.training.loop import Training, TrainStep
 from torch.nn import functional
 
@@ -273,8 +273,16 @@ class TestNotToRecommend:
 
 class TestPairwise:
     @SEEDS
-    def test_it_is_that_of_the_loop(self, seed):
-        step = random_step(seed)
+    @pytest.mark.parametrize("with_reference", [False, True])
+    def test_it_is_that_of_the_loop(self, seed, with_reference):
+        step = random_step(seed, reference_epochs=1 if with_reference else None)
+        rng = np.random.default_rng(seed)
+        reference = step._replace(
+            predictions=torch.from_numpy(rng.normal(size=step.predictions.shape)),
+            embedded=torch.from_numpy(rng.normal(size=step.embedded.shape)),
+        )
+        if with_reference:
+            step = step._replace(reference=Reference(reference.predictions, reference.embedded))
         losses = []
         for session, at in plays(step):
             after = int(step.next_listened[session, at])
@@ -283,12 +291,51 @@ class TestPairwise:
                     score(step, session, at - 1, step.embedded[session, place])
                     for place in (at, after)
                 )
-                losses.append(-math.log(1 / (1 + math.exp(skip - listened))))
+                margin = listened - skip
+                if with_reference:
+                    skip, listened = (
+                        score(reference, session, at - 1, reference.embedded[session, place])
+                        for place in (at, after)
+                    )
+                    margin -= listened - skip
+                losses.append(-math.log(1 / (1 + math.exp(-margin))))
         found = way_named("pairwise").loss(step)
         assert found.item() == pytest.approx(sum(losses) / max(len(losses), 1), rel=1e-10)
 
+    def test_before_there_is_a_reference_it_trains_the_base_loss_alone(self):
+        step, (predictions, *_) = differentiable(random_step(3, reference_epochs=2))
+        loss = way_named("pairwise").loss(step)
+        loss.backward()
+        assert loss.item() == 0
+        assert not predictions.grad.any()
+
+    def test_the_reference_is_the_model_after_its_epochs_without_dropout(self):
+        """Of the first batch after them: no margin is left, so each pair costs log 2."""
+        train = random_sessions(60, N_TRACKS, seed=1)
+        settings = settings_with("sasrec", "pairwise", reference_epochs=2, max_epochs=2, dropout=0)
+        recommender = find_model("sasrec")(N_TRACKS, settings | {"batch_size": 64})
+        recommender.initialise(1)
+        training = Training(
+            recommender, ranker(recommender, train.counts(N_TRACKS)), train, train, seed=1
+        )
+        for _ in range(2):
+            assert not training.step.reference
+            for _ in training.steps():
+                pass
+            assert training.sums[2] == 0
+            training.evaluate()
+        frozen = {name: tensor.clone() for name, tensor in training.step.reference.items()}
+        assert frozen.keys() == recommender.state().keys()
+        (first,) = training.batches.epoch(np.random.default_rng(1))
+        assert training.step(first)[2].item() == pytest.approx(math.log(2), rel=1e-4)
+        assert training.step(first)[2].item() < math.log(2) - 1e-4
+        for name, tensor in training.step.reference.items():
+            assert torch.equal(tensor, frozen[name])
+
     def test_gradients_pull_the_listened_track_up_and_push_the_skip_down(self):
-        step, (predictions, embedded, candidates) = differentiable(random_step(3))
+        step, (predictions, embedded, candidates) = differentiable(
+            random_step(3, reference_epochs=None)
+        )
         way_named("pairwise").loss(step).backward()
         session, at = (step.skipped[:, 1:] & (step.next_listened[:, 1:] >= 0)).nonzero()[0]
         up = step.next_listened[session, at + 1]

@@ -31,6 +31,13 @@ class Second(NamedTuple):
     real: Tensor  # (B, L2) false at padding
 
 
+class Reference(NamedTuple):
+    """What a frozen copy of the model makes of the same batch, without dropout."""
+
+    predictions: Tensor  # (B, L, D)
+    embedded: Tensor  # (B, L, D)
+
+
 class Step(NamedTuple):
     """What a way may use of one step; padding is at the end of each row."""
 
@@ -51,6 +58,7 @@ class Step(NamedTuple):
     epoch: int = 1  # counted from 1
     weights: nn.Module | None = None  # of the hook `weights`
     second: Second | None = None  # with the hook `second`
+    reference: Reference | None = None  # after epoch `reference_epochs`, where that is set
     inclusion: Tensor | None = None  # (C,) with INCLUSION: how probably each is a candidate
 
 

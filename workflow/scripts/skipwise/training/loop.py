@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from skipwise.core.errors import DivergedError, StoppedError, UserError
@@ -26,7 +27,7 @@ from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import Batch, Batches, seen_labels
 from skipwise.training.checkpoints import StopSignal
-from skipwise.training.hooks import Second, Step, entering, way_named
+from skipwise.training.hooks import Reference, Second, Step, entering, way_named
 from skipwise.training.optim import DenseAdam, RowAdam
 
 
@@ -217,6 +218,8 @@ class Training:
             self.settings["max_epochs"],
             self.seconds + time.perf_counter() - started,
         )
+        if self.epoch == self.settings.get("reference_epochs"):
+            self.step.reference = {name: t.clone() for name, t in self.model.state().items()}
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
         self.order_drawn_from = self.rng.bit_generator.state
@@ -253,9 +256,9 @@ class Training:
 
     def snapshot(self) -> tuple[dict[str, Tensor], dict]:
         """Everything that :meth:`restore` needs, as tensors and as plain values."""
-        tensors = self._tensors() | {
-            f"best.{name}": tensor for name, tensor in self.best_state.items()
-        }
+        tensors = self._tensors()
+        for state, kept in (("best", self.best_state), ("reference", self.step.reference)):
+            tensors |= {f"{state}.{name}": tensor for name, tensor in kept.items()}
         tensors["generator"] = self.model.generator.get_state()
         values = {
             name: getattr(self, name)
@@ -271,11 +274,14 @@ class Training:
         for name, tensor in self._tensors().items():
             tensor.copy_(tensors[name])
         # Copies: a tensor of the file would keep all of it in memory.
-        self.best_state = {
-            name.removeprefix("best."): tensor.clone()
-            for name, tensor in tensors.items()
-            if name.startswith("best.")
-        }
+        kept: dict[str, dict[str, Tensor]] = {"best": {}, "reference": {}}
+        for name, tensor in tensors.items():
+            state, _, its = name.partition(".")
+            if state in kept:
+                kept[state][its] = tensor.clone()
+        self.best_state = kept["best"]
+        device = self.model.table.device
+        self.step.reference = {name: t.to(device) for name, t in kept["reference"].items()}
         self.model.generator.set_state(tensors["generator"])
         for name in ("history", "best", "epoch", "done", "seconds", "order_drawn_from"):
             setattr(self, name, values[name])
@@ -303,6 +309,7 @@ class TrainStep:
         )
         self.way = way_named(model.settings["way"])
         self.epoch = 1
+        self.reference: dict[str, Tensor] = {}  # all weights of the frozen copy, if there is one
         # (N + 1,) share of the sessions that have a track as a target; with INCLUSION one track of
         # each session where nothing else is said.
         known = model.n_tracks + 1 if self.way.INCLUSION else 0
@@ -395,6 +402,10 @@ class TrainStep:
                     real=real,
                 )
                 step = step._replace(second=passed)
+            if self.reference:
+                embedded = functional.embedding(self._there(batch.tracks), self.reference["table"])
+                inputs = embedded, self._there(batch.tracks > 0), hidden, labels
+                step = step._replace(reference=self._of_reference(*inputs))
             loss = base = self.way.base(step)
             skip = torch.zeros((), device=self.device)
             if self.way.loss:
@@ -409,6 +420,20 @@ class TrainStep:
         self.rows.update(block.grad)
         self.adam.step()
         return torch.stack([loss, base, skip]).detach()
+
+    @torch.no_grad()
+    def _of_reference(self, embedded: Tensor, *inputs: Tensor | None) -> Reference:
+        """What the frozen copy makes of a batch."""
+        prefix, network = "network.", self.model.network
+        weights = {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.reference.items()
+            if name.startswith(prefix)
+        }
+        network.eval()
+        predictions = functional_call(network, weights, (embedded, *inputs))
+        network.train()
+        return Reference(predictions, embedded)
 
     def _there(self, array: np.ndarray) -> Tensor:
         """The array on the device of the model.

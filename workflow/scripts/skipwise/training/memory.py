@@ -20,7 +20,7 @@ GIB = 2**30
 BASE = GIB
 # A job in Slurm shares its memory with the Snakemake that started it.
 SNAKEMAKE = GIB // 2
-# Tables of vectors that are in memory at once, and what they are.
+# Tables of vectors that are in memory at once, and what they are; a frozen reference has one more.
 COPIES = {
     "neural": (5, "the table, its two moments, the best epoch's and the last best one's"),
     "factorization": (2, "the factors, once more where they are drawn or saved"),
@@ -52,7 +52,14 @@ def training_memory(
     if family not in COPIES:
         return BASE + 4 * squares * n_tracks**2
     rows = n_tracks if family == "neural" else n_tracks + n_sessions
-    return BASE + 4 * COPIES[family][0] * rows * _width(settings)
+    return BASE + 4 * _copies(family, settings)[0] * rows * _width(settings)
+
+
+def _copies(family: str, settings: dict) -> tuple[int, str]:
+    copies, words = COPIES[family]
+    if settings.get("reference_epochs"):
+        return copies + 1, f"{words} and the frozen reference's"
+    return copies, words
 
 
 def _width(settings: dict) -> int:
@@ -72,7 +79,7 @@ def check_memory(
     that is not there.  ``squares`` is what :func:`squares_of` gives.
     """
     if family in COPIES:
-        copies, words = COPIES[family]
+        copies, words = _copies(family, settings)
         rows = f"{n_tracks} tracks" + ("" if family == "neural" else f" and {n_sessions} sessions")
         width = str(_width(settings))
         lower = "neural.dimension" if family == "neural" else "the setting factors of the model"
