@@ -89,7 +89,7 @@ def search_settings(
     Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
     (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
     trial whose training is worse than the median of the others in the same epoch is pruned, not in
-    the first half of ``min_epochs``.  The winner has the highest validation NDCG@10 among the
+    the first ``min_epochs``, as large batches and low rates start late.  The winner has the highest validation NDCG@10 among the
     candidates that ``split``, the ``split.json``, says; the earlier of equals.
 
     ``journal`` is the file from which a search goes on, and ``checkpoint`` that of the trial at
@@ -109,7 +109,7 @@ def search_settings(
     )
     study = open_study(journal, mark)
     study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0) // 2
+        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0)
     )
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     n_tracks = pq.read_metadata(tracks).num_rows
