@@ -73,6 +73,39 @@ def test_unknown_names_are_all_named(tmp_path):
     ]
 
 
+def test_a_way_of_one_model_is_a_mistake_of_that_model_only(tmp_path):
+    """Variants of several models are one object to YAML."""
+    path = tmp_path / "mine.yaml"
+    path.write_text("model_registry:\n  sasrec:\n    variants:\n      mine: {way: nope}\n")
+    with pytest.raises(UserError) as error:
+        check_overlays([path])
+    assert str(error.value).startswith(f"{path}, line 4, model_registry.sasrec.variants.mine: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("\nneural.dropout: 0.1\n", "line 2, top level: unknown key 'neural.dropout'"),
+        (
+            "neural: {max_epochs: 5}\nmodel_registry: {sasrec: {variants: {\n"
+            "  mine: {way: pairwise, reference_epochs: 5}}}}\n",
+            "line 3, model_registry.sasrec.variants.mine: reference_epochs (5) leaves none of",
+        ),
+        (
+            "registry: {lfm1k: {skip_rule: {min_support: .inf}}}\n",
+            "line 1, registry.lfm1k.skip_rule.min_support: inf is not a whole number from 1",
+        ),
+    ],
+)
+def test_the_line_of_a_mistake(tmp_path, text, place):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        check_overlays([path])
+    assert str(error.value).startswith(f"{path}, {place}")
+
+
 def test_what_no_overlay_has_is_of_the_configuration(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text(

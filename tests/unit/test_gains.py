@@ -358,6 +358,7 @@ def test_power_says_what_size_tells_the_gain(noisy, tmp_path):
 def test_a_gain_as_small_as_the_luck_of_seeds_needs_more_seeds_and_not_sessions():
     found = Estimate(0.01, (Component(1e-5, 99), Component(1e-4, 2)), crossed=0.1)
     assert needed(found, 1000, 3, 0.95) is None
+    assert needed(Estimate(0.0, (Component(0.0, 99), Component(0.0, 2))), 1000, 3, 0.95) is None
     found = Estimate(0.01, (Component(1e-5, 99), Component(1e-9, 2)))
     assert needed(found, 1000, 3, 0.95) == pytest.approx(1000 * 1e-5 / (0.01 / 2.8) ** 2, rel=0.05)
 

@@ -35,6 +35,26 @@ def test_within_the_tolerance_nothing_is_said():
     ledger(tolerance=0.5).check()
 
 
+def test_reasons_of_other_columns_are_others_and_files_are_named():
+    its = Ledger("logs.zip", 0)
+    its.read(10)
+    for file, rows in {
+        "a.csv": [
+            (3, "column 'user' is empty"),
+            (5, "column 'n' holds 'x\ny', which is no number"),
+        ],
+        "b.csv": [(1, "column 'track' is empty"), (2, "column 'n' holds 'z', which is no number")],
+    }.items():
+        its.reject(file, pl.DataFrame(rows, schema=["line", "reason"], orient="row"))
+    with pytest.raises(UserError) as error:
+        its.check()
+    assert "a.csv, line 3: column 'user' is empty; correct" in str(error.value)
+    assert str(error.value).endswith(
+        "; line 5: column 'n' holds 'x\ny', which is no number (2 such); b.csv, line 1: column "
+        "'track' is empty (1 such)"
+    )
+
+
 def test_at_most_five_reasons_are_named():
     many = [(line, "reason " + "abcdefgh"[line]) for line in range(8)]
     assert [line for _, line, _, _ in first_of_each_reason(ledger(many).rejected())] == [*range(5)]

@@ -332,6 +332,24 @@ class TestPairwise:
         for name, tensor in training.step.reference.items():
             assert torch.equal(tensor, frozen[name])
 
+    @pytest.mark.parametrize(("learns", "epochs"), [(False, 3 + 4), (True, 9)])
+    def test_epochs_of_the_reference_are_neither_the_best_nor_waited_for(
+        self, learns, epochs, monkeypatch
+    ):
+        """NDCG@10 falls from the first epoch on, or rises: patience begins with the way."""
+        values = iter(range(1, 20) if learns else range(20, 1, -1))
+        monkeypatch.setattr(
+            "skipwise.training.loop.validation_metrics",
+            lambda _: {"valid_hr_10": 0.0, "valid_ndcg_10": next(values) / 20},
+        )
+        settings = settings_with("sasrec", "pairwise", reference_epochs=3, max_epochs=9)
+        settings |= {"min_epochs": 2, "patience": 3}
+        recommender = find_model("sasrec")(N_TRACKS, settings)
+        sessions = random_sessions(20, N_TRACKS, seed=1)
+        history = recommender.fit(sessions, sessions, seed=1, threads=1)
+        assert len(history) == epochs
+        assert [row["epoch"] for row in history if row["best"]] == [9 if learns else 4]
+
     def test_gradients_pull_the_listened_track_up_and_push_the_skip_down(self):
         step, (predictions, embedded, candidates) = differentiable(
             random_step(3, reference_epochs=None)

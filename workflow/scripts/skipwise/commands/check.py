@@ -1,6 +1,7 @@
 """The check of overlays without a run: all mistakes, each with file and line."""
 
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,7 +19,7 @@ def check_overlays(paths: list[Path]) -> list[str]:
     base = [PROJECT / "config" / name for name in ("config.yaml", "datasets.yaml")]
     config: dict = {}
     for path in (*base, *paths):
-        _merge(config, read_yaml(path))
+        _merge(config, _unshared(read_yaml(path)))
     take_replacements(config, read_yaml(base[1]))
     schema = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
     if found := mistakes(config, schema):
@@ -33,7 +34,7 @@ def _place(key: str, wrong: str, paths: list[Path]) -> str:
     """
     # An unknown key is named in the words, and the key is that of the entry around it.
     inner = wrong.split("'")[1:2] if wrong.startswith("unknown key") else []
-    parts = [part for part in [*key.split("."), *inner] if part != "top level"]
+    parts = [part for part in ".".join([key, *inner]).split(".") if part != "top level"]
     best, place = 0, "configuration"
     for path in paths:
         node = yaml.compose(path.read_text(encoding="utf-8"), yaml.SafeLoader)
@@ -73,6 +74,13 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(found, dict):
         raise UserError(f"{path}: a configuration has keys at top level, such as `datasets: […]`")
     return found
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what aliases of YAML share is there several times."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [*map(_unshared, value)] if isinstance(value, list) else value
 
 
 def _merge(config: dict, overlay: dict) -> None:

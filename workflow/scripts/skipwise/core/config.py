@@ -203,6 +203,12 @@ def _model_mistakes(config: dict, model: str) -> Iterator[tuple[str, str]]:
         settings = entry.get("settings", {}) | entry["variants"][variant]
         if settings.get("way") is not None:
             yield from _unknown(f"{key}.variants.{variant}", "way", settings["way"])
+            settings = config.get("neural", {}) | way_settings(config, settings["way"]) | settings
+            if (epochs := settings.get("reference_epochs")) and epochs >= settings["max_epochs"]:
+                yield (
+                    f"{key}.variants.{variant}",
+                    f"reference_epochs ({epochs}) leaves none of max_epochs to the way itself",
+                )
 
 
 def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
@@ -276,7 +282,7 @@ def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
     given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
     yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
     support = rule.get("min_support", 1)
-    if support < 1 or support != int(support):
+    if not (support >= 1 and float(support).is_integer()):
         yield f"{key}.min_support", f"{support} is not a whole number from 1"
     for parameter, low in registry.lower_bounds("skip rule", name).items():
         if given.get(parameter, low + 1) <= low:

@@ -62,7 +62,8 @@ class Ledger:
         if self._faults > self.tolerance * self.rows:
             (name, line, reason, _), *others = first_of_each_reason(self.rejected())
             also = "".join(
-                f"; {self.unit} {line}: {reason} ({n} such)" for _, line, reason, n in others
+                f"; {'' if its == name else f'{its}, '}{self.unit} {at}: {why} ({n} such)"
+                for its, at, why, n in others
             )
             raise UserError(
                 f"{name}, {self.unit} {line}: {reason}; correct or remove this row "
@@ -84,7 +85,7 @@ def first_of_each_reason(rejected: pl.DataFrame) -> list[tuple[str, int, str, in
     """File, line and reason of the first row of each kind of reason, with how many have it, by
     line; at most five.  Reasons that differ in the cell or number that they quote are of one kind.
     """
-    kind = pl.col("reason").str.replace_all(r"'.*'|\d+", "")
+    kind = pl.col("reason").str.replace_all(r"(?s)(holds|^the \w+|^session) '.*'|\b\d+\b", "$1")
     firsts = rejected.sort("file", "line", maintain_order=True).group_by(kind, maintain_order=True)
     named = firsts.agg(
         pl.first("file", "line").name.keep(), pl.first("reason").alias("said"), pl.len()

@@ -68,7 +68,8 @@ def train_network(
 
     The best epoch has the highest NDCG@10 on the validation sessions among the model's
     ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
-    ``min_epochs``.  Raises DivergedError when the loss is no longer finite.
+    ``min_epochs``.  Epochs that train a frozen reference count for neither.  Raises DivergedError
+    when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
@@ -141,6 +142,8 @@ class Training:
             self.step.target_shares = self.batches.target_shares(model.n_tracks)
         self.valid = validation_sample(valid, self.settings["validation_sessions"])
         self.ranker = ranker
+        # The epochs before the way begins, whose model is the frozen reference.
+        self.reference_epochs = self.settings.get("reference_epochs") or 0
         self.history: list[dict] = []
         self.best = 0
         self.best_state: dict[str, Tensor] = {}
@@ -152,10 +155,11 @@ class Training:
     def is_over(self) -> bool:
         """Whether the last epoch is behind it, by number or by patience."""
         last = self.epoch - 1
+        of_way = last - self.reference_epochs
         # Bidirectional models in particular may stay where they started for some epochs before they
         # begin to learn.
         patient = (
-            last >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
+            of_way >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
         )
         return last >= self.settings["max_epochs"] or patient
 
@@ -204,7 +208,7 @@ class Training:
                 "best": False,
             }
         )
-        if (
+        if self.epoch > self.reference_epochs and (
             not self.best
             or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]
         ):
@@ -218,7 +222,7 @@ class Training:
             self.settings["max_epochs"],
             self.seconds + time.perf_counter() - started,
         )
-        if self.epoch == self.settings.get("reference_epochs"):
+        if self.epoch == self.reference_epochs:
             self.step.reference = {name: t.clone() for name, t in self.model.state().items()}
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
@@ -448,14 +452,14 @@ def _log_epoch(row: dict, best: int, max_epochs: int, seconds: float) -> None:
     skip = "" if row["loss_skip"] is None else f" + skip loss {row['loss_skip']:.4f}"
     logger.info(
         "epoch %d of at most %d: loss %.4f (cross-entropy %.4f%s), validation NDCG@10 %.4f "
-        "(best in epoch %d), %.0f sessions/s, at most %s left",
+        "(%s), %.0f sessions/s, at most %s left",
         row["epoch"],
         max_epochs,
         row["loss"],
         row["loss_base"],
         skip,
         row["valid_ndcg_10"],
-        best,
+        f"best in epoch {best}" if best else "for the reference",
         row["sessions_per_second"],
         timedelta(seconds=round((max_epochs - row["epoch"]) * seconds)),
     )

@@ -89,8 +89,9 @@ def search_settings(
     Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
     (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
     trial whose training is worse than the median of the others in the same epoch is pruned, not in
-    the first ``min_epochs``, as large batches and low rates start late.  The winner has the highest validation NDCG@10 among the
-    candidates that ``split``, the ``split.json``, says; the earlier of equals.
+    the first ``min_epochs``, as large batches and low rates start late.  The winner has the highest
+    validation NDCG@10 among the candidates that ``split``, the ``split.json``, says; the earlier of
+    equals.
 
     ``journal`` is the file from which a search goes on, and ``checkpoint`` that of the trial at
     hand; both are of no use, and start over, if anything that the numbers depend on has changed.

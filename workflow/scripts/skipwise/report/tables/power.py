@@ -1,7 +1,8 @@
-"""What size of a study each gain takes: the smallest gain in HR@10 that this study tells, and how
-many test sessions it takes to tell the gain that was found, with three, five and ten seeds. The
-variance over sessions shrinks with their number, that over seeds with theirs; what more sessions to
-train on would change is not in it. Before Holm's correction, which asks for more.
+"""The smallest gain in HR@10 that this study detects, and how many test sessions a study needs to
+detect a gain as large as the one that was measured, with three, five and ten seeds. The variance
+over sessions shrinks with their number, that over seeds with theirs; the models stay the same. All
+of this is before Holm's correction, which asks for more. A measured gain is not the true one: where
+its interval is wide, so is the number of sessions, and where the interval contains 0 there is none.
 """
 
 import pyarrow as pa
@@ -34,12 +35,12 @@ COLUMNS = rows_of(
 _gain = describe("difference").show
 EXPLAINS = {
     "difference": Column("gain", "HR@10, variant − reference, on the same sessions.", _gain),
-    "detectable": Column("told from", "The smallest gain that this study tells, power 0.8.", _gain),
+    "detectable": Column("detects", "The smallest gain that this study detects, power 0.8.", _gain),
     **{
         name: Column(
             f"needed, {n} seeds",
-            f"Test sessions that tell this gain with {n} seeds; none: no number of sessions does, "
-            f"or more than {MOST_TIMES:,} times as many.",
+            f"Test sessions that detect a true gain of this size with {n} seeds; empty: the "
+            f"interval contains 0, or more than {MOST_TIMES:,} times as many are not enough.",
         )
         for n, name in zip(STUDY_SEEDS, NEEDED, strict=True)
     },
@@ -48,9 +49,10 @@ EXPLAINS = {
 
 def note(given: Given) -> str:
     return (
-        "HR@10 among headline candidates. Told means that a study of this size finds the gain in "
-        f"four of five tries, at a level of {1 - given.settings['intervals']['level']:.0%} and "
-        "before Holm's correction. Sessions are those of the test; the models stay the same."
+        "HR@10 among headline candidates. A study detects a gain if it finds it in four of five "
+        f"tries, at a level of {1 - given.settings['intervals']['level']:.0%} and before Holm's "
+        "correction. Sessions are those of the test; the models stay the same. The measured gain "
+        "is taken for the true one."
     )
 
 
@@ -73,15 +75,18 @@ def rows(given: Given) -> list[dict]:
 
 
 def needed(found: Estimate, sessions: int, seeds: int, level: float) -> int | None:
-    """Test sessions with which so many seeds tell the gain that was found; None if none do."""
+    """Test sessions with which so many seeds detect a gain as large as the measured one; None if
+    its interval contains 0 or none are enough.
+    """
 
-    def tells(times: float) -> bool:
+    def detects(times: float) -> bool:
         return found.resized(times, seeds).detectable(level) <= abs(found.value)
 
     low, high = 2 / (found.components[0].freedom + 1), float(MOST_TIMES)
-    if not tells(high):
+    lowest, highest = found.interval(level)
+    if lowest <= 0 <= highest or not detects(high):
         return None
     while high / low > 1.001:  # by halves on the scale of powers
         middle = (low * high) ** 0.5
-        low, high = (low, middle) if tells(middle) else (middle, high)
+        low, high = (low, middle) if detects(middle) else (middle, high)
     return round(high * sessions)

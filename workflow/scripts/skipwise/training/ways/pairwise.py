@@ -6,9 +6,9 @@ where p is the next listened track after the skip.  A skip that no listened trac
 pair.  The loss is that of BPR (Rendle et al., UAI 2009), on the pairs of a listened and a rejected
 track that preference optimisation takes (S-DPO, Chen et al., NeurIPS 2024, arXiv 2406.09215).
 
-Without ``reference_epochs`` r is 0.  With them the base loss is trained alone for so many epochs;
-then the model is copied, and r is s(p) − s(x) of the frozen copy.  As the softmax of both tracks
-has the same denominator, that is the loss of direct preference optimisation with its β at 1.
+Without ``reference_epochs`` r is 0.  With them the model is first trained for so many epochs on the
+base loss only; then it is copied, and r is s(p) − s(x) of the frozen copy.  As the softmax of both
+tracks has the same denominator, that is the loss of direct preference optimisation with its β at 1.
 """
 
 from torch import Tensor
