@@ -37,8 +37,10 @@ from skipwise.training.train import fingerprint, validated
 
 # Trials, the first with the configured settings, before the sampler learns from earlier ones.
 STARTUP = 6
-# Complete trials before a trial may be pruned.
+# Complete trials before a trial may be pruned, and those that must have reached its epoch: few do
+# where training stops early, and against them alone a trial that learns slowly looks hopeless.
 UNPRUNED = 4
+WORST = 25.0  # per cent of the trials
 # Share of a range, on its scale, within which a value is at the edge.
 EDGE = 0.02
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -88,10 +90,9 @@ def search_settings(
 
     Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
     (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
-    trial whose training is worse than the median of the others in the same epoch is pruned, not in
-    the first ``min_epochs``, as large batches and low rates start late.  The winner has the highest
-    validation NDCG@10 among the candidates that ``split``, the ``split.json``, says; the earlier of
-    equals.
+    trial that is among the worst quarter in an epoch that enough others have reached is pruned, not
+    in the first ``min_epochs``.  The winner has the highest validation NDCG@10 among the candidates
+    that ``split``, the ``split.json``, says; the earlier of equals.
 
     ``journal`` is the file from which a search goes on, and ``checkpoint`` that of the trial at
     hand; both are of no use, and start over, if anything that the numbers depend on has changed.
@@ -109,8 +110,11 @@ def search_settings(
         packages=("optuna",),
     )
     study = open_study(journal, mark)
-    study.pruner = optuna.pruners.MedianPruner(
-        n_startup_trials=UNPRUNED, n_warmup_steps=search.settings.get("min_epochs", 0)
+    study.pruner = optuna.pruners.PercentilePruner(
+        100 - WORST,
+        n_startup_trials=UNPRUNED,
+        n_warmup_steps=search.settings.get("min_epochs", 0),
+        n_min_trials=UNPRUNED,
     )
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     n_tracks = pq.read_metadata(tracks).num_rows
