@@ -16,7 +16,7 @@ from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.guess import columns_of, rules_of
-from skipwise.raw.ledger import Ledger, first_of_each_reason
+from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
@@ -282,7 +282,7 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
 def _rows(reading: Reading, tolerance: float) -> Iterator[str]:
     more = ", the first ones" if reading.is_cut else ""
     yield f"rows      {reading.rows:,} read{more}, {reading.rejected:,} rejected"
-    for file, line, reason, n in reading.reasons:
+    for file, line, reason, n in reading.reasons[:MOST_NAMED]:
         yield f"          {file}, line {line}: {reason}" + (f" ({n:,} such)" if n > 1 else "")
     if reading.rejected > tolerance * reading.rows:
         yield f"          a run ends with more than {tolerance:.1%}: correct them"

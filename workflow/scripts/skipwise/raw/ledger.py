@@ -11,7 +11,7 @@ from skipwise.core.schemas import ARTIFACTS
 # them.
 _MOST_REJECTED = 1_000_000
 # Reasons that a message names, each with its first row.
-_MOST_NAMED = 5
+MOST_NAMED = 5
 
 
 class Ledger:
@@ -90,4 +90,4 @@ def first_of_each_reason(rejected: pl.DataFrame) -> list[tuple[str, int, str, in
     named = firsts.agg(
         pl.first("file", "line").name.keep(), pl.first("reason").alias("said"), pl.len()
     )
-    return named.head(_MOST_NAMED).select("file", "line", "said", "len").rows()
+    return named.head(MOST_NAMED).select("file", "line", "said", "len").rows()
