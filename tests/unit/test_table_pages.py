@@ -282,7 +282,8 @@ class TestWhatItTells:
         overview, listed = found.text.split("<!-- overview -->")[1].split(
             "<!-- end of overview -->"
         )
-        assert "holds: 1, does not hold: 2, cannot be told: 1" in overview
+        assert "models as printed" in overview
+        assert "holds in 1, does not in 2, cannot be told in 1" in overview
         assert "✗ does not hold" in overview
         assert "No A here." in overview
         assert "The term helps (P1)." not in listed

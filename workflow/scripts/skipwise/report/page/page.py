@@ -90,7 +90,7 @@ def write_page(
     """
     simulated = frame.filter(data="simulated")
     listed = frame
-    overview = []
+    overview: dict = {}
     if "verdict" in frame.columns:
         overview = _overview(frame)
         listed = frame.filter(pl.col("model").is_not_null()).drop("papers_say", "note")
@@ -239,26 +239,29 @@ def _best(frame: pl.DataFrame) -> dict[str, set[int]]:
     return found
 
 
-def _overview(findings: pl.DataFrame) -> list[dict]:
-    """One row per claim, kind of data and settings: the verdict, and how many rows have which."""
-    rows = []
-    of_all, single = (
-        findings.filter(pl.col("model").is_null()),
-        findings.filter(pl.col("model").is_not_null()),
-    )
+def _overview(findings: pl.DataFrame) -> dict:
+    """One row per claim and kind of data, and in it a cell for each of the settings of the models:
+    the verdict, and how many rows have which.
+    """
+    single = findings.filter(pl.col("model").is_not_null())
+    of_all = findings.filter(pl.col("model").is_null())
+    settings = [name for name in of_all["settings"].unique(maintain_order=True) if name]
+    rows: dict[tuple, dict] = {}
     for row in of_all.to_dicts():
-        part = single.filter(
-            pl.col("claim") == row["claim"],
-            *(pl.col(name).eq_missing(pl.lit(row[name])) for name in ("data", "settings")),
+        shown = rows.setdefault(
+            (row["claim"], row["data"]),
+            {"papers_say": row["papers_say"], "data": row["data"], "cells": {}, "reason": ""},
         )
-        counts = {
-            verdict: count
-            for verdict in _VERDICTS
-            if (count := part.filter(verdict=verdict).height) or verdict != "mixed"
-        }
-        # A claim that this run cannot be put to has no rows, and a reason that says why.
-        rows.append(row | {"counts": counts if len(part) else None})
-    return rows
+        if row["settings"] is None:  # a claim that this run cannot be put to
+            shown["reason"] = row["reason"]
+            continue
+        part = single.filter(
+            *(pl.col(name).eq_missing(pl.lit(row[name])) for name in ("claim", "data", "settings"))
+        )
+        counts = {name: part.filter(verdict=name).height for name in _VERDICTS}
+        shown["cells"][row["settings"]] = {"verdict": row["verdict"], "counts": counts}
+    kinds = {row["data"] for row in rows.values()} - {None}
+    return {"settings": settings, "rows": [*rows.values()], "several": len(kinds) > 1}
 
 
 _TEMPLATE = jinja2.Environment(
