@@ -60,6 +60,8 @@ _FACTS = (
     "sessions",
     "seeds",
 )
+# Rows that need no search.
+_FEW = 6
 _VERDICTS = {"holds": "✓", "does not hold": "✗", "cannot be told": "?", "mixed": "±"}
 
 
@@ -118,7 +120,8 @@ def write_page(
     ]
     page = _TEMPLATE.render(
         title=title,
-        note=note,
+        note=re.sub(r"(\d)%", r"\1 %", note),
+        few=_FEW,
         warning=warning,
         simulated=", ".join(_distinct(simulated, "dataset")),
         facts=facts,
