@@ -235,6 +235,10 @@ class TestTable:
 
         word = re.split(r"\s", desk.all("#rows tbody tr")[-1].text)[0]
         search = desk.all("input[type=search]")[0]
+        assert search.is_displayed() == (len(before) >= 6)
+        if not search.is_displayed():
+            assert desk.complaints() == []
+            return
         search.send_keys(word.upper())
         shown = [row.text for row in desk.all("#rows tbody tr") if row.is_displayed()]
         assert shown == [text for text in before if word.lower() in text.lower()]
