@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import optuna
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -158,6 +159,26 @@ class TestSearch:
         assert "trial 3" not in caplog.text
         search(data, task(), trials=4)
         assert found(data) == whole[:4]
+
+    @pytest.mark.parametrize(
+        ("lengths", "value", "expected"),
+        [
+            ([20, 20, 20, 20], 0.15, True),  # below .275, where the worst quarter ends
+            ([20, 20, 20, 20], 0.35, False),  # below the median of .35 of the others
+            ([20, 20, 20, 8], 0.15, False),  # only three have come as far
+            ([9, 9, 9, 9], 0.15, False),
+        ],
+    )
+    def test_only_the_worst_quarter_is_pruned_against_enough_trials(self, lengths, value, expected):
+        study = optuna.create_study(direction="maximize", pruner=tuning.pruner(10))
+        for length, its in zip(lengths, (0.2, 0.3, 0.4, 0.5), strict=True):
+            done = dict.fromkeys(range(1, length + 1), its)
+            study.add_trial(optuna.trial.create_trial(value=its, intermediate_values=done))
+        trial, pruned = study.ask(), []
+        for epoch in range(1, 16):
+            trial.report(value, epoch)
+            pruned.append(trial.should_prune())
+        assert pruned == [False] * 9 + [expected] * 6
 
     def test_a_hopeless_trial_is_pruned_and_does_not_win(self, data, caplog):
         caplog.set_level("INFO", "skipwise")

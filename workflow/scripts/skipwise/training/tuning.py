@@ -110,12 +110,7 @@ def search_settings(
         packages=("optuna",),
     )
     study = open_study(journal, mark)
-    study.pruner = optuna.pruners.PercentilePruner(
-        100 - WORST,
-        n_startup_trials=UNPRUNED,
-        n_warmup_steps=search.settings.get("min_epochs", 0),
-        n_min_trials=UNPRUNED,
-    )
+    study.pruner = pruner(search.settings.get("min_epochs", 0))
     parts = Sequences.read("train", train), Sequences.read("valid", valid)
     n_tracks = pq.read_metadata(tracks).num_rows
     if done := len(ended(study)):
@@ -129,6 +124,16 @@ def search_settings(
     table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
     write_artifact(table, "trials", out_trials)
     write_json(best(found, search), out_best)
+
+
+def pruner(min_epochs: int) -> optuna.pruners.BasePruner:
+    """Of the trials of a search, as :func:`search_settings` says."""
+    return optuna.pruners.PercentilePruner(
+        100 - WORST,
+        n_startup_trials=UNPRUNED,
+        n_warmup_steps=min_epochs,
+        n_min_trials=UNPRUNED,
+    )
 
 
 class _OneWriter(JournalFileOpenLock):
