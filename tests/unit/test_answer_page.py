@@ -102,9 +102,8 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     study, pages = tmp_path / "study", tmp_path / "pages"
     tables = study / "ways/tables"
     tables.mkdir(parents=True)
-    pl.DataFrame({"headline": [True, False], "value": [0.123456, 1.0]}).write_csv(
-        tables / "slices.csv"
-    )
+    rows = {"headline": [True, False, True], "value": [0.123456, 1.0, 2.0]}
+    pl.DataFrame(rows | {"slice": ["cold", "cold", "night"]}).write_csv(tables / "slices.csv")
     keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
     for seed in (1, 2):
         write_json({"seconds": 1800.0}, result("run", study / "ways", **keys, seed=seed))
@@ -115,7 +114,7 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     (pages / "old.csv").write_text("gone\n1\n")
 
     found = tool.collect(study, pages)
-    assert (pages / "ways_slices.csv").read_text() == "value\n0.1235\n"
+    assert (pages / "ways_slices.csv").read_text() == "value,slice\n0.1235,cold\n"
     assert not (pages / "old.csv").exists()
     assert found["study"].rows() == [("ways", 2, 1.0, 3, 1.0)]
     assert tool.read(pages).keys() == {"ways_slices", "study"}

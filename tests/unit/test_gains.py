@@ -268,18 +268,27 @@ def test_slices_are_of_the_targets_and_a_gain_stays_in_its_slice(tmp_path):
         "head": 200,
         "tail": 200,
         "cold": 125,
+        "short": 400,  # all contexts have one track
     }
     gain = dict(full.select("slice", "difference").rows())
     assert gain == pytest.approx(
-        {"repeat": 0.5, "new": 0.25, "head": 0, "tail": 125 / 200, "cold": 1}
+        {
+            "repeat": 0.5,
+            "new": 0.25,
+            "head": 0,
+            "tail": 125 / 200,
+            "cold": 1,
+            "short": 125 / 400,
+        }
     )
     # A repeated target is no new candidate.
     assert "repeat" not in table.filter(candidates="new")["slice"].to_list()
 
 
-def plays_of(folder, n, organic, random) -> dict[str, str]:
-    """The artifacts `sessions` and `test` of n sessions: track 7 in the context, a skip of it and
-    then it as the target, whose play has these flags; all other plays have the opposite ones.
+def plays_of(folder, n, organic, random, lengths=None, **of_target) -> dict[str, str]:
+    """The artifacts `sessions` and `test` of n sessions: track 7 in the context, a skip and then 7
+    as the target, whose play has these flags; all other plays have the opposite ones.  ``lengths``
+    are those of the contexts as the test part has them.
     """
     ids = np.arange(1, n + 1)
 
@@ -294,6 +303,7 @@ def plays_of(folder, n, organic, random) -> dict[str, str]:
         "skipped": [False, True, False] * n,
         "is_organic": flags(organic),
         "is_random": flags(random),
+        **{name: [value for value in its for _ in range(3)] for name, its in of_target.items()},
     }
     schema = ARTIFACTS["sessions"].schema
     columns |= {name: [None] * 3 * n for name in schema.names if name not in columns}
@@ -304,7 +314,8 @@ def plays_of(folder, n, organic, random) -> dict[str, str]:
     write_artifact(
         pa.table({name: columns[name] for name in schema.names}), "sessions", files["sessions"]
     )
-    contexts = sequences([[7]] * n, targets=[7] * n, unseen=[[8]] * n)
+    contexts = [[7] * length for length in lengths or [1] * n]
+    contexts = sequences(contexts, targets=[7] * n, unseen=[[8]] * n)
     write_part(contexts, "test", files["test"])
     return files
 
@@ -326,6 +337,47 @@ def test_slices_by_the_origin_of_the_play_of_the_target(tmp_path):
     table = made("slices", needs | plays_of(tmp_path, n, organic, random), tmp_path)
     found = table.filter(candidates="full").select("slice", "sessions", "difference").rows()
     assert found[-3:] == [("organic", 150, 0), ("recommended", 200, 1), ("random", 80, 0.5)]
+
+
+def test_slices_by_what_the_data_says_of_sessions_and_plays(tmp_path):
+    """A gain in long sessions at night stays there."""
+    n = 240
+    sessions = np.arange(n)
+    hour, lengths = sessions % 24, np.where(sessions % 3 == 0, 2, 1)
+    gains = (hour < 6) & (lengths == 2)
+    files = []
+    for variant, better in (("orig", False), ("contrastive-item", True)):
+        for seed in (1, 2, 3):
+            keys = f"dataset=toy-sim/split=paper/model=sasrec/variant={variant}/seed={seed}"
+            rank = np.where(better & gains, 5, 50)
+            files.append(str(tmp_path / "ranks" / keys / "ranks.parquet"))
+            write_artifact(ranks_table(rank, sampled=rank), "ranks", files[-1])
+    known = {
+        "shuffle": (sessions % 2 == 0).tolist(),
+        "premium": [None if i < 40 else i < 140 for i in sessions],
+        "hour": hour.tolist(),
+        "context_type": ["radio" if i % 4 else "user_collection" for i in sessions],
+    }
+    none = [None] * n
+    plays = plays_of(tmp_path, n, none, none, lengths=lengths.tolist(), **known)
+    needs = {"ranks": files, "split": splits_of(files, "full")}
+    table = made("slices", needs | plays, tmp_path).filter(candidates="full")
+    found = {
+        name: (size, gain)
+        for name, size, gain in table.select("slice", "sessions", "difference").rows()
+    }
+    assert not found.keys() & {"organic", "recommended", "random"}
+    assert found["short"] == (160, 0)
+    assert found["long"] == (80, pytest.approx(gains.sum() / 80))
+    assert found["night"] == (60, pytest.approx(gains.sum() / 60))
+    assert [found[name] for name in ("morning", "afternoon", "evening")] == [(60, 0)] * 3
+    assert {name: found[name][0] for name in ("shuffled", "in order", "premium", "free")} == {
+        "shuffled": 120,
+        "in order": 120,
+        "premium": 100,
+        "free": 100,
+    }
+    assert (found["radio"][0], found["user collection"][0]) == (180, 60)
 
 
 @pytest.fixture

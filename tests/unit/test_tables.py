@@ -282,7 +282,7 @@ def test_pages_show_values_with_their_intervals(tmp_path):
         assert f"0.5000 {interval}" in page
         assert "sasrec" in page
         assert "sampled candidates, which flatters every model" in page
-    assert "95% interval over clusters of sessions" in text(paths["html"])
+    assert "95 % interval over clusters of sessions" in text(paths["html"])
     assert r"95\% interval over clusters of sessions" in text(
         paths["tex"]
     )  # a bare % would hide the rest of the line
