@@ -253,7 +253,7 @@ class TestRecsys24:
         assert {row["data"] for row in rows} == {"simulated"}
         page = Path(outputs(tmp_path)["html"]).read_text(encoding="utf-8")
         assert SIMULATED in page
-        assert "95% interval over clusters of sessions and over seeds" in page
+        assert "95 % interval over clusters of sessions and over seeds" in page
         assert "With fewer than 3 seeds (toy) intervals are of these very trainings" in page
 
 

@@ -207,7 +207,7 @@ class TestRun:
                 ), path
             seen.add(name)
         # Those of a search, of the study and of the truth of simulated worlds are made elsewhere.
-        others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods"}
+        others = {"trials", "tuning", "loss_audit", "truth", "headroom", "methods", "power"}
         others |= {"split_agreement", "rank_agreement", "released", "responses"}
         others |= {"evaluation_audit", "responsiveness"}
         others |= {"headroom_bars", "accuracy_and_skips", "funnel"}
