@@ -14,7 +14,6 @@ from skipwise.evaluation.comparisons import (
     compared,
     headlines,
     mean_measure,
-    same_seeds,
     with_holm,
 )
 from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate
@@ -169,10 +168,8 @@ def gains(given: Given, intervals: Intervals) -> Iterator[tuple[dict[str, str], 
         if settings.get("labels", "right") != "right":
             continue
         measure = mean_measure("hr", 10, candidates[keys["dataset"], keys["split"]])
-        ours, other = same_seeds(
-            ranked.among(measure.candidates), reference.among(measure.candidates)
-        )
-        found = intervals.difference(measure, ours, other)
+        ours = ranked.among(measure.candidates)
+        found = intervals.difference(measure, ours, reference.among(measure.candidates))
         if len(found.components) > 1:  # over clusters and over seeds
             shared = {"data": given.source(keys["dataset"]), "candidates": measure.candidates}
             yield keys | shared, len(ours.session_id), found
