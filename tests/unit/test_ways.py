@@ -629,11 +629,27 @@ class TestGbce:
         losses = []
         for position, target in zip(step.positions.tolist(), step.targets.tolist(), strict=True):
             at = divmod(position, step.tracks.shape[1])
-            p = [1 / (1 + math.exp(-score(step, *at, vector))) for vector in step.candidates]
+            odds = [math.exp(score(step, *at, vector)) / negatives for vector in step.candidates]
+            p = [x / (1 + x) for x in odds]
             of_negatives = sum(math.log(1 - q) for c, q in enumerate(p) if c != target)
-            losses.append(-(math.log(p[target] ** b) + of_negatives) / (negatives + 1))
+            losses.append(-(math.log(p[target] ** b) + of_negatives))
         found = way_named("gbce").base(step)
         assert found.item() == pytest.approx(np.mean(losses), rel=1e-10)
+
+    def test_it_leaves_popularity_behind(self):
+        """Tracks follow each other round a circle.  Without the offset all vectors would learn one
+        large component first: after six epochs NDCG@10 is .95 with it and .01 without.
+        """
+        n_tracks = 600
+        starts = np.random.default_rng(1).integers(n_tracks, size=(500, 1))
+        plays = (starts + np.arange(9)) % n_tracks + 1
+        train = sequences(plays[:, :8].tolist(), targets=plays[:, 8])
+        settings = settings_with(
+            "sasrec", "gbce", max_epochs=6, min_epochs=6, dropout=0.0, learning_rate=0.003
+        )
+        recommender = find_model("sasrec")(n_tracks, settings)
+        history = recommender.fit(train, train, seed=1, threads=1)
+        assert history[-1]["valid_ndcg_10"] > 0.8
 
     def test_a_calibration_is_a_share(self):
         with pytest.raises(UserError, match="calibration is from 0 to 1, not 2"):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from examples import ROOT
+from filelock import FileLock
 
 TINY = "tests/workflow/tiny.yaml"
 
@@ -30,6 +31,13 @@ class Project:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, target)
+
+    @classmethod
+    def at(cls, folder: Path) -> "Project":
+        """The copy that is already in ``folder``."""
+        project = object.__new__(cls)
+        project.folder = folder
+        return project
 
     def __truediv__(self, path: str) -> Path:
         return self.folder / path
@@ -79,12 +87,22 @@ class Project:
 def finished(tmp_path_factory) -> Project:
     """The tiny run, made on two cores from empty ``resources`` and ``results``.  Tests must not
     change its results.
+
+    Of several processes that run the tests, the first makes it and the others wait.
     """
-    project = Project(tmp_path_factory.mktemp("finished"))
-    assert not (project / "results").exists()
-    assert not (project / "resources/raw").exists()
-    project.made(cores=2)
-    return project
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    done = shared / "finished.done"
+    with FileLock(shared / "finished.lock"):
+        if not done.exists():
+            shutil.rmtree(shared / "finished", ignore_errors=True)
+            project = Project(shared / "finished")
+            assert not (project / "results").exists()
+            assert not (project / "resources/raw").exists()
+            project.made(cores=2)
+            done.touch()
+    return Project.at(shared / "finished")
 
 
 @pytest.fixture
@@ -96,10 +114,9 @@ def project(tmp_path) -> Project:
 @pytest.fixture
 def copy(finished, tmp_path) -> Project:
     """A copy of the finished run, in which everything may be changed."""
-    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True)
-    copy = object.__new__(Project)
-    copy.folder = tmp_path / "copy"
-    return copy
+    no_locks = shutil.ignore_patterns("locks")
+    shutil.copytree(finished.folder, tmp_path / "copy", symlinks=True, ignore=no_locks)
+    return Project.at(tmp_path / "copy")
 
 
 @pytest.fixture(scope="session")
@@ -126,10 +143,3 @@ def run_installed(installed, folder, *command: str) -> subprocess.CompletedProce
         text=True,
         check=False,
     )
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several processes that run the tests, one makes the finished run and all tests of it."""
-    for item in items:
-        if "finished" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("finished"))

@@ -1,6 +1,6 @@
 """gBCE: generalised binary cross-entropy instead of the softmax; it reads no skip.
 
-    L = mean over predicted positions of −(b · log σ(s(t)) + Σ_c log(1 − σ(s(c)))) / (k + 1)
+    L = mean over predicted positions of −(b · log σ(s(t) − log k) + Σ_c log(1 − σ(s(c) − log k)))
     b = a · (calibration · (1 − 1/a) + 1/a),  a = k / (N − 1)
 
 with t the target, c the other k candidates and N tracks.  With the calibration 0 it is plain binary
@@ -8,7 +8,14 @@ cross-entropy; with 1 the probabilities of sampled negatives are corrected in fu
 Macdonald, "gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
 Sampling", RecSys 2023, arXiv 2308.07192.  A base loss to compare with, so that a better loss is not
 mistaken for the worth of skips.
+
+The offset log k moves no rank: a score of 0 has the odds of one target among k others (as Lin et
+al., ICCV 2017, begin a classifier of rare classes).  gSASRec has vectors of its own for the output,
+which learn it.  Ours are also the input: there, all of them would learn one large component, next to
+which a state cannot tell tracks apart, and the model would stay at popularity.
 """
+
+import math
 
 from torch import Tensor
 from torch.nn import functional
@@ -33,7 +40,7 @@ def base(step: Step) -> Tensor:
 
     # −log(1 − σ(s)) = softplus(s) of all (P, C); for the target −log σ(s) = softplus(−s) instead.
     predictions = step.predictions.flatten(0, 1).index_select(0, step.positions)
-    scores = full_precision(predictions @ step.candidates.T)
+    scores = full_precision(predictions @ step.candidates.T) - math.log(max(negatives, 1))
     target = scores.gather(1, step.targets.unsqueeze(1)).squeeze(1)
     others = functional.softplus(scores).sum(1) - functional.softplus(target)
-    return (power * functional.softplus(-target) + others).mean() / (negatives + 1)
+    return (power * functional.softplus(-target) + others).mean()
