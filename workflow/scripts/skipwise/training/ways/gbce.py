@@ -11,8 +11,8 @@ mistaken for the worth of skips.
 
 The offset log k moves no rank: a score of 0 has the odds of one target among k others (as Lin et
 al., ICCV 2017, begin a classifier of rare classes).  gSASRec has vectors of its own for the output,
-which learn it.  Ours are also the input: there, all of them would learn one large component, next to
-which a state cannot tell tracks apart, and the model would stay at popularity.
+which learn it.  Ours are also the input: there, all of them would learn one large component, next
+to which a state cannot tell tracks apart, and the model would stay at popularity.
 """
 
 import math
