@@ -20,19 +20,32 @@ tables: .venv/.installed ## simulated data, quick: a table and a figure, in minu
 all: .venv/.installed ## every model and variant, all tables and figures, up to an hour
 	$(BIN)/snakemake --cores $(CORES)
 
-# The study of docs/answer in four runs, each in its own folder below results/answer.  The same
-# command goes on where it stopped; Snakemake says how many steps of a run are done.
+# The study of docs/answer: a run for each data set and two more, each in its own folder below
+# results/answer and each for itself: `make answer-ml100k`.  The same command goes on where it
+# stopped; Snakemake says how many steps of a run are done.  WITH=more.yaml adds overlays, such as
+# where MovieLens lies on this machine.
 STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
-tables_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv)
-figures_in = $(foreach figure,$(2),results/answer/$(1)/figures/$(figure).svg)
+results_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv) $(foreach figure,$(3),results/answer/$(1)/figures/$(figure).svg)
 OF_WAYS := methods answer findings headroom power slices responsiveness tuning
 DRAWN := gains headroom_bars power accuracy_and_skips funnel
+WAYS_IN := ml100k explorer-sim moods-sim coinflip-sim near-sim sparse-sim drift-sim biased-sim
+WITH_CONTROLS := ml100k explorer-sim moods-sim
 
-answer: .venv/.installed ## what a skip is worth: the study of all ways, about six hours on two cores
-	$(STUDY) config/methods.yaml -- $(call tables_in,methods,$(OF_WAYS)) $(call figures_in,methods,$(DRAWN))
-	$(STUDY) config/methods.yaml config/answer_worlds.yaml -- $(call tables_in,worlds,$(OF_WAYS)) $(call figures_in,worlds,$(DRAWN))
-	$(STUDY) config/audit.yaml config/answer_audit.yaml -- $(call tables_in,audit,loss_audit evaluation_audit)
-	$(STUDY) config/answer_splits.yaml -- $(call tables_in,splits,split_agreement) $(call figures_in,splits,rank_agreement)
+.PHONY: $(WAYS_IN:%=answer-%) answer-audit answer-splits
+answer: $(WAYS_IN:%=answer-%) answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
+
+$(WAYS_IN:%=answer-%): answer-%: .venv/.installed
+	$(STUDY) config/methods.yaml $(if $(filter $*,$(WITH_CONTROLS)),,config/answer_worlds.yaml) $(WITH) \
+		--config "datasets=[$*]" "pathvars={results: results/answer/$*, logs: logs/answer/$*, benchmarks: benchmarks/answer/$*}" \
+		-- $(call results_in,$*,$(OF_WAYS),$(DRAWN))
+	$(BIN)/python tools/collect_answer.py
+
+answer-audit: .venv/.installed
+	$(STUDY) config/audit.yaml config/answer_audit.yaml $(WITH) -- $(call results_in,audit,loss_audit evaluation_audit)
+	$(BIN)/python tools/collect_answer.py
+
+answer-splits: .venv/.installed
+	$(STUDY) config/answer_splits.yaml $(WITH) -- $(call results_in,splits,split_agreement,rank_agreement)
 	$(BIN)/python tools/collect_answer.py
 
 # Completes the last run with the same configuration and packs its report; without a last run, that

@@ -2,11 +2,13 @@
 
     python tools/collect_answer.py
 
-copies the csv files of results/answer/<part>/tables to docs/answer/<part>_<table>.csv: the rows of
-the headline candidates, numbers with four significant digits.  `study.csv` has what each part cost.
-A table on docs/answer/index.md stands between two comments and is written by this tool:
+joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
+headline candidates, numbers with four significant digits.  Rows of data sets that no part at hand
+has stay as they are shipped, so the study can be made one part at a time, on any machine.
+`study.csv` has what each part cost.  A table on docs/answer/index.md stands between two comments
+and is written by this tool:
 
-    <!-- table: methods_methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
+    <!-- table: methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
     <!-- end -->
 
 The parts are: the file, conditions on its columns, and the columns to show; a column that has an
@@ -39,26 +41,30 @@ SET = {"95 %"}
 
 
 def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
-    """Copy the tables of every part of the study; returns them by the name of their file.
+    """Join the tables of the parts at hand with the shipped rows of other data sets; returns all
+    that is shipped by the name of its file.
 
     Raises SystemExit if there is no table, and if they are too large to be shipped.
     """
-    found = {
-        f"{path.parents[1].name}_{path.stem}": _small(pl.read_csv(path))
-        for path in sorted(study.glob("*/tables/*.csv"))
-    }
-    if not found:
+    made: dict[str, list[pl.DataFrame]] = {}
+    for path in sorted(study.glob("*/tables/*.csv")):
+        made.setdefault(path.stem, []).append(_small(_read(path)))
+    if not made:
         raise SystemExit(f"{study} has no part with tables; run `make answer` first")
-    found["study"] = costs(study)
+    made["study"] = [costs(study)]
+    shipped = read(pages)
     pages.mkdir(parents=True, exist_ok=True)
-    for path in pages.glob("*.csv"):
-        path.unlink()
-    for name, frame in found.items():
-        frame.write_csv(pages / f"{name}.csv")
+    for name, frames in made.items():
+        frame = pl.concat(frames, how="vertical_relaxed")
+        key = "part" if name == "study" else "dataset"
+        if name in shipped:
+            others = shipped[name].join(frame, on=key, how="anti")
+            frame = pl.concat([frame, others], how="vertical_relaxed")
+        frame.sort(key, maintain_order=True).write_csv(pages / f"{name}.csv")
     size = sum(path.stat().st_size for path in pages.glob("*.csv"))
     if size > MOST:
         raise SystemExit(f"the tables take {size:,} bytes of at most {MOST:,}; ship fewer of them")
-    return found
+    return read(pages)
 
 
 def _small(frame: pl.DataFrame) -> pl.DataFrame:
@@ -91,7 +97,14 @@ def costs(study: Path) -> pl.DataFrame:
 
 def read(pages: Path) -> dict[str, pl.DataFrame]:
     """The shipped tables by the name of their file."""
-    return {path.stem: pl.read_csv(path) for path in sorted(pages.glob("*.csv"))}
+    return {path.stem: _read(path) for path in sorted(pages.glob("*.csv"))}
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """A table of which a column without a value has no type, so that it joins with any."""
+    frame = pl.read_csv(path, infer_schema_length=None)
+    empty = [name for name in frame.columns if frame[name].null_count() == frame.height]
+    return frame.with_columns(pl.lit(None).alias(name) for name in empty)
 
 
 def filled(page: str, tables: dict[str, pl.DataFrame]) -> str:
@@ -139,7 +152,7 @@ def _shown(value: object) -> str:
 def unsupported(page: str, tables: dict[str, pl.DataFrame]) -> list[str]:
     """The numbers of the text that no row supports, each with its block.
 
-    A section names its files (`methods_methods.csv`).  A number is supported if a row of one of
+    A section names its files (`methods.csv`).  A number is supported if a row of one of
     them has a cell that is printed like this: rounded to so many digits, as per cent, without its
     sign if none is printed.  If the block, a paragraph or a row of a table, has texts of the file
     in backticks, the row must have one of them; for a row of a table it must have all of them.

@@ -12,7 +12,7 @@ from skipwise.core.paths import result
 
 PAGE = ROOT / "docs/answer/index.md"
 TABLES = {
-    "methods_methods": pl.DataFrame(
+    "methods": pl.DataFrame(
         {
             "dataset": ["explorer-sim", "explorer-sim", "ml100k"],
             "variant": ["pairwise", "skip-head", "pairwise"],
@@ -23,8 +23,8 @@ TABLES = {
         }
     )
 }
-HEAD = "# The answer\n\n## Ways\n\nFrom `methods_methods.csv`, 95 % intervals.\n\n"
-MARKS = "<!-- table: methods_methods; dataset=explorer-sim; variant over_orig -->\n{}<!-- end -->\n"
+HEAD = "# The answer\n\n## Ways\n\nFrom `methods.csv`, 95 % intervals.\n\n"
+MARKS = "<!-- table: methods; dataset=explorer-sim; variant over_orig -->\n{}<!-- end -->\n"
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_a_table_of_the_page_is_made_from_its_file(tool):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("table: methods_methods", "table: absent", "no absent.csv"),
+        ("table: methods", "table: absent", "no absent.csv"),
         ("variant over_orig", "variant gain", "no column gain"),
         ("explorer-sim", "moods-sim", "no row with dataset=moods-sim"),
     ],
@@ -98,26 +98,41 @@ def test_a_table_that_the_files_cannot_give_is_an_error(tool, old, new, message)
         tool.filled(MARKS.format("").replace(old, new), TABLES)
 
 
+def part_of_study(study, name: str, dataset: str, **columns) -> None:
+    tables = study / name / "tables"
+    tables.mkdir(parents=True)
+    rows = {"headline": [True, False, True], "dataset": dataset, "value": [0.123456, 1.0, 2.0]}
+    pl.DataFrame(rows | columns).write_csv(tables / "slices.csv")
+
+
 def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     study, pages = tmp_path / "study", tmp_path / "pages"
-    tables = study / "ways/tables"
-    tables.mkdir(parents=True)
-    rows = {"headline": [True, False, True], "value": [0.123456, 1.0, 2.0]}
-    pl.DataFrame(rows | {"slice": ["cold", "cold", "night"]}).write_csv(tables / "slices.csv")
+    part_of_study(study, "ways", "a", slice=["cold", "cold", "night"])
     keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
     for seed in (1, 2):
         write_json({"seconds": 1800.0}, result("run", study / "ways", **keys, seed=seed))
     trials = result("trials", study / "ways", **keys)
     trials.parent.mkdir(parents=True)
     pl.DataFrame({"seconds": [900.0, 900.0, 1800.0]}).write_parquet(trials)
-    (pages / "old.csv").parent.mkdir()
-    (pages / "old.csv").write_text("gone\n1\n")
 
     found = tool.collect(study, pages)
-    assert (pages / "ways_slices.csv").read_text() == "value,slice\n0.1235,cold\n"
-    assert not (pages / "old.csv").exists()
+    assert (pages / "slices.csv").read_text() == "dataset,value,slice\na,0.1235,cold\n"
     assert found["study"].rows() == [("ways", 2, 1.0, 3, 1.0)]
-    assert tool.read(pages).keys() == {"ways_slices", "study"}
+    assert tool.read(pages).keys() == {"slices", "study"}
+
+
+def test_parts_are_made_one_at_a_time(tool, tmp_path):
+    """What is shipped of a data set stays until the data set itself is made again."""
+    pages = tmp_path / "pages"
+    nothing, something = [None] * 3, ["a lot"] * 3
+    for machine, dataset, said in ((1, "b", something), (2, "a", nothing), (3, "b", nothing)):
+        part_of_study(tmp_path / str(machine), dataset, dataset, said=said)
+        tool.collect(tmp_path / str(machine), pages)
+        rows = (pages / "slices.csv").read_text().splitlines()[1:]
+        if machine == 2:
+            assert rows == ["a,0.1235,", "a,2.0,", "b,0.1235,a lot", "b,2.0,a lot"]
+    assert rows == ["a,0.1235,", "a,2.0,", "b,0.1235,", "b,2.0,"]
+    assert tool.read(pages)["study"]["part"].to_list() == ["a", "b"]
 
 
 def test_tables_too_large_to_ship_are_an_error(tool, tmp_path):
@@ -125,6 +140,6 @@ def test_tables_too_large_to_ship_are_an_error(tool, tmp_path):
         tool.collect(tmp_path, tmp_path / "pages")
     tables = tmp_path / "ways/tables"
     tables.mkdir(parents=True)
-    pl.DataFrame({"text": ["x" * 100] * 6000}).write_csv(tables / "large.csv")
+    pl.DataFrame({"dataset": ["x" * 100] * 6000}).write_csv(tables / "large.csv")
     with pytest.raises(SystemExit, match="of at most 500,000"):
         tool.collect(tmp_path, tmp_path / "pages")

@@ -5,6 +5,7 @@ what follows from it.
 import copy
 import datetime
 import os
+import re
 
 import pytest
 import yaml
@@ -1005,8 +1006,9 @@ def test_the_worlds_of_the_study_are_without_controls():
     first, both = default_config(parts[0]), default_config(*parts)
     left = set(variants(first, "sasrec")) - set(variants(both, "sasrec"))
     assert left == {name for name in variants(first, "sasrec") if name.endswith("-shuffled")}
-    of_study = {*first["datasets"], *both["datasets"]}
+    of_make = dict(re.findall(r"^(\w+) := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M))
     worlds = {
         name for name, its in both["registry"].items() if "world" in its.get("simulation", {})
     }
-    assert of_study == worlds | {"ml100k"}
+    assert set(of_make["WAYS_IN"].split()) == worlds | {"ml100k"}
+    assert of_make["WITH_CONTROLS"].split() == first["datasets"]
