@@ -192,7 +192,7 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("model", "variant", "space"),
         [
-            ("wrmf", "nr", {"alpha": {"low": 1.0, "high": 20.0, "log": True}}),
+            ("wrmf", "nr", {"alpha": {"low": 3.0, "high": 20.0, "log": True}}),
             ("bpr", "nr", {"skip_pair_share": {"low": 0.05, "high": 0.5}}),
             ("session-knn", "orig", {"neighbours": {"low": 2, "high": 40, "log": True}}),
             ("ease", "orig", {"weighting": {"choices": ["none", "log"]}}),

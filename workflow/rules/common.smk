@@ -263,6 +263,12 @@ def best_of_search(wildcards):
     return result("best").format(**{**wildcards, "variant": searched})
 
 
+def trials_of_reference(wildcards):
+    """The trials of the variant that the search of a way begins with."""
+    reference = checked.begins_with(config, wildcards.model, wildcards.variant)
+    return result("trials").format(**{**wildcards, "variant": reference}) if reference else []
+
+
 def each_split(artifact):
     """One path per data set, and per split if the artifact belongs to one."""
     return expand(result(artifact), dataset=config["datasets"], split=config["splits"])
@@ -462,6 +468,7 @@ def search(wildcards):
         "recommender": model_file_of(wildcards),
         "settings": checked.run_settings(config, *keys, wildcards.split),
         "space": checked.search_space(config, *keys),
+        "own": checked.own_space(config, *keys),
         "sampler_seed": config["tuning"]["seed"],
         "seed": checked.seeds(config, wildcards.dataset, wildcards.model)[0],
         "validation_sessions": config["neural"]["validation_sessions"],

@@ -16,6 +16,7 @@ rule search_settings:
         valid=result("valid"),
         tracks=result("tracks"),
         split=result("split"),
+        first=trials_of_reference,
         code=code("training.tuning", model=model_file_of, way=way_of),
     output:
         trials=result("trials"),

@@ -17,5 +17,6 @@ with rule_log(snakemake.log[0], snakemake.rule):
         trials=snakemake.params.trials,
         journal=paths.beside(snakemake.output.trials, "journal"),
         checkpoint=paths.beside(snakemake.output.trials, "trial_checkpoint"),
+        first=snakemake.input.first or None,
         code=snakemake.input.code,
     )

@@ -559,6 +559,24 @@ def searched_as(config: dict, model: str, variant: str) -> str:
     return next(twins, variant)
 
 
+def begins_with(config: dict, model: str, variant: str) -> str | None:
+    """The variant with whose trials the search of a way begins: the one of the same model and
+    targets that uses no skips otherwise, ``orig`` or ``blind``.  None for other variants.
+    """
+    settings = run_settings(config, model, variant)
+    if not settings.get("way"):
+        return None
+    reference = "blind" if settings["targets"] == "next" else "orig"
+    return reference if reference in variants(config, model) else None
+
+
+def own_space(config: dict, model: str, variant: str) -> list[str]:
+    """The settings in the search space of a variant that its way adds to those of the model."""
+    way = run_settings(config, model, variant).get("way")
+    own = registry.declared("way", way).get("SEARCH", {}) if way else {}
+    return [name for name in search_space(config, model, variant) if name in own]
+
+
 def searches(config: dict) -> list[dict]:
     """Every variant of the configuration that has something to search of its own, on every data set
     and split, in the order of the tables.

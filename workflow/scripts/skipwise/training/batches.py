@@ -31,7 +31,8 @@ def following(chosen: Ragged) -> Ragged:
 
 def seen_labels(plays: Sequences, labels: str) -> Sequences:
     """The plays with the labels that a way to use skips sees: the ``right`` ones; ``inverted``,
-    skipped and listened exchanged; or ``shuffled``, in another order within each session.
+    skipped and listened exchanged; or ``shuffled``, in another order within each session but for
+    the last play, which of a context was listened to: a way that leaves skips out would lose it.
 
     The order is that of a hash of the session's plays, so it is the same at every call and does not
     depend on labels or on other sessions.  Raises UserError for any other word.
@@ -52,13 +53,17 @@ def seen_labels(plays: Sequences, labels: str) -> Sequences:
 
 
 def _hashed_order(tracks: Ragged) -> np.ndarray:
-    """(E,) plays in an order that keeps sessions together and is random within each."""
+    """(E,) plays in an order that keeps sessions together, and the last of each in its place, and
+    is random otherwise.
+    """
     row = tracks.row_of_value()
     place = np.arange(len(row)) - tracks.offsets[row]
     play = _mixed(_mixed(tracks.values.astype(np.uint64)) + place.astype(np.uint64))
     reached = np.concatenate([[np.uint64(0)], np.cumsum(play)])
     session = reached[tracks.offsets[1:]] - reached[tracks.offsets[:-1]]
-    return np.lexsort((_mixed(play + session[row]), row))
+    order = _mixed(play + session[row])
+    order[tracks.offsets[1:][np.diff(tracks.offsets) > 0] - 1] = np.iinfo(np.uint64).max
+    return np.lexsort((order, row))
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:

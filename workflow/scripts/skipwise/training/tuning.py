@@ -1,6 +1,11 @@
 """Search of a variant's settings on validation data, with Optuna: the same number of trials for
 every variant of every model.
 
+A way to use skips has settings of its own beside those of its model, and a few trials of all at
+once would never try a good weight with a good learning rate.  So it begins with the best of the
+first half of the trials of its reference, ``blind`` or ``orig``, and its own trials, the other half,
+change what its way adds (or all, if that is nothing).
+
 The test data is not an input of anything here.  A search writes each step into a journal and goes
 on from it: whatever stops it, the same trials and the same winner come out.
 """
@@ -8,8 +13,8 @@ on from it: whatever stops it, the same trials and the same winner come out.
 import json
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +25,16 @@ import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
 
-from skipwise.core.artifacts import read_json, sha256, whole_file, write_artifact, write_json
+from skipwise.core.artifacts import (
+    read_artifact,
+    read_json,
+    sha256,
+    whole_file,
+    write_artifact,
+    write_json,
+)
 from skipwise.core.errors import DivergedError, UserError
 from skipwise.core.log import logger
 from skipwise.core.paths import hive_keys
@@ -35,7 +48,8 @@ from skipwise.training.checkpoints import Checkpoint
 from skipwise.training.memory import check_memory
 from skipwise.training.train import fingerprint, validated
 
-# Trials, the first with the configured settings, before the sampler learns from earlier ones.
+# Trials before the sampler learns from earlier ones: the first with the configured settings, the
+# others spread evenly over the space.
 STARTUP = 6
 # Complete trials before a trial may be pruned, and those that must have reached its epoch: few do
 # where training stops early, and against them alone a trial that learns slowly looks hopeless.
@@ -50,7 +64,8 @@ RESULT = "result"  # the attribute of a trial with its row
 @dataclass(frozen=True)
 class Search:
     """What is searched: ``settings`` as configured, and ``space`` with the range of each setting
-    that may change.
+    that may change.  A search that begins with another's changes only the ``own`` of its way, if
+    there are any; ``begun`` says that it does.
 
     A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
     ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
@@ -65,11 +80,33 @@ class Search:
     seed: int
     threads: int
     validation_sessions: int
+    own: Sequence[str] = ()
+    begun: bool = False
 
     @property
     def configured(self) -> dict:
-        """The configured values of what is searched."""
+        """The values, as configured or as it begins with, of what is searched."""
         return {name: self.settings[name] for name in self.space}
+
+    @property
+    def tried(self) -> dict[str, dict]:
+        """The part of the space that trials change."""
+        names = self.own if self.begun and self.own else self.space
+        return {name: self.space[name] for name in names}
+
+    def after(self, trials: list[dict]) -> "Search":
+        """This search, beginning with the settings of the best of ``trials``, the rows of another
+        one.
+        """
+        top = winner(trials)
+        if top is None:
+            return self
+        taken = {
+            name: value
+            for name, value in json.loads(top["settings"]).items()
+            if name in self.space and name not in self.own
+        }
+        return replace(self, settings=self.settings | taken, begun=True)
 
 
 def search_settings(
@@ -84,12 +121,16 @@ def search_settings(
     trials: int,
     journal: str | Path,
     checkpoint: str | Path,
+    first: str | None = None,
     code: Iterable[str] = (),
 ) -> None:
     """Try settings and write all trials, and the best of them.
 
-    Trial 0 has the configured settings.  Settings of trial k are chosen with a generator of seed
-    (``sampler_seed``, k) from the trials before it, so a larger budget contains the smaller.  A
+    Trial 0 has the configured settings.  Up to ``STARTUP`` trials are spread over the space;
+    settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k) from the
+    trials before it, so a larger budget contains the smaller.  ``first`` is the ``trials.parquet``
+    of the reference of a way: half of the budget is that of its first trials, which are not tried
+    again, and the best of them is where this search begins.  A
     trial that is among the worst quarter in an epoch that enough others have reached is pruned, not
     in the first ``min_epochs``.  The winner has the highest validation NDCG@10 among the candidates
     that ``split``, the ``split.json``, says; the earlier of equals.
@@ -101,9 +142,13 @@ def search_settings(
     use_threads(search.threads)
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
     candidates = read_json(split)["headline"]
+    asked = search
+    shared = trials // 2 if first else 0
+    if first:
+        search = search.after(read_artifact("trials", first).to_pylist()[:shared])
     mark = fingerprint(
         search.recommender,
-        [search.settings, search.space, search.sampler_seed, search.validation_sessions],
+        [search.settings, search.tried, search.sampler_seed, search.validation_sessions],
         [candidates, search.seed, search.threads],
         data,
         code=code,
@@ -115,15 +160,16 @@ def search_settings(
     n_tracks = pq.read_metadata(tracks).num_rows
     if done := len(ended(study)):
         logger.info("continues from %s with trial %d", journal, done)
-    for number in range(len(ended(study)), trials):
+    own = trials - shared
+    for number in range(len(ended(study)), own):
         saved = Checkpoint(checkpoint, f"{mark} {number}")
         _run_trial(study, number, search, candidates, *parts, n_tracks, saved)
         Path(checkpoint).unlink(missing_ok=True)
-        _log_trial(study, number, trials)
-    found = rows(study)[:trials]
+        _log_trial(study, number, own)
+    found = rows(study)[:own]
     table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
     write_artifact(table, "trials", out_trials)
-    write_json(best(found, search), out_best)
+    write_json(best(found, asked, shared), out_best)
 
 
 def pruner(min_epochs: int) -> optuna.pruners.BasePruner:
@@ -211,9 +257,9 @@ def _run_trial(
 ) -> None:
     """Choose the settings of one trial, train with them and note how good they are."""
     trial = _ask(study, number, search)
-    chosen = suggest(trial, search.space)
-    if number == 0:
-        chosen = search.configured  # to the last digit
+    chosen = search.configured
+    if number:  # else to the last digit
+        chosen |= suggest(trial, search.tried)
     settings = search.settings | chosen
     logger.info("trial %d: %s", number, in_words(chosen))
     history: list[dict] = []
@@ -297,9 +343,28 @@ def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
     study.sampler = optuna.samplers.TPESampler(
         seed=int(seed), n_startup_trials=STARTUP, multivariate=True, constant_liar=False
     )
-    if number == 0 and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        study.enqueue_trial(search.configured)
+    if number < STARTUP and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        begin = {name: search.settings[name] for name in search.tried}
+        study.enqueue_trial(spread(search.tried, number) if number else begin)
     return study.ask()
+
+
+def spread(space: dict[str, dict], number: int) -> dict:
+    """Point ``number``, from 1, of Halton's sequence in a search space: a few random points would
+    be anywhere, and often at the ends.
+    """
+    sequence = qmc.Halton(len(space), scramble=False)
+    point = sequence.fast_forward(number).random(1)[0]
+    return {name: _at(its, share) for (name, its), share in zip(space.items(), point, strict=True)}
+
+
+def _at(its: dict, share: float) -> float | int | str | bool | None:
+    """The value at a share, 0 to below 1, of a range."""
+    if "choices" in its:
+        return its["choices"][int(share * len(its["choices"]))]
+    low, high = its["low"], its["high"]
+    value = low * (high / low) ** share if its.get("log") else low + share * (high - low)
+    return round(value) if type(low) is type(high) is int else float(value)
 
 
 def suggest(trial: optuna.Trial, space: dict[str, dict]) -> dict:
@@ -344,8 +409,10 @@ def winner(found: list[dict]) -> dict | None:
     return max(complete, key=lambda row: row["valid_ndcg_10"], default=None)
 
 
-def best(found: list[dict], search: Search) -> dict:
-    """The content of ``best.json``: the settings of the winner and how they were found."""
+def best(found: list[dict], search: Search, shared: int = 0) -> dict:
+    """The content of ``best.json``: the settings of the winner and how they were found; further
+    ``shared`` trials are those of the search that it began with.
+    """
     top = winner(found)
     if top is None:
         raise UserError(
@@ -364,7 +431,7 @@ def best(found: list[dict], search: Search) -> dict:
         "settings": settings,
         "configured": search.configured,
         "trial": top["trial"],
-        "trials": len(found),
+        "trials": len(found) + shared,
         "value": top["valid_ndcg_10"],
         "at_edge": edges,
     }

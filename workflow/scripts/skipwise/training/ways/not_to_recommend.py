@@ -15,7 +15,8 @@ from skipwise.training.hooks import Step
 from skipwise.training.losses import full_precision
 
 SETTINGS = ()
-SEARCH = {"alpha": {"low": 0.02, "high": 5.0, "log": True}}
+# p is small, and so is the term: only a large weight makes it as large as the main loss.
+SEARCH = {"alpha": {"low": 0.1, "high": 1000.0, "log": True}}
 CAUSAL = True
 
 

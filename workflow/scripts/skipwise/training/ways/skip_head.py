@@ -20,7 +20,7 @@ from skipwise.training.losses import full_precision
 SETTINGS = ("skip_weight",)
 SEARCH = {
     "alpha": {"low": 0.02, "high": 5.0, "log": True},
-    "skip_weight": {"low": 0.0, "high": 5.0, "limit": "low"},
+    "skip_weight": {"low": 0.01, "high": 5.0, "log": True, "limit": "low"},
 }
 CAUSAL = True
 
