@@ -3,8 +3,8 @@ every variant of every model.
 
 A way to use skips has settings of its own beside those of its model, and a few trials of all at
 once would never try a good weight with a good learning rate.  So it begins with the best of the
-first half of the trials of its reference, ``blind`` or ``orig``, and its own trials, the other half,
-change what its way adds (or all, if that is nothing).
+first half of the trials of its reference, ``blind`` or ``orig``; its own trials, the other half,
+change what the way adds, or all if that is nothing.
 
 The test data is not an input of anything here.  A search writes each step into a journal and goes
 on from it: whatever stops it, the same trials and the same winner come out.
