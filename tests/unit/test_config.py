@@ -12,8 +12,10 @@ import yaml
 from examples import ROOT, default_config, with_those_below
 from jsonschema import Draft202012Validator
 from skipwise.core.config import (
+    begins_with,
     check_config,
     model_file,
+    own_space,
     raw_files,
     run_settings,
     runs,
@@ -988,6 +990,26 @@ def test_a_control_takes_what_the_search_of_its_way_found():
         overlay, {"model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}}
     )
     assert searched_as(config, "sasrec", "contrastive-item-shuffled") == "contrastive-item-shuffled"
+
+
+def test_the_search_of_a_way_begins_with_the_variant_of_its_targets():
+    config = default_config(
+        yaml.safe_load((ROOT / "config/methods.yaml").read_text(encoding="utf-8"))
+    )
+    begins = {name: begins_with(config, "sasrec", name) for name in variants(config, "sasrec")}
+    assert begins["blind"] is begins["orig"] is None
+    of_next = {name for name, first in begins.items() if first == "blind"}
+    assert of_next == {
+        name
+        for name in begins
+        if name.startswith(("contrastive-released", "feedback-input-next", "skip-head"))
+    }
+    assert {*begins.values()} == {None, "blind", "orig"}
+    assert begins_with(config, "wrmf", "nr") is None
+    alone = default_config({"model_registry": {"sasrec": {"variants": {"orig": None}}}})
+    assert begins_with(alone, "sasrec", "contrastive-item") is None
+    assert own_space(config, "sasrec", "contrastive-item") == ["alpha", "tau"]
+    assert own_space(config, "sasrec", "listened-only") == own_space(config, "wrmf", "nr") == []
 
 
 def test_a_control_has_no_search_of_its_own():

@@ -68,7 +68,13 @@ def task(model="gru4rec", variant="orig", space=SPACE, **changed) -> Search:
     return Search(model, settings | changed, space, 1, seed=1, threads=1, validation_sessions=100)
 
 
-def search(folder: Path, what: Search, trials: int = TRIALS, code: tuple[str, ...] = ()) -> None:
+def search(
+    folder: Path,
+    what: Search,
+    trials: int = TRIALS,
+    code: tuple[str, ...] = (),
+    first: str | None = None,
+) -> None:
     """Search as the workflow does, on the data of ``folder``."""
     search_settings(
         *(str(folder / f"{name}.parquet") for name in ("train", "valid", "tracks")),
@@ -79,6 +85,7 @@ def search(folder: Path, what: Search, trials: int = TRIALS, code: tuple[str, ..
         trials=trials,
         journal=folder / "checkpoints" / "search.journal",
         checkpoint=folder / "checkpoints" / "trial.safetensors",
+        first=str(folder / first) if first else None,
         code=code,
     )
 
@@ -159,6 +166,53 @@ class TestSearch:
         assert "trial 3" not in caplog.text
         search(data, task(), trials=4)
         assert found(data) == whole[:4]
+
+    def test_a_way_begins_with_the_best_of_half_of_the_trials_of_its_reference(self, data):
+        search(data, task())
+        orig = found(data)
+        (data / "trials.parquet").rename(data / "first.parquet")
+        top = max(orig[:4], key=lambda row: row["valid_ndcg_10"])
+        # What comes after these has no say.
+        assert top["trial"] > 0
+        last = orig[4:] = [row | {"valid_ndcg_10": 1.0, "seconds": 1.0} for row in orig[4:]]
+        rows = [*(row | {"seconds": 1.0} for row in orig[:4]), *last]
+        table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
+        write_artifact(table, "trials", data / "first.parquet")
+
+        tau = {"tau": {"low": 0.03, "high": 5.0, "log": True}}
+        way = task(variant="contrastive-item", space=SPACE | tau)
+        (data / "checkpoints/search.journal").unlink()
+        search(data, replace(way, own=["tau"]), first="first.parquet")
+        first, *others = tried(data)
+        assert first == json.loads(top["settings"]) | {"tau": 0.1}
+        assert others == [first | {"tau": tau} for tau in (0.387, 0.108, 1.39)]
+        won = read_json(data / "best.json")
+        assert won["trials"] == TRIALS
+        assert won["settings"] in tried(data)
+        assert won["configured"] == way.configured
+
+        # Without settings of its own, all change, and the half of an odd budget is rounded down.
+        (data / "checkpoints/search.journal").unlink()
+        search(data, way, trials=5, first="first.parquet")
+        first, *others = tried(data)
+        assert len(others) == 2
+        assert len({settings["learning_rate"] for settings in [first, *others]}) == 3
+
+    def test_without_a_trained_reference_a_way_begins_as_configured(self):
+        what = task()
+        assert what.after([]) == what
+        assert what.after([trial(0, 0.3, "pruned", dropout=0.2)]) == what
+
+    def test_the_first_trials_are_spread_over_the_space(self):
+        space = SPACE | {"neighbours": {"low": 1, "high": 100}}
+        points = [tuning.spread(space, number) for number in range(1, 8)]
+        rates = sorted(math.log(point["learning_rate"] / RATE["low"]) for point in points)
+        eighth = math.log(RATE["high"] / RATE["low"]) / 8
+        assert rates == pytest.approx([k * eighth for k in range(1, 8)])
+        assert points[0]["dropout"] == pytest.approx(0.5 / 3)
+        assert {point["batch_size"] for point in points} == {8, 16, 32}
+        assert all(type(point["neighbours"]) is int for point in points)
+        assert all(1 <= point["neighbours"] <= 100 for point in points)
 
     @pytest.mark.parametrize(
         ("lengths", "value", "expected"),

@@ -2,6 +2,7 @@
 
 import fnmatch
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -323,8 +324,10 @@ class TestRun:
 
     def test_a_search_reaches_the_tables_and_what_it_finds_can_be_shipped(self, project):
         few = (
-            "datasets: [mssd-sim]\nmodels: [popularity, wrmf]\nseeds: [1, 2]\n"
-            "model_registry: {wrmf: {variants: {orig: null, bl: null}}}\n"
+            "datasets: [mssd-sim]\nmodels: [popularity, wrmf, sasrec]\nseeds: [1, 2]\n"
+            "model_registry:\n"
+            "  wrmf: {variants: {orig: null, bl: null}}\n"
+            "  sasrec: {variants: {blind: null, contrastive-hidden: null}}\n"
         )
         overlay = project.overlay("search.yaml", few + "tuning: {settings: search, trials: 3}\n")
         targets = ("results/tables/hr_ndcg.csv", "results/tables/tuning.csv")
@@ -334,6 +337,7 @@ class TestRun:
         assert {(row["model"], row["settings"]) for row in table} == {
             ("popularity", "nothing to tune"),
             ("wrmf", "tuned, 3 trials"),
+            ("sasrec", "tuned, 3 trials"),
         }
         best = read_json(
             project / "results/tuning/dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
@@ -344,8 +348,15 @@ class TestRun:
             assert best["settings"].items() <= found["settings"].items()
             assert found["settings_source"] == "tuned, 3 trials"
         tuned = pq.read_table(project / "results/tables/tuning.parquet").to_pylist()
-        assert [row["variant"] for row in tuned] == ["nr"]
-        assert {row["trials"] for row in tuned} == {3}
+        assert [row["variant"] for row in tuned] == ["nr", "orig", "contrastive-item"]
+        assert [row["trials"] for row in tuned] == [3, 3, 3]
+        # A way begins with the first trial of orig, which counts for its budget.
+        [file_of_way] = (project / "results/tuning").rglob(
+            "variant=contrastive-item/trials.parquet"
+        )
+        own = pq.read_table(file_of_way, partitioning=None)["settings"].to_pylist()
+        assert len({json.loads(settings)["learning_rate"] for settings in own}) == 1
+        assert len({json.loads(settings)["tau"] for settings in own}) == len(own) == 2
 
         # The file names the command, and a run with it in resources/tuned has the same models.
         text = (project / file).read_text(encoding="utf-8")
