@@ -55,6 +55,8 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
     shipped = read(pages)
     pages.mkdir(parents=True, exist_ok=True)
     for name, frames in made.items():
+        if not (frames := [frame for frame in frames if frame.height]):
+            continue
         frame = pl.concat(frames, how="vertical_relaxed")
         key = "part" if name == "study" else "dataset"
         if name in shipped:
@@ -68,7 +70,10 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
 
 
 def _small(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows that lead, with numbers of four significant digits."""
+    """The rows of a data set that lead, with numbers of four significant digits."""
+    if frame.is_empty():
+        return frame
+    frame = frame.filter(pl.col("dataset").is_not_null())  # else of all data sets of a part
     if "headline" in frame.columns:
         frame = frame.filter("headline").drop("headline")
     if "slice" in frame.columns:

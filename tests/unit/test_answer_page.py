@@ -108,6 +108,8 @@ def part_of_study(study, name: str, dataset: str, **columns) -> None:
 def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     study, pages = tmp_path / "study", tmp_path / "pages"
     part_of_study(study, "ways", "a", slice=["cold", "cold", "night"])
+    (study / "ways/tables/headroom.csv").write_text("headline,dataset,oracle\n")
+    (study / "ways/tables/findings.csv").write_text("claim,dataset\nskips sink,a\nof all,\n")
     keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
     for seed in (1, 2):
         write_json({"seconds": 1800.0}, result("run", study / "ways", **keys, seed=seed))
@@ -118,7 +120,8 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     found = tool.collect(study, pages)
     assert (pages / "slices.csv").read_text() == "dataset,value,slice\na,0.1235,cold\n"
     assert found["study"].rows() == [("ways", 2, 1.0, 3, 1.0)]
-    assert tool.read(pages).keys() == {"slices", "study"}
+    assert (pages / "findings.csv").read_text() == "claim,dataset\nskips sink,a\n"
+    assert tool.read(pages).keys() == {"findings", "slices", "study"}
 
 
 def test_parts_are_made_one_at_a_time(tool, tmp_path):

@@ -20,6 +20,13 @@ VARIANTS = {
     "negbt": ({"way": "negbt"}, 60, 4.0),
     "gbce": ({"way": "gbce"}, 160, 2.0),
     "listened-only": ({"way": "listened-only"}, 180, 1.0),
+    # Better than blind, which has its targets, and worse than orig; and so is its control.
+    "feedback-input": ({"way": "feedback-input", "targets": "next"}, 130, 2.0),
+    "feedback-input-shuffled": (
+        {"way": "feedback-input", "targets": "next", "labels": "shuffled"},
+        90,
+        2.0,
+    ),
 }
 
 
@@ -70,6 +77,7 @@ def test_gains_stand_next_to_those_of_the_control(tmp_path):
     error = np.sqrt(share * (1 - share) / (N - 1))
     assert found["over_orig_low"] == pytest.approx(share - 1.964 * error, abs=1e-4)
     assert rows["negbt"]["control_gain"] is rows["negbt"]["over_control"] is None
+    assert rows["feedback-input"]["control_gain"] == pytest.approx(-10 / N)
     assert rows["orig"]["over_orig"] is None
     assert rows["orig"]["over_blind"] == pytest.approx(60 / N)
     assert rows["blind"]["over_orig"] == pytest.approx(-60 / N)
@@ -85,6 +93,7 @@ def test_outcomes(tmp_path):
         "negbt": "costs",
         "gbce": "cannot be told: too few sessions differ",
         "listened-only": "cannot be told: the interval holds 0",
+        "feedback-input": "helps",
     }
 
 

@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from examples import ROOT, default_config, given_for, settings_of
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from skipwise.core import config as checked
 from skipwise.core import registry
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
@@ -96,6 +98,12 @@ def found(folder: Path) -> list[dict]:
     return table.drop_columns(["seconds"]).to_pylist()
 
 
+def open_study_of(folder: Path) -> optuna.Study:
+    """The search in the journal of ``folder``, as Optuna reads it."""
+    journal = JournalFileBackend(str(folder / "checkpoints/search.journal"))
+    return optuna.load_study(study_name=None, storage=JournalStorage(journal))
+
+
 def tried(folder: Path) -> list[dict]:
     return [json.loads(row["settings"]) for row in found(folder)]
 
@@ -169,7 +177,7 @@ class TestSearch:
 
     def test_a_way_begins_with_the_best_of_half_of_the_trials_of_its_reference(self, data):
         search(data, task())
-        orig = found(data)
+        orig, tried_first = found(data), tried(data)
         (data / "trials.parquet").rename(data / "first.parquet")
         top = max(orig[:4], key=lambda row: row["valid_ndcg_10"])
         # What comes after these has no say.
@@ -185,7 +193,7 @@ class TestSearch:
         search(data, replace(way, own=["tau"]), first="first.parquet")
         first, *others = tried(data)
         assert first == json.loads(top["settings"]) | {"tau": 0.1}
-        assert others == [first | {"tau": tau} for tau in (0.387, 0.108, 1.39)]
+        assert others == [first | {"tau": tau} for tau in (3.91, 0.303, 1.09)]
         won = read_json(data / "best.json")
         assert won["trials"] == TRIALS
         assert won["settings"] in tried(data)
@@ -196,7 +204,7 @@ class TestSearch:
         search(data, way, trials=5, first="first.parquet")
         first, *others = tried(data)
         assert len(others) == 2
-        assert len({settings["learning_rate"] for settings in [first, *others]}) == 3
+        assert not [settings for settings in others if settings in tried_first]
 
     def test_without_a_trained_reference_a_way_begins_as_configured(self):
         what = task()
@@ -205,14 +213,22 @@ class TestSearch:
 
     def test_the_first_trials_are_spread_over_the_space(self):
         space = SPACE | {"neighbours": {"low": 1, "high": 100}}
-        points = [tuning.spread(space, number) for number in range(1, 8)]
-        rates = sorted(math.log(point["learning_rate"] / RATE["low"]) for point in points)
-        eighth = math.log(RATE["high"] / RATE["low"]) / 8
-        assert rates == pytest.approx([k * eighth for k in range(1, 8)])
-        assert points[0]["dropout"] == pytest.approx(0.5 / 3)
+        points = [tuning.spread(space, number, 1) for number in range(1, 9)]
+        # Each eighth of a range has one of eight points.
+        width = math.log(RATE["high"] / RATE["low"])
+        rates = [math.log(point["learning_rate"] / RATE["low"]) / width for point in points]
+        assert sorted(int(8 * rate) for rate in rates) == list(range(8))
         assert {point["batch_size"] for point in points} == {8, 16, 32}
         assert all(type(point["neighbours"]) is int for point in points)
         assert all(1 <= point["neighbours"] <= 100 for point in points)
+        assert all(0 <= point["dropout"] <= 0.5 for point in points)
+
+    def test_the_sampler_learns_from_the_first_trial_too(self, data):
+        search(data, task(), trials=2)
+        study = open_study_of(data)
+        first, second = study.get_trials(deepcopy=False)
+        assert first.params.keys() == second.params.keys() == SPACE.keys()
+        assert first.params["learning_rate"] == 0.02
 
     @pytest.mark.parametrize(
         ("lengths", "value", "expected"),
@@ -675,7 +691,7 @@ def test_the_table_has_one_row_per_search(tmp_path):
         "trials": 3,
         "pruned": 1,
         "seconds": 6.0,
-        "valid_ndcg_10_configured": 0.1,
+        "valid_ndcg_10_begin": 0.1,
         "valid_ndcg_10_tuned": 0.25,
         "found": "learning_rate 0.01235",
         "at_edge": "no",

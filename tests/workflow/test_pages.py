@@ -210,12 +210,11 @@ def test_every_block_has_a_decision_and_every_decision_a_block():
 
 
 @pytest.fixture
-def folder(finished, tmp_path) -> Path:
+def folder(copy) -> Path:
     """A copy of the finished tiny run with what its user has: an environment, and quick settings
     that are quick.
     """
-    folder = tmp_path / "skipwise"
-    shutil.copytree(finished.folder, folder, symlinks=True)
+    folder = copy.folder
     (folder / ".venv").symlink_to(sys.prefix)
     shutil.copy2(folder / TINY, folder / "config/quick.yaml")
     return folder

@@ -398,7 +398,10 @@ def _as_number(text: str) -> str:
     spelled = f"{number:.0f}" if number.is_integer() else repr(number)
     if "e" in spelled and "." not in spelled:  # which YAML would read as text again
         spelled = spelled.replace("e", ".0e")
-    return f"'{text}' is text to YAML; write {spelled}, without quotes"
+    return (
+        f"'{text}' is text to YAML; write {spelled}, without quotes (in a list of --config all is "
+        "text: write it into an overlay)"
+    )
 
 
 def _known(name: str, known: Iterable[str]) -> str:
@@ -561,13 +564,16 @@ def searched_as(config: dict, model: str, variant: str) -> str:
 
 def begins_with(config: dict, model: str, variant: str) -> str | None:
     """The variant with whose trials the search of a way begins: the one of the same model and
-    targets that uses no skips otherwise, ``orig`` or ``blind``.  None for other variants.
+    targets that uses no skips otherwise, ``orig`` or ``blind``.  None for other variants, and where
+    there is no such search.
     """
     settings = run_settings(config, model, variant)
     if not settings.get("way"):
         return None
     reference = "blind" if settings["targets"] == "next" else "orig"
-    return reference if reference in variants(config, model) else None
+    if reference not in variants(config, model) or not search_space(config, model, reference):
+        return None
+    return None if run_settings(config, model, reference).get("way") else reference
 
 
 def own_space(config: dict, model: str, variant: str) -> list[str]:

@@ -195,9 +195,9 @@ COLUMNS = {
     "trials": Column("trials", "Tried settings, the same number for every variant.", _count),
     "pruned": Column("pruned", "Trials that were ended before their last epoch.", _count),
     "seconds": Column("seconds", "Of training, all trials.", "{:.1f}".format),
-    "valid_ndcg_10_configured": Column(
-        "configured: validation NDCG@10",
-        "Of the configured settings, which are trial 0.",
+    "valid_ndcg_10_begin": Column(
+        "begin: validation NDCG@10",
+        "Of trial 0: the configured settings or, of a way, the best of its reference.",
         _decimals,
     ),
     "valid_ndcg_10_tuned": Column(

@@ -65,7 +65,7 @@ RESULT = "result"  # the attribute of a trial with its row
 class Search:
     """What is searched: ``settings`` as configured, and ``space`` with the range of each setting
     that may change.  A search that begins with another's changes only the ``own`` of its way, if
-    there are any; ``begun`` says that it does.
+    there are any; ``begun`` is the number of trials of that one.
 
     A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
     ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
@@ -81,7 +81,7 @@ class Search:
     threads: int
     validation_sessions: int
     own: Sequence[str] = ()
-    begun: bool = False
+    begun: int = 0
 
     @property
     def configured(self) -> dict:
@@ -106,7 +106,7 @@ class Search:
             for name, value in json.loads(top["settings"]).items()
             if name in self.space and name not in self.own
         }
-        return replace(self, settings=self.settings | taken, begun=True)
+        return replace(self, settings=self.settings | taken, begun=len(trials))
 
 
 def search_settings(
@@ -128,9 +128,9 @@ def search_settings(
 
     Trial 0 has the configured settings.  Up to ``STARTUP`` trials are spread over the space;
     settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k) from the
-    trials before it, so a larger budget contains the smaller.  ``first`` is the ``trials.parquet``
-    of the reference of a way: half of the budget is that of its first trials, which are not tried
-    again, and the best of them is where this search begins.  A
+    trials before it, so a larger budget contains the smaller, but for a way.  ``first`` is the
+    ``trials.parquet`` of the reference of a way: half of the budget is that of its first trials,
+    which are not tried again, and the best of them is where this search begins.  A
     trial that is among the worst quarter in an epoch that enough others have reached is pruned, not
     in the first ``min_epochs``.  The winner has the highest validation NDCG@10 among the candidates
     that ``split``, the ``split.json``, says; the earlier of equals.
@@ -257,9 +257,8 @@ def _run_trial(
 ) -> None:
     """Choose the settings of one trial, train with them and note how good they are."""
     trial = _ask(study, number, search)
-    chosen = search.configured
-    if number:  # else to the last digit
-        chosen |= suggest(trial, search.tried)
+    chosen = suggest(trial, search.tried)  # in any case: the sampler learns of no other values
+    chosen = search.configured | (chosen if number else {})  # those to the last digit
     settings = search.settings | chosen
     logger.info("trial %d: %s", number, in_words(chosen))
     history: list[dict] = []
@@ -345,16 +344,17 @@ def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
     )
     if number < STARTUP and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         begin = {name: search.settings[name] for name in search.tried}
-        study.enqueue_trial(spread(search.tried, number) if number else begin)
+        # Where the other search has ended, lest its points be tried again.
+        at = number + search.begun
+        study.enqueue_trial(spread(search.tried, at, search.sampler_seed) if number else begin)
     return study.ask()
 
 
-def spread(space: dict[str, dict], number: int) -> dict:
-    """Point ``number``, from 1, of Halton's sequence in a search space: a few random points would
-    be anywhere, and often at the ends.
+def spread(space: dict[str, dict], number: int, seed: int) -> dict:
+    """Point ``number``, from 1, of a scrambled Halton sequence in a search space: a few random
+    points would be anywhere, and often at the ends.
     """
-    sequence = qmc.Halton(len(space), scramble=False)
-    point = sequence.fast_forward(number).random(1)[0]
+    point = qmc.Halton(len(space), rng=seed).random(number)[-1]
     return {name: _at(its, share) for (name, its), share in zip(space.items(), point, strict=True)}
 
 

@@ -19,14 +19,13 @@ MINUTES = 10
 TARGET = "tune"
 OPTIONAL = True
 TITLE = "Tuning on validation data"
-# One row per search.  valid_ndcg_10_configured is null if the training with the configured settings
-# diverged.
+# One row per search.  valid_ndcg_10_begin is null if the first training diverged.
 COLUMNS = rows_of(
     *(required(name, pa.string()) for name in ("dataset", "data", "split", "model", "variant")),
     required("trials", pa.int32()),
     required("pruned", pa.int32()),
     required("seconds", pa.float64()),
-    pa.field("valid_ndcg_10_configured", pa.float64()),
+    pa.field("valid_ndcg_10_begin", pa.float64()),
     required("valid_ndcg_10_tuned", pa.float64()),
     required("found", pa.string()),
     required("at_edge", pa.string()),
@@ -55,7 +54,7 @@ def rows(given: Given) -> list[dict]:
                 "trials": best["trials"],
                 "pruned": sum(trial["state"] == "pruned" for trial in trials),
                 "seconds": sum(trial["seconds"] for trial in trials),
-                "valid_ndcg_10_configured": trials[0]["valid_ndcg_10"],
+                "valid_ndcg_10_begin": trials[0]["valid_ndcg_10"],
                 "valid_ndcg_10_tuned": best["value"],
                 "found": ", ".join(
                     f"{name} {_few(value)}" for name, value in best["settings"].items()
