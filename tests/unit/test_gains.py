@@ -169,7 +169,7 @@ PLANTED = {
     "contrastive-item": ("sasrec", TERM, 0.12, 800),
     "plain": ("wrmf", {"skips": "preferred"}, 0.09, 900),
     "nr": ("wrmf", {"skips": "rejected"}, 0.08, 950),
-    "shuffled": ("sasrec", TERM | {"labels": "shuffled"}, 0.2, 1000),
+    "shuffled": ("sasrec", TERM | {"labels": "shuffled"}, 0.2, 510),
 }
 
 
@@ -201,6 +201,17 @@ def test_what_the_answer_may_be(tmp_path):
     assert one["sentence"].endswith("whether labels or chance made the difference is not known.")
     fixed = {"sasrec": {"family": "baseline"}}
     assert of(800, "fixed", seeds=(1,), families=fixed) == answer.WORTH
+
+
+def test_a_gain_that_shuffled_labels_have_too_is_not_told(tmp_path):
+    control = TERM | {"labels": "shuffled"}
+    row = answered(tmp_path / "both", PLANTED | {"shuffled": ("sasrec", control, 0.2, 790)})
+    assert row["answer"] == answer.SHUFFLED
+    assert row["sentence"].endswith("In short: cannot be told: shuffled labels may gain as much.")
+    # That of another way is no control of this one.
+    other = ("sasrec", control | {"tau": 0.7}, 0.2, 790)
+    row = answered(tmp_path / "other", PLANTED | {"shuffled": other})
+    assert row["answer"] == answer.WORTH
 
 
 def test_a_better_model_is_no_use_of_skips(tmp_path):
@@ -240,6 +251,7 @@ def test_a_difference_within_the_band_is_practically_nothing(tmp_path):
         ({"skips": "preferred"}, False),
         ({"targets": "listened"}, True),
         ({"targets": "next", "way": "feedback-input"}, True),
+        ({"targets": "next", "way": "gbce"}, False),
         ({"skips": "unobserved"}, True),
     ],
 )

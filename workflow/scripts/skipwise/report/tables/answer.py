@@ -2,15 +2,18 @@
 in any way, against the best that sees none. Both are chosen by validation NDCG@10 among all models
 and variants of the run, and compared on the same test sessions. Where they are two models, the
 difference may be that of the models: so the better one must also be told from its own model's best
-variant of the other side. With fewer than three seeds of a model that trains at random nothing is
+variant of the other side. A use of skips must also be told from its control with shuffled labels,
+where the run has one. With fewer than three seeds of a model that trains at random nothing is
 told. On simulated listeners the sentence is about the simulation.
 """
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
 
+from skipwise.core import registry
 from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
@@ -62,15 +65,17 @@ NOTE = (
 WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "practically nothing"
 UNKNOWN = "cannot be told"
 MODELS = f"{UNKNOWN}: the models may make the difference"
+SHUFFLED = f"{UNKNOWN}: shuffled labels may gain as much"
 FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
 class Best(NamedTuple):
-    """A variant with its mean NDCG@10 on validation data."""
+    """A variant with its mean NDCG@10 on validation data, and its control if there is one."""
 
     value: float
     model: str
     variant: str
+    control: str | None
 
 
 def rows(given: Given) -> Iterator[dict]:
@@ -105,6 +110,10 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     same = asked(*pair) if len(pair) == 2 else {}
     if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
         row["answer"] = MODELS
+    if row["answer"] == WORTH and (control := using[0].control):
+        beyond = asked(using[0], using[0]._replace(variant=control))
+        if beyond["answer"] != WORTH:
+            row["answer"] = SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
     for name, best in (("with_skips", using[0]), ("without", blind[0])):
@@ -113,11 +122,12 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
 
 
 def uses_labels(settings: dict) -> bool:
-    """Whether a model of these settings sees labels of skips: by its way, in its targets, or in how
-    it counts plays.
+    """Whether a model of these settings sees labels of skips: by its way, if that reads any, in its
+    targets, or in how it counts plays.
     """
+    way = settings.get("way")
     return (
-        settings.get("way") is not None
+        (way is not None and registry.declared("way", way).get("LABELS", True))
         or settings.get("targets", "next") != "next"
         or settings.get("skips", "preferred") != "preferred"
     )
@@ -125,19 +135,31 @@ def uses_labels(settings: dict) -> bool:
 
 def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], list[Best]]]:
     """By data set and split, the variants with labels and those without, each from the best one
-    down; controls with wrong labels are left out.
+    down; controls with wrong labels, which have its settings otherwise, are none of them.
     """
     values: dict[tuple[str, str, bool, str, str], list[float]] = {}
+    kinds: dict[tuple[str, str, str, str], str] = {}
+    controls: dict[str, str] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
-        if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
+        settings = run["settings"]
+        place = (keys["dataset"], keys["split"], keys["model"])
+        kind = json.dumps([place, settings | {"labels": None}], sort_keys=True)
+        if settings.get("labels", "right") != "right":
+            if settings["labels"] == "shuffled":
+                controls[kind] = keys["variant"]
             continue
-        of = (keys["dataset"], keys["split"], uses_labels(run["settings"]))
-        values.setdefault((*of, keys["model"], keys["variant"]), []).append(run["valid_ndcg_10"])
+        kinds[(*place, keys["variant"])] = kind
+        if run["valid_ndcg_10"] is not None:
+            of = (keys["dataset"], keys["split"], uses_labels(settings))
+            values.setdefault((*of, keys["model"], keys["variant"]), []).append(
+                run["valid_ndcg_10"]
+            )
     found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
     for (dataset, split, sees, model, variant), of_seeds in values.items():
         using, blind = found.setdefault((dataset, split), ([], []))
-        best = Best(sum(of_seeds) / len(of_seeds), model, variant)
+        control = controls.get(kinds[dataset, split, model, variant])
+        best = Best(sum(of_seeds) / len(of_seeds), model, variant, control)
         (using if sees else blind).append(best)
     for sides in found.values():
         for side in sides:
@@ -170,6 +192,8 @@ def _sentence(row: dict, intervals: Intervals) -> str:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
     elif row["answer"] == FEW:
         ending = ", as whether labels or chance made the difference is not known"
+    elif row["answer"] == SHUFFLED:
+        ending = ""
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = f"; a difference of {row['detectable']:.3f} would have shown"
     elif row["answer"] == NOTHING:
