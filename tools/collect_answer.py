@@ -29,6 +29,11 @@ STUDY, PAGES = ROOT / "results/answer", ROOT / "docs/answer"
 # The others are of what the raw data says of a play, which means nothing to simulated listeners and
 # which MovieLens does not have.
 SLICES = ("repeat", "new", "head", "tail", "cold", "short", "long")
+# Those that the page reads; a part has others, which these are made from.
+TABLES = (
+    *("methods", "answer", "findings", "headroom", "power", "slices", "responsiveness", "tuning"),
+    *("loss_audit", "evaluation_audit", "split_agreement"),
+)
 # Bytes that all files may take together.
 MOST = 500_000
 TABLE = re.compile(r"(<!-- table: (.+?); (.*?); (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -48,7 +53,8 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
     """
     made: dict[str, list[pl.DataFrame]] = {}
     for path in sorted(study.glob("*/tables/*.csv")):
-        made.setdefault(path.stem, []).append(_small(_read(path)))
+        if path.stem in TABLES:
+            made.setdefault(path.stem, []).append(_small(_read(path)))
     if not made:
         raise SystemExit(f"{study} has no part with tables; run `make answer` first")
     made["study"] = [costs(study)]

@@ -109,6 +109,7 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     study, pages = tmp_path / "study", tmp_path / "pages"
     part_of_study(study, "ways", "a", slice=["cold", "cold", "night"])
     (study / "ways/tables/headroom.csv").write_text("headline,dataset,oracle\n")
+    (study / "ways/tables/skip_gains.csv").write_text("dataset\na\n")
     (study / "ways/tables/findings.csv").write_text("claim,dataset\nskips sink,a\nof all,\n")
     keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
     for seed in (1, 2):
@@ -143,6 +144,6 @@ def test_tables_too_large_to_ship_are_an_error(tool, tmp_path):
         tool.collect(tmp_path, tmp_path / "pages")
     tables = tmp_path / "ways/tables"
     tables.mkdir(parents=True)
-    pl.DataFrame({"dataset": ["x" * 100] * 6000}).write_csv(tables / "large.csv")
+    pl.DataFrame({"dataset": ["x" * 100] * 6000}).write_csv(tables / "slices.csv")
     with pytest.raises(SystemExit, match="of at most 500,000"):
         tool.collect(tmp_path, tmp_path / "pages")

@@ -17,6 +17,7 @@ from skipwise.core.config import (
     model_file,
     own_space,
     raw_files,
+    reference,
     run_settings,
     runs,
     searched_as,
@@ -999,6 +1000,10 @@ def test_the_search_of_a_way_begins_with_the_variant_of_its_targets():
     )
     begins = {name: begins_with(config, "sasrec", name) for name in variants(config, "sasrec")}
     assert begins["blind"] is begins["orig"] is None
+    # They are compared with the same variant.
+    compared = {name: reference(config, "sasrec", name) for name in begins}
+    assert compared.pop("orig") == "blind"
+    assert {name: first for name, first in begins.items() if first}.items() <= compared.items()
     of_next = {name for name, first in begins.items() if first == "blind"}
     assert of_next == {
         name

@@ -322,6 +322,7 @@ def settings_needed(kind):
         "worlds": worlds,
         "forms": forms,
         "queries": queries,
+        "references": references,
         "sources": sources,
     }
 
@@ -497,6 +498,17 @@ def queries():
     return {
         model: {
             variant: checked.run_settings(config, model, variant).get("query")
+            for variant in checked.variants(config, model)
+        }
+        for model in neural_models()
+    }
+
+
+def references():
+    """By neural model and variant, the variant that it is compared with."""
+    return {
+        model: {
+            variant: checked.reference(config, model, variant)
             for variant in checked.variants(config, model)
         }
         for model in neural_models()

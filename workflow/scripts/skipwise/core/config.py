@@ -562,18 +562,26 @@ def searched_as(config: dict, model: str, variant: str) -> str:
     return next(twins, variant)
 
 
+def reference(config: dict, model: str, variant: str) -> str:
+    """The variant that a variant is compared with: ``blind`` for ``orig`` and for a way that
+    predicts the next track, listened to or not; else ``orig``, which has the same targets.
+    """
+    settings = run_settings(config, model, variant)
+    plain = settings.get("way") and settings["targets"] == "next"
+    return "blind" if plain or variant == "orig" else "orig"
+
+
 def begins_with(config: dict, model: str, variant: str) -> str | None:
     """The variant with whose trials the search of a way begins: the one of the same model and
     targets that uses no skips otherwise, ``orig`` or ``blind``.  None for other variants, and where
     there is no such search.
     """
-    settings = run_settings(config, model, variant)
-    if not settings.get("way"):
+    if variant in ("orig", "blind") or not run_settings(config, model, variant).get("way"):
         return None
-    reference = "blind" if settings["targets"] == "next" else "orig"
-    if reference not in variants(config, model) or not search_space(config, model, reference):
+    first = reference(config, model, variant)
+    if first not in variants(config, model) or not search_space(config, model, first):
         return None
-    return None if run_settings(config, model, reference).get("way") else reference
+    return None if run_settings(config, model, first).get("way") else first
 
 
 def own_space(config: dict, model: str, variant: str) -> list[str]:

@@ -5,7 +5,7 @@
 that ``orig`` is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -144,6 +144,12 @@ def _floats(column) -> np.ndarray:
 RunKey = tuple[str, str, str | None, str | None]
 
 
+def reference_of(references: Mapping[str, Mapping[str, str]], model: str, variant: str) -> str:
+    """The variant that a variant is compared with, as :meth:`RankedRuns.against_reference` says."""
+    usual = BLIND if variant == REFERENCE else REFERENCE
+    return references.get(model, {}).get(variant, usual)
+
+
 class RankedRuns:
     """The ranks of a run of the workflow by data set, split, model and variant, in the order of the
     configuration.
@@ -190,14 +196,17 @@ class RankedRuns:
                 found.setdefault(model, []).append(variant)
         return found
 
-    def against_reference(self) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
-        """Keys, reference and variant of every variant that has a reference: of ``orig`` it is
-        ``blind``, which sees no label, and of every other one ``orig``.
+    def against_reference(
+        self, references: Mapping[str, Mapping[str, str]]
+    ) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
+        """Keys, reference and variant of every variant that has a reference: that which
+        ``references`` names by model and variant; else of ``orig`` it is ``blind``, which sees no
+        label, and of every other one ``orig``.
         """
         for dataset, split in self.splits():
             for model, variants in self.models(dataset, split).items():
                 for variant in variants:
-                    name = BLIND if variant == REFERENCE else REFERENCE
+                    name = reference_of(references, model, variant)
                     if variant == BLIND or name not in variants:
                         continue
                     keys = {

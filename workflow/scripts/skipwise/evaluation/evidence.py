@@ -94,7 +94,7 @@ class Evidence:
 
     def variants(self) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
         """Keys, reference and variant of the papers' neural models with the contrastive term."""
-        for keys, orig, ours in self.runs.against_reference():
+        for keys, orig, ours in self.runs.against_reference({}):
             if keys["model"] in self.neural and keys["variant"] in self.contrastive:
                 yield keys, orig, ours
 

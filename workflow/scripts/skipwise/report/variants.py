@@ -87,7 +87,7 @@ def comparison_columns(*keys: pa.Field) -> Artifact:
 
 def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
     """Keys, reference and variant of every variant that is not the reference itself."""
-    return RankedRuns(given["ranks"]).against_reference()
+    return RankedRuns(given["ranks"]).against_reference(given.settings.get("references", {}))
 
 
 def rows_of_models(
@@ -163,7 +163,7 @@ def gains(given: Given, intervals: Intervals) -> Iterator[tuple[dict[str, str], 
     """
     candidates = headlines(given["split"])
     registry = given.settings["model_registry"]
-    for keys, reference, ranked in RankedRuns(given["ranks"]).against_reference():
+    for keys, reference, ranked in pairs(given):
         settings = registry[keys["model"]]["variants"][keys["variant"]]
         if settings.get("labels", "right") != "right":
             continue

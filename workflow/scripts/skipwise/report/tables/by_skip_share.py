@@ -11,7 +11,7 @@ from skipwise.report import variants
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals")
+SETTINGS = ("simulated", "references", "intervals")
 FAMILY = "neural"
 GIGABYTES = 4
 MINUTES = 60

@@ -17,11 +17,11 @@ from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
     BLIND,
     HEADLINE,
-    REFERENCE,
     Ranked,
     RankedRuns,
     headlines,
     known,
+    reference_of,
     same_seeds,
 )
 from skipwise.evaluation.intervals import Estimate, estimate, mean_estimate, ratio
@@ -31,7 +31,7 @@ from skipwise.report.variants import of_which_trainings
 from skipwise.report.write import Given
 
 NEEDS = ("truth", "ranks", "split")
-SETTINGS = ("simulated", "worlds", "intervals")
+SETTINGS = ("simulated", "references", "worlds", "intervals")
 OPTIONAL = True
 TITLE = "Headroom: what skips can be worth, and what is caught"
 MEASURES = (("hr", 10), ("ndcg", 10))
@@ -113,7 +113,7 @@ def rows(given: Given) -> list[dict]:
         for model, variants in runs.models(dataset, split).items():
             for variant in variants:
                 ours = runs[dataset, split, model, variant]
-                name = BLIND if variant == REFERENCE else REFERENCE
+                name = reference_of(given.settings.get("references", {}), model, variant)
                 other = name if variant != BLIND and name in variants else None
                 reference = runs[dataset, split, model, other] if other else None
                 row = {

@@ -15,7 +15,7 @@ from skipwise.report.variants import STUDY_SEEDS, gains
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals", "model_registry")
+SETTINGS = ("simulated", "references", "intervals", "model_registry")
 TARGET = "answer"
 GIGABYTES = 4
 MINUTES = 60

@@ -12,7 +12,7 @@ from skipwise.report import variants
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals", "metrics")
+SETTINGS = ("simulated", "references", "intervals", "metrics")
 FAMILY = "neural"
 GIGABYTES = 4
 MINUTES = 60

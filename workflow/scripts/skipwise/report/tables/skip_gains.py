@@ -9,7 +9,7 @@ from skipwise.report import variants
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split")
-SETTINGS = ("simulated", "intervals", "papers")
+SETTINGS = ("simulated", "references", "intervals", "papers")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "What skips bring to each model as its field builds it"

@@ -22,7 +22,7 @@ from skipwise.report.columns import Column
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split", "sessions", "test")
-SETTINGS = ("simulated", "intervals")
+SETTINGS = ("simulated", "references", "intervals")
 GIGABYTES = 4
 MINUTES = 60
 TITLE = "Gain by kind of session"
