@@ -157,7 +157,9 @@ def _cell(row: dict, column: str) -> str:
 def _shown(value: object) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return (f"{value:.4f}" if abs(value) < 1 else f"{value:.4g}").replace("-", "−")
 
 
 def unsupported(page: str, tables: dict[str, pl.DataFrame]) -> list[str]:
