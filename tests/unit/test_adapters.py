@@ -193,7 +193,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         },
         "search_settings": {
             "input": Named(
-                tracks=at("tracks.parquet"), split=split_stats, code=[__file__], **split
+                tracks=at("tracks.parquet"), split=split_stats, first=[], code=[__file__], **split
             ),
             "output": Named(trials=found["trials.parquet"], best=found["best.json"]),
             "params": SimpleNamespace(

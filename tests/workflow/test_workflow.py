@@ -17,7 +17,7 @@ import yaml
 from conftest import TINY
 from examples import ROOT, default_config, with_those_below
 from skipwise.core.artifacts import read_artifact, read_json, write_json
-from skipwise.core.config import searches, variants
+from skipwise.core.config import begins_with, searches, variants
 from skipwise.core.registry import find, names
 from skipwise.core.schemas import ARTIFACTS, Artifact
 from skipwise.evaluation.rank_sessions import rank_sessions
@@ -125,11 +125,16 @@ class TestPlan:
         assert "Training" not in printed
         # As nothing is there yet, the reason names every file that a job reads and another one
         # makes.
-        for *_, dataset, reason in jobs:
+        for name, dataset, reason in jobs:
+            model, variant = name.split()
             read = re.findall(r"results/\S+\.parquet", reason.split("Input files")[1])
             split = f"results/splits/dataset={dataset}/split=paper"
             tracks = f"results/sessions/dataset={dataset}/tracks.parquet"
-            assert sorted(read) == [tracks, f"{split}/train.parquet", f"{split}/valid.parquet"]
+            expected = [tracks, f"{split}/train.parquet", f"{split}/valid.parquet"]
+            if first := begins_with(config, model, variant):
+                run = f"dataset={dataset}/split=paper/model={model}/variant={first}"
+                expected.append(f"results/tuning/{run}/trials.parquet")
+            assert sorted(read) == expected
 
     def test_one_plan_searches_trains_the_winners_and_makes_the_tables(self, project):
         overlay = project.overlay(
