@@ -110,6 +110,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     sessions = config["sessions"] | {"n_sessions": 150}
     recipe = {"dataset": "mssd-sim", "skip_rule": MSSD["skip_rule"], "sessions": sessions}
     settings = config | {
+        "references": {"sasrec": {"orig": "blind", "contrastive-item": "orig"}},
         "simulated": ["mssd-sim"],
         "worlds": {"mssd-sim": ["near", "Labels add little."]},
         "forms": {"mssd-sim": "mssd"},
