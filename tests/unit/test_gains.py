@@ -156,7 +156,11 @@ def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000)
             needs["run"].append(str(folder / "models" / keys / "run.json"))
             write_json({"settings": settings, "valid_ndcg_10": valid}, needs["run"][-1])
     needs["split"] = splits_of(needs["ranks"], "full")
-    models = {model: {"family": "neural"} for model, *_ in variants.values()} | (families or {})
+    models: dict[str, dict] = {}
+    for name, (model, settings, *_) in variants.items():
+        models.setdefault(model, {"family": "neural", "variants": {}})["variants"][name] = settings
+    for model, its in (families or {}).items():
+        models[model] |= its
     [row] = made("answer", needs, folder, model_registry=models).to_dicts()
     assert row["sentence"] in (folder / "answer.html").read_text().replace("&#34;", '"')
     return row

@@ -57,7 +57,9 @@ def table(folder, needs) -> dict[str, dict]:
     paths = {kind: str(folder / f"methods.{kind}") for kind in ("csv", "parquet", "html", "tex")}
     entries = {name: settings for name, (settings, *_) in VARIANTS.items()}
     registry = {"sasrec": {"family": "neural", "variants": entries}}
+    of_next = {name: "blind" for name, its in entries.items() if its.get("targets") == "next"}
     settings = {"simulated": [], "intervals": INTERVALS, "model_registry": registry}
+    settings["references"] = {"sasrec": of_next | {"orig": "blind"}}
     make_table("methods", given_for(needs, paths, settings))
     rows = pl.read_parquet(paths["parquet"]).to_dicts()
     return {row["variant"]: row for row in rows}

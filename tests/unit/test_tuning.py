@@ -206,6 +206,18 @@ class TestSearch:
         assert len(others) == 2
         assert not [settings for settings in others if settings in tried_first]
 
+    def test_a_way_with_another_budget_is_as_if_it_were_the_first(self, data):
+        settings = {"learning_rate": 0.02, "dropout": 0.1, "batch_size": 16}
+        rows = [trial(number, 0.1 - number / 100, **settings) for number in range(4)]
+        table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
+        write_artifact(table, "trials", data / "first.parquet")
+        search(data, task(), trials=6, first="first.parquet")
+        whole = found(data)
+        (data / "checkpoints/search.journal").unlink()
+        search(data, task(), trials=4, first="first.parquet")
+        search(data, task(), trials=6, first="first.parquet")
+        assert found(data) == whole
+
     def test_without_a_trained_reference_a_way_begins_as_configured(self):
         what = task()
         assert what.after([]) == what

@@ -557,8 +557,12 @@ def searched_as(config: dict, model: str, variant: str) -> str:
     settings = of_variants[variant]
     if settings.get("labels", "right") == "right":
         return variant
-    same = {name: value for name, value in settings.items() if name != "labels"}
-    twins = (name for name in variants(config, model) if of_variants[name] == same)
+    same = settings | {"labels": "right"}
+    twins = (
+        name
+        for name in variants(config, model)
+        if of_variants[name] | {"labels": of_variants[name].get("labels", "right")} == same
+    )
     return next(twins, variant)
 
 

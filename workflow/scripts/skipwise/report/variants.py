@@ -1,10 +1,11 @@
 """What the tables of comparisons share: each variant against its reference on the same sessions."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
 import pyarrow as pa
 
+from skipwise.core.config import searched_as
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
     Intervals,
@@ -86,8 +87,19 @@ def comparison_columns(*keys: pa.Field) -> Artifact:
 
 
 def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
-    """Keys, reference and variant of every variant that is not the reference itself."""
+    """Keys, reference and variant of every variant that is not the reference itself.  A table that
+    may have other variants than those of the papers declares the setting ``references``.
+    """
     return RankedRuns(given["ranks"]).against_reference(given.settings.get("references", {}))
+
+
+def controls(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
+    """By variant its control with shuffled labels, of those variants of a model that ran."""
+    registry = {"model_registry": given.settings["model_registry"]}
+    settings = given.settings["model_registry"][model]["variants"]
+    shuffled = [name for name in variants if settings[name].get("labels") == "shuffled"]
+    of_what = {searched_as(registry, model, name): name for name in shuffled}
+    return {variant: control for variant, control in of_what.items() if variant in variants}
 
 
 def rows_of_models(

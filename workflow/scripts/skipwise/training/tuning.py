@@ -149,7 +149,7 @@ def search_settings(
     mark = fingerprint(
         search.recommender,
         [search.settings, search.tried, search.sampler_seed, search.validation_sessions],
-        [candidates, search.seed, search.threads],
+        [candidates, search.seed, search.threads, search.begun],
         data,
         code=code,
         packages=("optuna",),

@@ -7,7 +7,6 @@ where the run has one. With fewer than three seeds of a model that trains at ran
 told. On simulated listeners the sentence is about the simulation.
 """
 
-import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -70,12 +69,11 @@ FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
 class Best(NamedTuple):
-    """A variant with its mean NDCG@10 on validation data, and its control if there is one."""
+    """A variant with its mean NDCG@10 on validation data."""
 
     value: float
     model: str
     variant: str
-    control: str | None
 
 
 def rows(given: Given) -> Iterator[dict]:
@@ -110,9 +108,10 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     same = asked(*pair) if len(pair) == 2 else {}
     if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
         row["answer"] = MODELS
-    if row["answer"] == WORTH and (control := using[0].control):
-        beyond = asked(using[0], using[0]._replace(variant=control))
-        if beyond["answer"] != WORTH:
+    if row["answer"] == WORTH:
+        ran = runs.models(keys["dataset"], keys["split"])[using[0].model]
+        control = variants.controls(given, using[0].model, ran).get(using[0].variant)
+        if control and asked(using[0], using[0]._replace(variant=control))["answer"] != WORTH:
             row["answer"] = SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
@@ -135,31 +134,19 @@ def uses_labels(settings: dict) -> bool:
 
 def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], list[Best]]]:
     """By data set and split, the variants with labels and those without, each from the best one
-    down; controls with wrong labels, which have its settings otherwise, are none of them.
+    down; controls with wrong labels are left out.
     """
     values: dict[tuple[str, str, bool, str, str], list[float]] = {}
-    kinds: dict[tuple[str, str, str, str], str] = {}
-    controls: dict[str, str] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
-        settings = run["settings"]
-        place = (keys["dataset"], keys["split"], keys["model"])
-        kind = json.dumps([place, settings | {"labels": None}], sort_keys=True)
-        if settings.get("labels", "right") != "right":
-            if settings["labels"] == "shuffled":
-                controls[kind] = keys["variant"]
+        if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
             continue
-        kinds[(*place, keys["variant"])] = kind
-        if run["valid_ndcg_10"] is not None:
-            of = (keys["dataset"], keys["split"], uses_labels(settings))
-            values.setdefault((*of, keys["model"], keys["variant"]), []).append(
-                run["valid_ndcg_10"]
-            )
+        of = (keys["dataset"], keys["split"], uses_labels(run["settings"]))
+        values.setdefault((*of, keys["model"], keys["variant"]), []).append(run["valid_ndcg_10"])
     found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
     for (dataset, split, sees, model, variant), of_seeds in values.items():
         using, blind = found.setdefault((dataset, split), ([], []))
-        control = controls.get(kinds[dataset, split, model, variant])
-        best = Best(sum(of_seeds) / len(of_seeds), model, variant, control)
+        best = Best(sum(of_seeds) / len(of_seeds), model, variant)
         (using if sees else blind).append(best)
     for sides in found.values():
         for side in sides:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
-from skipwise.core.config import searched_as
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
@@ -22,15 +21,17 @@ from skipwise.evaluation.comparisons import (
     compared,
     headlines,
     mean_measure,
+    reference_of,
     with_holm,
 )
 from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
 from skipwise.report.columns import Column, describe
+from skipwise.report.variants import controls as controls_of
 from skipwise.report.variants import of_which_trainings
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split", "run")
-SETTINGS = ("simulated", "intervals", "model_registry")
+SETTINGS = ("simulated", "references", "intervals", "model_registry")
 FAMILY = "neural"
 TARGET = "answer"
 GIGABYTES = 4
@@ -113,17 +114,17 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
         measure = mean_measure("hr", 10, candidates[dataset, split])
         for model, variants in runs.models(dataset, split).items():
             place = dataset, split, model
-            controls = _controls(given, model, variants)
+            controls = controls_of(given, model, variants)
             for variant in variants:
                 if variant in controls.values():
                     continue
                 ours = runs[*place, variant]
                 control = controls.get(variant)
-                plain = costs[*place, variant].pop("targets") == "next" or variant == REFERENCE
+                reference = reference_of(given.settings["references"], model, variant)
                 pairs = (
                     (variant, REFERENCE),
                     (variant, BLIND),
-                    (control, BLIND if plain else REFERENCE),
+                    (control, reference),
                     (variant, control),
                 )
                 over = {
@@ -132,7 +133,7 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                     else {"p": None}
                     for name, (one, other) in zip(COMPARED, pairs, strict=True)
                 }
-                gain = over["over_blind" if plain else "over_orig"]
+                gain = over["over_blind" if reference == BLIND else "over_orig"]
                 yield {
                     "dataset": dataset,
                     "data": given.source(dataset),
@@ -157,15 +158,6 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                 }
 
 
-def _controls(given: Given, model: str, variants: list[str]) -> dict[str, str]:
-    """By variant its control with shuffled labels."""
-    registry = {"model_registry": given.settings["model_registry"]}
-    settings = given.settings["model_registry"][model]["variants"]
-    shuffled = [name for name in variants if settings[name].get("labels") == "shuffled"]
-    of_what = {searched_as(registry, model, name): name for name in shuffled}
-    return {variant: control for variant, control in of_what.items() if variant in variants}
-
-
 def _costs(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
     """By variant, what its trainings took; memory only if all of them recorded it."""
     runs: dict[tuple[str, str, str, str], list[dict]] = {}
@@ -178,7 +170,6 @@ def _costs(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
         peaks = [run["peak_bytes"] for run in its if "peak_bytes" in run]
         found[key] = {
             "way": its[0]["settings"].get("way"),
-            "targets": its[0]["settings"].get("targets"),
             "epochs": sum(run["epochs"] for run in its) / len(its),
             "epoch_seconds": sum(run["seconds"] / run["epochs"] for run in its) / len(its),
             "peak_gib": max(peaks) / 2**30 if len(peaks) == len(its) else None,
