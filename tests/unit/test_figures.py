@@ -13,7 +13,7 @@ from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.registry import declared, find
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.report.drawing import plot_figure
+from skipwise.report.drawing import plot_figure, styles_of
 
 QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hidden": "hidden"}}
 EMPTY = "No run of this configuration has numbers for this figure."
@@ -327,3 +327,10 @@ def test_a_variant_is_shown_with_the_query_of_its_term_and_orig_with_each(tmp_pa
         ("item", "orig", 0.75),
         ("item", "contrastive-item", 0.75),
     ]
+
+
+def test_twenty_series_have_twenty_looks():
+    looks = styles_of(pl.Series([f"variant-{i}" for i in range(20)])).values()
+    assert len(set(looks)) == 20
+    # Also where colours are grey.
+    assert len({(look.marker, look.is_filled) for look in looks}) == 20

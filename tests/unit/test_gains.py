@@ -102,10 +102,9 @@ def gains(files, tmp_path):
 
     def figure(family="neural", **changed):
         paths = {kind: str(tmp_path / f"gains.{kind}") for kind in ("svg", "parquet")}
-        settings = {
-            "intervals": INTERVALS | changed,
-            "model_registry": {"sasrec": {"family": family}},
-        }
+        variants = {name: its for name, (its, _) in VARIANTS.items()}
+        registry = {"sasrec": {"family": family, "variants": variants}}
+        settings = {"intervals": INTERVALS | changed, "model_registry": registry}
         plot_figure("gains", given_for(needs, paths, settings))
         return pl.read_parquet(paths["parquet"]), (tmp_path / "gains.svg").read_text()
 
@@ -135,13 +134,20 @@ def test_one_seed_is_told_only_of_a_model_without_chance(gains, tmp_path):
     assert gains(family="baseline")[0]["told"].any()
 
 
-def test_the_figure_draws_the_rows_of_its_numbers(gains):
-    numbers, _ = gains()
+def test_a_control_stands_in_the_row_of_its_way(gains):
+    numbers, svg = gains()
+    shown = dict(numbers.select("variant", "control_of").drop_nulls().rows())
+    assert shown == {"shuffled": "contrastive-hidden"}
+    assert "with shuffled labels" in svg
     plot = find("figure", "gains").draw(numbers)
     [axis] = plot.axes
     assert [label.get_text() for label in axis.get_yticklabels()][::-1] == [
-        f"sasrec: {variant} − orig" for variant in numbers["variant"]
+        f"sasrec: {variant} − orig"
+        for variant in ("contrastive-hidden", "batch", "other-item", "pairwise")
     ]
+    drawn = {bar.get_label(): bar.lines[0].get_xydata().tolist() for bar in axis.containers}
+    assert drawn["with shuffled labels"] == [pytest.approx([0.15, 2.7])]
+    assert [y for _, y in drawn["told from 0"]] == [3, 0]
 
 
 def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000) -> dict:

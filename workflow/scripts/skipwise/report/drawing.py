@@ -31,11 +31,17 @@ KEYS = ("dataset", "data", "split", "model", "variant")
 
 
 class Style(NamedTuple):
-    """The look of a series: in colour all three differ, in grey marker and line."""
+    """The look of a series: in colour all differ, in grey marker and line."""
 
     colour: str
     marker: str
     line: Any
+    is_filled: bool = True
+
+    @property
+    def face(self) -> str:
+        """The colour inside the marker."""
+        return self.colour if self.is_filled else "white"
 
 
 # Okabe & Ito's palette without its yellow, which is too light for a line, dark to light.
@@ -48,6 +54,14 @@ PALETTE = (
     Style("#CC79A7", "X", (0, (8, 2))),
     Style("#56B4E9", "v", (0, (1, 3))),
 )
+# For more series than that: empty markers, then other ones.
+_OTHER = [style._replace(marker=marker) for style, marker in zip(PALETTE, "*<>ph8d", strict=True)]
+_STYLES = [
+    style._replace(is_filled=is_filled)
+    for styles in (PALETTE, _OTHER)
+    for is_filled in (True, False)
+    for style in styles
+]
 matplotlib.rcParams.update({"svg.hashsalt": "skipwise", "svg.fonttype": "none", "font.size": 9})
 GRID: dict[str, Any] = {"color": "#dddddd", "linewidth": 0.7}
 
@@ -69,7 +83,7 @@ def styles_of(names: pl.Series) -> dict:
     return dict(
         zip(
             sorted(names.unique(maintain_order=True), key=lambda name: name != REFERENCE),
-            cycle(PALETTE),
+            cycle(_STYLES),
         )
     )
 
@@ -110,7 +124,7 @@ def nothing() -> Figure:
 
 
 def data_by_model(
-    frame: pl.DataFrame, *, row_height: float = 2.5, **shared
+    frame: pl.DataFrame, *, row_height: float = 2.5, column_width: float = 2.6, **shared
 ) -> tuple[Figure, np.ndarray, list[tuple[Axes, pl.DataFrame]]]:
     """A grid with a row for each data set and split and a column for each model, and each axis with
     its part of the frame.
@@ -120,7 +134,7 @@ def data_by_model(
     plot, axes = grid(
         len(rows),
         len(models),
-        width=1.6 + 2.6 * len(models),
+        width=1.6 + column_width * len(models),
         height=0.9 + row_height * len(rows),
         **shared,
     )
@@ -148,6 +162,7 @@ def points(axis: Axes, x, y, style: Style, **more) -> None:
         "marker": style.marker,
         "linestyle": style.line,
         "markersize": 5,
+        "markerfacecolor": style.face,
         "linewidth": 1,
     }
     axis.errorbar(x, y, **(look | {"elinewidth": 1.2, "capsize": 2} | more))
@@ -173,7 +188,8 @@ def plot_figure(name: str, given: Given) -> None:
     table = pa.Table.from_pylist(list(figure.numbers(given)), schema=figure.COLUMNS.schema)
     write_artifact(table, figure.COLUMNS, given.outputs["parquet"])
     frame = pl.DataFrame(table)
-    named = pl.col([name for name in ("variant", "reference") if name in frame.columns])
+    variants = ("variant", "reference", "control_of")
+    named = pl.col([name for name in variants if name in frame.columns])
     frame = frame.with_columns(named.replace({name: words.label(name) for name in words.VARIANTS}))
     _save(nothing() if frame.is_empty() else figure.draw(frame), given.outputs["svg"])
 
@@ -193,6 +209,8 @@ def _save(plot: Figure, path: str) -> None:
         width = 0.6 + 0.07 * max(map(len, entries))  # of an entry, in inches
         rows = math.ceil(len(entries) / max(1, plot.get_figwidth() // width))
         columns = math.ceil(len(entries) / rows)
+        # The panels keep their height where the legend has many rows.
+        plot.set_figheight(plot.get_figheight() + 0.19 * (rows - 1))
         plot.legend(
             list(entries.values()),
             list(entries),

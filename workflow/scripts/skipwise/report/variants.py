@@ -102,6 +102,17 @@ def controls(given: Given, model: str, variants: Iterable[str]) -> dict[str, str
     return {variant: control for variant, control in of_what.items() if variant in variants}
 
 
+def with_controls(given: Given, frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with ``control_of``, the variant that a row is the control of; null for others."""
+    parts = []
+    for part in frame.partition_by("dataset", "split", "model", maintain_order=True):
+        found = controls(given, part["model"][0], part["variant"].unique())
+        ways = {control: variant for variant, control in found.items()}
+        named = pl.col("variant").replace_strict(ways, default=None, return_dtype=pl.String)
+        parts.append(part.with_columns(control_of=named))
+    return pl.concat(parts) if parts else frame.with_columns(control_of=pl.lit(None, pl.String))
+
+
 def rows_of_models(
     given: Given, measures: list[Measure], wanted: Callable[[str], bool]
 ) -> list[dict]:

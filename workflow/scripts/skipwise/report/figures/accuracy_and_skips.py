@@ -1,7 +1,8 @@
-"""What a use of skips does to targets and to skips at once, both against *orig*: to the right more
-targets are among the best 10, further down fewer unseen skips are among the best 20. Down and to
-the right is better in both; up and to the right a model only plays more of the same. The title of a
-panel says whether its data are simulated.
+"""What a use of skips does to targets and to skips at once, both against its reference, which is
+*orig*, or *blind* for *orig* and for what predicts the next track, listened to or not: to the right
+more targets are among the best 10, further down fewer unseen skips are among the best 20. Down and
+to the right is better in both; up and to the right a model only plays more of the same. The title
+of a panel says whether its data are simulated.
 """
 
 import polars as pl
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 
 from skipwise.report.drawing import (
     GRID,
+    KEYS,
     columns_of,
     data_by_model,
     interval_lengths,
@@ -18,13 +20,15 @@ from skipwise.report.drawing import (
     points,
     styles_of,
 )
+from skipwise.report.variants import with_controls
 from skipwise.report.write import Given
 
 NEEDS = ("skip_gains", "skip_downranking")
+SETTINGS = ("model_registry",)
 TARGET = "answer"
 GIGABYTES = 1
 MINUTES = 10
-# Differences to orig, in HR@10 of targets and in HR@20 of unseen skips.
+# Differences to the reference, in HR@10 of targets and in HR@20 of unseen skips.
 MEASURED = {"skip_gains": ("hr_10", "targets"), "skip_downranking": ("hr_skipped_20", "skips")}
 ENDS = ("", "_low", "_high")
 COLUMNS = columns_of(
@@ -33,21 +37,21 @@ COLUMNS = columns_of(
 
 
 def numbers(given: Given) -> list[dict]:
-    """One row per variant that is compared with orig, among headline candidates."""
-    keys = ["dataset", "data", "split", "model", "variant"]
+    """One row per variant that has a reference and is no control, among headline candidates."""
+    keys = [*KEYS, "reference"]
     parts = [
         pl.read_parquet(given[table])
-        .filter(pl.col("headline"), pl.col("metric") == metric, pl.col("reference") == "orig")
+        .filter(pl.col("headline"), pl.col("metric") == metric)
         .select(*keys, *(pl.col(f"difference{end}").alias(f"{name}{end}") for end in ENDS))
         for table, (metric, name) in MEASURED.items()
     ]
-    joined = parts[0].join(parts[1], on=keys, maintain_order="left")
-    return joined.select(COLUMNS.schema.names).to_dicts()
+    joined = with_controls(given, parts[0].join(parts[1], on=keys, maintain_order="left"))
+    return joined.filter(pl.col("control_of").is_null()).select(COLUMNS.schema.names).to_dicts()
 
 
 def draw(frame: pl.DataFrame) -> Figure:
     """One row of panels per data set and split, one column per model, one point per variant."""
-    plot, axes, panels = data_by_model(frame, row_height=3.0)
+    plot, axes, panels = data_by_model(frame, row_height=3.4, column_width=3.4)
     styles = styles_of(frame["variant"])
     for axis, panel in panels:
         axis.axhline(0, color="#777777", linewidth=0.9)
@@ -66,8 +70,11 @@ def draw(frame: pl.DataFrame) -> Figure:
                 xerr=x,
                 yerr=y,
                 linestyle="none",
+                elinewidth=0.6,
+                capsize=0,
                 label=name,
             )
+        axis.locator_params(nbins=5)
         axis.grid(**GRID)
-    label(axes, "HR@10 of targets, − orig", "HR@20 of skips, − orig")
+    label(axes, "HR@10 of targets, − reference", "HR@20 of skips, − reference")
     return plot

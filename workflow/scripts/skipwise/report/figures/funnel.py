@@ -1,6 +1,7 @@
 """From raw rows to test sessions, on a logarithmic scale: the plays that were read, the sessions
 that they form, those that pass the filters, those that were sampled, and those that are trained on
-and tested. The title of a panel says whether its data are simulated.
+and tested. Where long sessions are cut, more can pass the filters than were formed. The title of a
+panel says whether its data are simulated.
 """
 
 import polars as pl

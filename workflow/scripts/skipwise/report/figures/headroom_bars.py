@@ -9,9 +9,11 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from skipwise.report.drawing import GRID, PALETTE, columns_of, grid, parts_of, title_of
+from skipwise.report.variants import with_controls
 from skipwise.report.write import Given
 
 NEEDS = ("headroom",)
+SETTINGS = ("model_registry",)
 TARGET = "answer"
 GIGABYTES = 1
 MINUTES = 10
@@ -20,8 +22,9 @@ COLUMNS = columns_of(*(pa.field(name, pa.float64()) for name in ("value", *TRUTH
 
 
 def numbers(given: Given) -> list[dict]:
-    """One row per world, model and variant."""
+    """One row per world, model and variant that is no control."""
     frame = pl.read_parquet(given["headroom"]).filter(metric="hr_10")
+    frame = with_controls(given, frame).filter(pl.col("control_of").is_null())
     return frame.select(COLUMNS.schema.names).to_dicts()
 
 

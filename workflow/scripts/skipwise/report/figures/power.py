@@ -9,6 +9,7 @@ from collections import defaultdict
 import polars as pl
 import pyarrow as pa
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from skipwise.core.schemas import required
 from skipwise.evaluation.comparisons import Intervals
@@ -83,9 +84,9 @@ def draw(frame: pl.DataFrame) -> Figure:
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("{x:g}")
-        axis.tick_params(axis="y", which="minor", labelsize=7)
+        axis.yaxis.set_minor_formatter("")
         axis.set_title(title_of(panel))
         axis.set_xlabel("test sessions")
         axis.grid(**GRID)
