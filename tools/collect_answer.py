@@ -5,8 +5,8 @@
 joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
 headline candidates, numbers with four significant digits.  Rows of data sets that no part at hand
 has stay as they are shipped, so the study can be made one part at a time, on any machine.
-`study.csv` has what each part cost.  A table on docs/answer/index.md stands between two comments
-and is written by this tool:
+`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table on
+docs/answer/index.md stands between two comments and is written by this tool:
 
     <!-- table: methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
     <!-- end -->
@@ -19,6 +19,7 @@ are checked, and those that are in no row of the files that their section names 
 import argparse
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -29,10 +30,12 @@ STUDY, PAGES = ROOT / "results/answer", ROOT / "docs/answer"
 # The others are of what the raw data says of a play, which means nothing to simulated listeners and
 # which MovieLens does not have.
 SLICES = ("repeat", "new", "head", "tail", "cold", "short", "long")
+# Of the skips of test sessions: those recommended, and those that the target is ranked before.
+OF_SKIPS = ("hr_skipped_20", "pairwise_accuracy")
 # Those that the page reads; a part has others, which these are made from.
 TABLES = (
     *("methods", "answer", "findings", "headroom", "power", "slices", "responsiveness", "tuning"),
-    *("loss_audit", "evaluation_audit", "split_agreement"),
+    *("skip_downranking", "loss_audit", "evaluation_audit", "split_agreement"),
 )
 # Bytes that all files may take together.
 MOST = 500_000
@@ -54,7 +57,10 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
     made: dict[str, list[pl.DataFrame]] = {}
     for path in sorted(study.glob("*/tables/*.csv")):
         if path.stem in TABLES:
-            made.setdefault(path.stem, []).append(_small(_read(path)))
+            frame = _small(_read(path))
+            if path.stem == "skip_downranking":
+                frame = frame.filter(pl.col("metric").is_in(OF_SKIPS))
+            made.setdefault(path.stem, []).append(frame)
     if not made:
         raise SystemExit(f"{study} has no part with tables; run `make answer` first")
     made["study"] = [costs(study)]
@@ -69,6 +75,8 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
             others = shipped[name].join(frame, on=key, how="anti")
             frame = pl.concat([frame, others], how="vertical_relaxed")
         frame.sort(key, maintain_order=True).write_csv(pages / f"{name}.csv")
+    for path in study.glob("*/figures/gains.svg"):
+        shutil.copyfile(path, pages / f"gains_{path.parts[-3]}.svg")
     size = sum(path.stat().st_size for path in pages.glob("*.csv"))
     if size > MOST:
         raise SystemExit(f"the tables take {size:,} bytes of at most {MOST:,}; ship fewer of them")

@@ -999,6 +999,26 @@ class TestCarried:
 
 
 class TestLabels:
+    @pytest.mark.parametrize("way", [None, "pairwise"])
+    def test_without_a_way_they_say_what_a_target_is(self, way):
+        train = sequences([[5, 6, 7, 8]], [[False, False, True, False]])
+        plain = settings_of("sasrec", "orig") if way is None else settings_with("sasrec", way)
+        found = {}
+        for labels in LABELS:
+            recommender = find_model("sasrec")(N_TRACKS, plain | {"labels": labels})
+            recommender.initialise(1)
+            batches = Training(recommender, None, train, train, seed=1).batches
+            (batch,) = batches.epoch(np.random.default_rng(1))
+            found[labels] = batch.targets.tolist()
+        assert found["right"] == [6, 8, 8]
+        if way:
+            assert found["inverted"] == found["shuffled"] == found["right"]
+        else:
+            assert found["inverted"] == [7, 7]
+            [skipped] = np.flatnonzero(seen_labels(train, "shuffled").skipped.values)
+            assert skipped < 3  # the last label stays
+            assert 5 + skipped not in found["shuffled"]
+
     def test_by_hand(self):
         train = sequences([[1, 2, 3]], [[True, False, None]])
         assert seen_labels(train, "right") is train
@@ -1047,10 +1067,6 @@ class TestLabels:
         assert np.array_equal(right.may_be_target, shuffled.may_be_target)
         assert not np.array_equal(right.skipped, shuffled.skipped)
         assert not np.array_equal(right.next_listened, shuffled.next_listened)
-
-    def test_a_variant_without_a_way_has_no_labels_to_choose(self):
-        with pytest.raises(UserError, match="the model has no setting 'labels'"):
-            find_model("sasrec")(N_TRACKS, settings_of("sasrec", "orig") | {"labels": "right"})
 
 
 def test_a_bidirectional_model_makes_no_prediction_before_a_skip():

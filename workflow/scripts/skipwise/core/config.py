@@ -567,12 +567,12 @@ def searched_as(config: dict, model: str, variant: str) -> str:
 
 
 def reference(config: dict, model: str, variant: str) -> str:
-    """The variant that a variant is compared with: ``blind`` for ``orig`` and for a way that
-    predicts the next track, listened to or not; else ``orig``, which has the same targets.
+    """The variant that a variant is compared with: ``blind`` for ``orig``, its control, and a way
+    that predicts the next track, listened to or not; else ``orig``, which has the same targets.
     """
     settings = run_settings(config, model, variant)
     plain = settings.get("way") and settings["targets"] == "next"
-    return "blind" if plain or variant == "orig" else "orig"
+    return "blind" if plain or searched_as(config, model, variant) == "orig" else "orig"
 
 
 def begins_with(config: dict, model: str, variant: str) -> str | None:

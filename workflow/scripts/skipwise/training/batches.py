@@ -30,7 +30,7 @@ def following(chosen: Ragged) -> Ragged:
 
 
 def seen_labels(plays: Sequences, labels: str) -> Sequences:
-    """The plays with the labels that a way to use skips sees: the ``right`` ones; ``inverted``,
+    """The plays with the labels that a use of skips sees: the ``right`` ones; ``inverted``,
     skipped and listened exchanged; or ``shuffled``, in another order within each session but for
     the last play, which of a context was listened to: a way that leaves skips out would lose it.
 

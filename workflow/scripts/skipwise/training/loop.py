@@ -123,7 +123,7 @@ class Training:
         way = way_named(self.settings["way"])
         seen = seen_labels(train, self.settings.get("labels", "right"))
         self.batches = Batches(
-            train,
+            train if self.settings["way"] else seen,  # without a way labels say what a target is
             self.settings["batch_size"],
             self.settings["targets"],
             seen,

@@ -108,6 +108,7 @@ class NeuralRecommender(VectorRecommender):
 
     def __init__(self, n_tracks: int, settings: dict):
         """Raises UserError if a setting of the model or of its way is missing or unknown."""
+        reads_labels = True  # in its targets, if in nothing else
         if name := settings.get("way"):
             way = declared("way", name)
             if way.get("CAUSAL") and not self.causal:
@@ -116,8 +117,9 @@ class NeuralRecommender(VectorRecommender):
                     "model does not make; leave the variant out with null"
                 )
             self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
-            if way.get("LABELS", True):
-                self.OPTIONAL = self.OPTIONAL | {"labels"}
+            reads_labels = way.get("LABELS", True)
+        if reads_labels:
+            self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
         self.products = way_named(settings["way"]).score is None
         # Of the CPU on every device: the same seed draws the same weights.
