@@ -8,7 +8,9 @@ import random
 import signal
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 import optuna
@@ -179,11 +181,13 @@ class TestSearch:
         search(data, task())
         orig, tried_first = found(data), tried(data)
         (data / "trials.parquet").rename(data / "first.parquet")
-        top = max(orig[:4], key=lambda row: row["valid_ndcg_10"])
-        # What comes after these has no say.
-        assert top["trial"] > 0
-        last = orig[4:] = [row | {"valid_ndcg_10": 1.0, "seconds": 1.0} for row in orig[4:]]
-        rows = [*(row | {"seconds": 1.0} for row in orig[:4]), *last]
+        # What comes after the first four has no say.
+        values = (0.1, 0.2, 0.4, 0.3, 1.0, 1.0, 1.0, 1.0)
+        rows = [
+            row | {"valid_ndcg_10": value, "seconds": 1.0}
+            for row, value in zip(orig, values, strict=True)
+        ]
+        top = rows[2]
         table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
         write_artifact(table, "trials", data / "first.parquet")
 
@@ -193,7 +197,10 @@ class TestSearch:
         search(data, replace(way, own=["tau"]), first="first.parquet")
         first, *others = tried(data)
         assert first == json.loads(top["settings"]) | {"tau": 0.1}
-        assert others == [first | {"tau": tau} for tau in (3.91, 0.303, 1.09)]
+        # One in each quarter of the range, of which the first has the configured value.
+        values = [settings.pop("tau") for settings in others]
+        assert sorted(values) == [0.204, 0.734, 2.64]
+        assert [settings | {"tau": 0.1} for settings in others] == [first] * 3
         won = read_json(data / "best.json")
         assert won["trials"] == TRIALS
         assert won["settings"] in tried(data)
@@ -223,17 +230,30 @@ class TestSearch:
         assert what.after([]) == what
         assert what.after([trial(0, 0.3, "pruned", dropout=0.2)]) == what
 
-    def test_the_first_trials_are_spread_over_the_space(self):
+    @pytest.mark.parametrize("seed", range(5))
+    def test_the_first_trials_are_spread_over_the_space(self, seed):
         space = SPACE | {"neighbours": {"low": 1, "high": 100}}
-        points = [tuning.spread(space, number, 1) for number in range(1, 9)]
+        begin = {"learning_rate": 0.02, "dropout": 0.5, "batch_size": 8, "neighbours": 1}
+        points = tuning.spread(space, begin, 8, seed)
+        assert points[0] == begin
         # Each eighth of a range has one of eight points.
         width = math.log(RATE["high"] / RATE["low"])
         rates = [math.log(point["learning_rate"] / RATE["low"]) / width for point in points]
         assert sorted(int(8 * rate) for rate in rates) == list(range(8))
-        assert {point["batch_size"] for point in points} == {8, 16, 32}
-        assert all(type(point["neighbours"]) is int for point in points)
-        assert all(1 <= point["neighbours"] <= 100 for point in points)
-        assert all(0 <= point["dropout"] <= 0.5 for point in points)
+        assert sorted(min(int(16 * point["dropout"]), 7) for point in points) == list(range(8))
+        found = sorted(point["neighbours"] for point in points)
+        assert all(type(neighbours) is int for neighbours in found)
+        assert [int((neighbours - 1) / 99 * 8) for neighbours in found] == list(range(8))
+        counts = Counter(point["batch_size"] for point in points)
+        assert sorted(counts.values()) in ([2, 2, 4], [2, 3, 3])
+
+    def test_points_are_not_close(self):
+        """Not on the diagonal, as one in a few draws of four points is."""
+        space = {"alpha": {"low": 0.0, "high": 1.0}, "tau": {"low": 0.0, "high": 1.0}}
+        for seed in range(20):
+            points = tuning.spread(space, {"alpha": 0.6, "tau": 0.2}, 4, seed)
+            at = [(point["alpha"], point["tau"]) for point in points]
+            assert min(math.dist(*pair) for pair in combinations(at, 2)) > 0.5
 
     def test_the_sampler_learns_from_the_first_trial_too(self, data):
         search(data, task(), trials=2)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -25,7 +26,7 @@ import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
+from scipy.spatial.distance import pdist
 
 from skipwise.core.artifacts import (
     read_artifact,
@@ -48,9 +49,11 @@ from skipwise.training.checkpoints import Checkpoint
 from skipwise.training.memory import check_memory
 from skipwise.training.train import fingerprint, validated
 
-# Trials before the sampler learns from earlier ones: the first with the configured settings, the
-# others spread evenly over the space.
+# Trials before the sampler learns from earlier ones, spread evenly over the space; of a search that
+# begins with another, as many as it has of that one.
 STARTUP = 6
+# Latin hypercubes of which the one is taken whose points are farthest apart.
+DRAWS = 200
 # Complete trials before a trial may be pruned, and those that must have reached its epoch: few do
 # where training stops early, and against them alone a trial that learns slowly looks hopeless.
 UNPRUNED = 4
@@ -126,12 +129,12 @@ def search_settings(
 ) -> None:
     """Try settings and write all trials, and the best of them.
 
-    Trial 0 has the configured settings.  Up to ``STARTUP`` trials are spread over the space;
-    settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k) from the
-    trials before it, so a larger budget contains the smaller, but for a way.  ``first`` is the
-    ``trials.parquet`` of the reference of a way: half of the budget is that of its first trials,
-    which are not tried again, and the best of them is where this search begins.  A
-    trial that is among the worst quarter in an epoch that enough others have reached is pruned, not
+    Trial 0 has the configured settings.  With it up to ``STARTUP`` trials are :func:`spread` over
+    the space; settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k)
+    from the trials before it, so a larger budget contains the smaller, but for a way.  ``first`` is
+    the ``trials.parquet`` of the reference of a way: half of the budget is that of its first
+    trials, which are not tried again, and the best of them is where this search begins.  A trial
+    that is among the worst quarter in an epoch that enough others have reached is pruned, not
     in the first ``min_epochs``.  The winner has the highest validation NDCG@10 among the candidates
     that ``split``, the ``split.json``, says; the earlier of equals.
 
@@ -339,23 +342,43 @@ def _train(
 def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
     """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
     seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
+    first = min(search.begun or STARTUP, STARTUP)
     study.sampler = optuna.samplers.TPESampler(
-        seed=int(seed), n_startup_trials=STARTUP, multivariate=True, constant_liar=False
+        seed=int(seed), n_startup_trials=first, multivariate=True, constant_liar=False
     )
-    if number < STARTUP and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+    if number < first and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
         begin = {name: search.settings[name] for name in search.tried}
-        # Where the other search has ended, lest its points be tried again.
-        at = number + search.begun
-        study.enqueue_trial(spread(search.tried, at, search.sampler_seed) if number else begin)
+        study.enqueue_trial(spread(search.tried, begin, first, search.sampler_seed)[number])
     return study.ask()
 
 
-def spread(space: dict[str, dict], number: int, seed: int) -> dict:
-    """Point ``number``, from 1, of a scrambled Halton sequence in a search space: a few random
-    points would be anywhere, and often at the ends.
+def spread(space: dict[str, dict], begin: dict, size: int, seed: int) -> list[dict]:
+    """``size`` points of a search space, ``begin`` first: every setting has a value in each of
+    ``size`` equal parts of its range (a Latin hypercube), and no two points are close.
+
+    A few random points are anywhere: those of a weight may all be so large that it only harms.
     """
-    point = qmc.Halton(len(space), rng=seed).random(number)[-1]
-    return {name: _at(its, share) for (name, its), share in zip(space.items(), point, strict=True)}
+    parts = np.arange(size)
+    first = np.array([_share(space[name], begin[name]) for name in space])
+    taken = np.minimum((first * size).astype(int), size - 1)
+    left = [parts[parts != part] for part in taken]
+    rng = np.random.default_rng(seed)
+    drawn = [np.stack([rng.permutation(its) for its in left], axis=1) for _ in range(DRAWS)]
+    best_drawn = max(
+        (np.vstack([first, (its + 0.5) / size]) for its in drawn),
+        key=lambda points: min(pdist(points), default=0.0),
+    )
+    others = (zip(space, point, strict=True) for point in best_drawn[1:])
+    return [begin, *({name: _at(space[name], at) for name, at in point} for point in others)]
+
+
+def _share(its: dict, value: Any) -> float:
+    """Where in a range a value is, from 0 to 1; the middle of its part for a choice."""
+    if "choices" in its:
+        return (its["choices"].index(value) + 0.5) / len(its["choices"])
+    ends = its["low"], its["high"], value
+    low, high, at = np.log(ends) if its.get("log") else ends
+    return float((at - low) / (high - low))
 
 
 def _at(its: dict, share: float) -> float | int | str | bool | None:
