@@ -3,7 +3,7 @@
     python tools/collect_answer.py
 
 joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
-headline candidates, numbers with four significant digits.  Rows of data sets that no part at hand
+headline candidates, numbers with six significant digits.  Rows of data sets that no part at hand
 has stay as they are shipped, so the study can be made one part at a time, on any machine.
 `study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table on
 docs/answer/index.md stands between two comments and is written by this tool:
@@ -30,8 +30,9 @@ STUDY, PAGES = ROOT / "results/answer", ROOT / "docs/answer"
 # The others are of what the raw data says of a play, which means nothing to simulated listeners and
 # which MovieLens does not have.
 SLICES = ("repeat", "new", "head", "tail", "cold", "short", "long")
-# Of the skips of test sessions: those recommended, and those that the target is ranked before.
-OF_SKIPS = ("hr_skipped_20", "pairwise_accuracy")
+# Of the skips of test sessions: those recommended, the same beside the target, and those that the
+# target is ranked before.
+OF_SKIPS = ("hr_skipped_10", "hr_skipped_20", "delta_hr_10", "pairwise_accuracy")
 # Those that the page reads; a part has others, which these are made from.
 TABLES = (
     *("methods", "answer", "findings", "headroom", "power", "slices", "responsiveness", "tuning"),
@@ -84,7 +85,7 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
 
 
 def _small(frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows of a data set that lead, with numbers of four significant digits."""
+    """The rows of a data set that lead, with numbers of six significant digits."""
     if frame.is_empty():
         return frame
     frame = frame.filter(pl.col("dataset").is_not_null())  # else of all data sets of a part
@@ -92,7 +93,7 @@ def _small(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.filter("headline").drop("headline")
     if "slice" in frame.columns:
         frame = frame.filter(pl.col("slice").is_in(SLICES))
-    return frame.with_columns(pl.selectors.float().round_sig_figs(4))
+    return frame.with_columns(pl.selectors.float().round_sig_figs(6))
 
 
 def costs(study: Path) -> pl.DataFrame:

@@ -64,7 +64,8 @@ def test_accuracy_and_skips_are_both_against_the_reference(tmp_path):
     assert rows[0] == pytest.approx(("pairwise", 0.1, -0.3, -1.3, 0.7))
     assert rows[1] == pytest.approx(("skip-head", 0.7, 0.6, -0.4, 1.6))
     assert rows[2:] == [pytest.approx(("negbt", -0.2, 0.4, -0.6, 1.4))]
-    assert "negbt" in svg
+    assert "negbt − orig" in svg
+    assert "skip-head − no labels" in svg
 
 
 def test_the_funnel_has_every_stage(tmp_path):

@@ -55,7 +55,7 @@ def write_validation(ranks: str) -> str:
     """The run.json of a run; variants with skips are the best of their models on validation."""
     path = paths.beside(ranks, "run")
     better = not any(f"variant={name}/" in ranks for name in ("orig", "blind"))
-    write_json({"valid_ndcg_10": 0.1 + 0.1 * better}, path)
+    write_json({"valid_ndcg_10": 0.1 + 0.1 * better, "settings": {}}, path)
     return str(path)
 
 

@@ -218,6 +218,13 @@ def test_a_gain_that_shuffled_labels_have_too_is_not_told(tmp_path):
     row = answered(tmp_path / "both", PLANTED | {"shuffled": ("sasrec", control, 0.2, 790)})
     assert row["answer"] == answer.SHUFFLED
     assert row["sentence"].endswith("In short: cannot be told: shuffled labels may gain as much.")
+    # The control of the targets shows that it is the labels, whatever that of the way says.
+    its = {"shuffled": ("sasrec", control, 0.2, 790)}
+    its["orig-shuffled"] = ("sasrec", {"targets": "listened", "labels": "shuffled"}, 0.2, 510)
+    row = answered(tmp_path / "targets", PLANTED | its)
+    assert row["answer"] == answer.WORTH
+    its["orig-shuffled"] = (*its["orig-shuffled"][:3], 790)
+    assert answered(tmp_path / "neither", PLANTED | its)["answer"] == answer.SHUFFLED
     # That of another way is no control of this one.
     other = ("sasrec", control | {"tau": 0.7}, 0.2, 790)
     row = answered(tmp_path / "other", PLANTED | {"shuffled": other})

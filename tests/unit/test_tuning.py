@@ -225,6 +225,25 @@ class TestSearch:
         search(data, task(), trials=6, first="first.parquet")
         assert found(data) == whole
 
+    def test_a_way_tries_no_point_of_its_reference_again(self, data):
+        settings = {"learning_rate": 0.02, "dropout": 0.1, "batch_size": 16}
+        search(data, task(max_epochs=1), trials=6)
+        of_reference = tried(data)
+        rows = [trial(number, 0.3 - number / 100, **settings) for number in range(6)]
+        table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
+        write_artifact(table, "trials", data / "first.parquet")
+        (data / "checkpoints/search.journal").unlink()
+        search(data, task(max_epochs=1), trials=12, first="first.parquet")
+        first, *others = tried(data)
+        assert first == settings
+        assert len(others) == 5  # the last of which is the sampler's
+        assert not [point for point in others if point in of_reference]
+
+    def test_a_way_takes_no_value_outside_of_its_own_range(self):
+        what = task()
+        begun = what.after([trial(0, 0.3, learning_rate=1e-5, dropout=0.3, batch_size=64)])
+        assert begun.settings == what.settings | {"dropout": 0.3}
+
     def test_without_a_trained_reference_a_way_begins_as_configured(self):
         what = task()
         assert what.after([]) == what

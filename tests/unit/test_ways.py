@@ -1015,8 +1015,9 @@ class TestLabels:
             assert found["inverted"] == found["shuffled"] == found["right"]
         else:
             assert found["inverted"] == [7, 7]
-            [skipped] = np.flatnonzero(seen_labels(train, "shuffled").skipped.values)
-            assert skipped < 3  # the last label stays
+            seen = seen_labels(train, "shuffled", stays="first")
+            [skipped] = np.flatnonzero(seen.skipped.values)
+            assert skipped > 0
             assert 5 + skipped not in found["shuffled"]
 
     def test_by_hand(self):
@@ -1028,9 +1029,10 @@ class TestLabels:
         with pytest.raises(UserError, match="labels is right, inverted, shuffled, not 'wrong'"):
             seen_labels(train, "wrong")
 
-    def test_shuffled_labels_are_those_of_the_session_in_an_order_that_sees_no_label(self):
+    @pytest.mark.parametrize("stays", ["last", "first"])
+    def test_shuffled_labels_are_those_of_the_session_in_an_order_that_sees_no_label(self, stays):
         train = relabelled(random_sessions(500, N_TRACKS, seed=1), 2)
-        found = seen_labels(train, "shuffled")
+        found = seen_labels(train, "shuffled", stays=stays)
         rows = train.tracks.row_of_value()
         for ours, theirs in (
             (found.skipped, train.skipped),
@@ -1039,20 +1041,22 @@ class TestLabels:
         ):
             assert np.array_equal(np.bincount(rows, ours.values), np.bincount(rows, theirs.values))
         assert not (found.skipped.values & found.unknown.values).any()
-        # The last play keeps its label: a way that leaves skips out must not lose it.
-        last = train.tracks.offsets[1:] - 1
-        assert np.array_equal(found.skipped.values[last], train.skipped.values[last])
-        assert np.array_equal(found.unknown.values[last], train.unknown.values[last])
+        # One play keeps its label.
+        offsets = train.tracks.offsets
+        kept = offsets[1:] - 1 if stays == "last" else offsets[:-1]
+        assert np.array_equal(found.skipped.values[kept], train.skipped.values[kept])
+        assert np.array_equal(found.unknown.values[kept], train.unknown.values[kept])
         # Elsewhere no more agreement than chance gives, which is that of two random orders.
-        inner = np.setdiff1d(np.arange(len(rows)), last)
+        inner = np.setdiff1d(np.arange(len(rows)), kept)
         rate = np.bincount(rows[inner], train.skipped.values[inner]) / (train.tracks.lengths - 1)
         agree = (found.skipped.values & train.skipped.values)[inner].mean()
         assert agree == pytest.approx((rate[rows[inner]] ** 2).mean(), abs=0.015)
         # The order is that of the plays, whatever the labels and the other sessions are.
         marked = replace(train, skipped=Ragged(np.arange(len(rows)), train.skipped.offsets))
-        order = seen_labels(replace(marked, unknown=None), "shuffled").skipped.values
+        marked = replace(marked, unknown=None)
+        order = seen_labels(marked, "shuffled", stays=stays).skipped.values
         assert np.array_equal(found.skipped.values, train.skipped.values[order])
-        alone = seen_labels(train.take(np.array([7])), "shuffled")
+        alone = seen_labels(train.take(np.array([7])), "shuffled", stays=stays)
         assert np.array_equal(alone.skipped.values, found.take(np.array([7])).skipped.values)
 
     def test_targets_are_by_the_right_labels(self):

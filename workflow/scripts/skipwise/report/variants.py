@@ -26,8 +26,9 @@ FAMILY = ("dataset", "split", "candidates", "metric")
 # Numbers of seeds that a study may have.
 STUDY_SEEDS = (3, 5, 10)
 _NOTE = (
-    "The reference of orig is blind, which sees no label; that of every other variant is orig, "
-    "whose targets are the next listened tracks. Both values are means over seeds; difference = "
+    "The reference of orig is blind, which sees no label, and so is that of a way that predicts "
+    "the next track, listened or not; that of every other variant is orig, whose targets are the "
+    "next listened tracks. Both values are means over seeds; difference = "
     "value − reference on the same sessions, with its {level:.0%} interval over clusters of "
     "sessions and over seeds. p_holm: Holm over the rows of one metric, candidate set, data set "
     "and split; no p where too few sessions are deciding, that is differ. detectable: the "

@@ -29,10 +29,13 @@ def following(chosen: Ragged) -> Ragged:
     return Ragged(np.where(same, found - chosen.offsets[row], -1), chosen.offsets)
 
 
-def seen_labels(plays: Sequences, labels: str) -> Sequences:
+def seen_labels(plays: Sequences, labels: str, *, stays: str = "last") -> Sequences:
     """The plays with the labels that a use of skips sees: the ``right`` ones; ``inverted``,
     skipped and listened exchanged; or ``shuffled``, in another order within each session but for
-    the last play, which of a context was listened to: a way that leaves skips out would lose it.
+    the play that ``stays``, ``last`` or ``first``.
+
+    The last play of a context was listened to, and a way that leaves skips out would lose it.  The
+    first play is no target, so with it in its place a session keeps its number of targets.
 
     The order is that of a hash of the session's plays, so it is the same at every call and does not
     depend on labels or on other sessions.  Raises UserError for any other word.
@@ -42,7 +45,7 @@ def seen_labels(plays: Sequences, labels: str) -> Sequences:
     if labels == "inverted":
         return replace(plays, skipped=plays.listened)
     if labels == "shuffled":
-        order = _hashed_order(plays.tracks)
+        order = _hashed_order(plays.tracks, stays)
         skipped, unknown = plays.skipped, plays.unknown
         return replace(
             plays,
@@ -52,9 +55,9 @@ def seen_labels(plays: Sequences, labels: str) -> Sequences:
     return plays
 
 
-def _hashed_order(tracks: Ragged) -> np.ndarray:
-    """(E,) plays in an order that keeps sessions together, and the last of each in its place, and
-    is random otherwise.
+def _hashed_order(tracks: Ragged, stays: str) -> np.ndarray:
+    """(E,) plays in an order that keeps sessions together, and the first or last of each in its
+    place, and is random otherwise.
     """
     row = tracks.row_of_value()
     place = np.arange(len(row)) - tracks.offsets[row]
@@ -62,7 +65,11 @@ def _hashed_order(tracks: Ragged) -> np.ndarray:
     reached = np.concatenate([[np.uint64(0)], np.cumsum(play)])
     session = reached[tracks.offsets[1:]] - reached[tracks.offsets[:-1]]
     order = _mixed(play + session[row])
-    order[tracks.offsets[1:][np.diff(tracks.offsets) > 0] - 1] = np.iinfo(np.uint64).max
+    full = np.diff(tracks.offsets) > 0
+    if stays == "last":
+        order[tracks.offsets[1:][full] - 1] = np.iinfo(np.uint64).max
+    else:
+        order[tracks.offsets[:-1][full]] = 0
     return np.lexsort((order, row))
 
 

@@ -121,9 +121,11 @@ class Training:
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
         way = way_named(self.settings["way"])
-        seen = seen_labels(train, self.settings.get("labels", "right"))
+        labels = self.settings.get("labels", "right")
+        seen = seen_labels(train, labels)
         self.batches = Batches(
-            train if self.settings["way"] else seen,  # without a way labels say what a target is
+            # Without a way labels say what a target is, and nothing else.
+            train if self.settings["way"] else seen_labels(train, labels, stays="first"),
             self.settings["batch_size"],
             self.settings["targets"],
             seen,

@@ -49,8 +49,8 @@ from skipwise.training.checkpoints import Checkpoint
 from skipwise.training.memory import check_memory
 from skipwise.training.train import fingerprint, validated
 
-# Trials before the sampler learns from earlier ones, spread evenly over the space; of a search that
-# begins with another, as many as it has of that one.
+# Trials before the sampler learns from earlier ones, spread evenly over the space; fewer in a
+# search that begins with another.
 STARTUP = 6
 # Latin hypercubes of which the one is taken whose points are farthest apart.
 DRAWS = 200
@@ -107,7 +107,7 @@ class Search:
         taken = {
             name: value
             for name, value in json.loads(top["settings"]).items()
-            if name in self.space and name not in self.own
+            if name in self.space and name not in self.own and _holds(self.space[name], value)
         }
         return replace(self, settings=self.settings | taken, begun=len(trials))
 
@@ -342,7 +342,8 @@ def _train(
 def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
     """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
     seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
-    first = min(search.begun or STARTUP, STARTUP)
+    # In other parts than those of the search that it begins with, whose points are not tried again.
+    first = min(search.begun, STARTUP - 1) if search.begun else STARTUP
     study.sampler = optuna.samplers.TPESampler(
         seed=int(seed), n_startup_trials=first, multivariate=True, constant_liar=False
     )
@@ -370,6 +371,11 @@ def spread(space: dict[str, dict], begin: dict, size: int, seed: int) -> list[di
     )
     others = (zip(space, point, strict=True) for point in best_drawn[1:])
     return [begin, *({name: _at(space[name], at) for name, at in point} for point in others)]
+
+
+def _holds(its: dict, value: Any) -> bool:
+    """Whether a value is in a range."""
+    return value in its["choices"] if "choices" in its else its["low"] <= value <= its["high"]
 
 
 def _share(its: dict, value: Any) -> float:

@@ -1,14 +1,15 @@
 """What a use of skips does to targets and to skips at once, both against its reference, which is
 *orig*, or *blind* for *orig* and for what predicts the next track, listened to or not: to the right
 more targets are among the best 10, further down fewer unseen skips are among the best 20. Down and
-to the right is better in both; up and to the right a model only plays more of the same. The title
-of a panel says whether its data are simulated.
+to the right is better than the reference in both; up and to the right a model only plays more of
+the same. The title of a panel says whether its data are simulated.
 """
 
 import polars as pl
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from skipwise.core.schemas import required
 from skipwise.report.drawing import (
     GRID,
     KEYS,
@@ -32,7 +33,8 @@ MINUTES = 10
 MEASURED = {"skip_gains": ("hr_10", "targets"), "skip_downranking": ("hr_skipped_20", "skips")}
 ENDS = ("", "_low", "_high")
 COLUMNS = columns_of(
-    *(pa.field(f"{name}{end}", pa.float64()) for _, name in MEASURED.values() for end in ENDS)
+    required("reference", pa.string()),
+    *(pa.field(f"{name}{end}", pa.float64()) for _, name in MEASURED.values() for end in ENDS),
 )
 
 
@@ -57,7 +59,7 @@ def draw(frame: pl.DataFrame) -> Figure:
         axis.axhline(0, color="#777777", linewidth=0.9)
         axis.axvline(0, color="#777777", linewidth=0.9)
         for part in parts_of(panel, "variant"):
-            name = part["variant"][0]
+            name, reference = part.select("variant", "reference").row(0)
             x, y = (
                 interval_lengths(part, kind, f"{kind}_low", f"{kind}_high")
                 for kind in ("targets", "skips")
@@ -72,7 +74,7 @@ def draw(frame: pl.DataFrame) -> Figure:
                 linestyle="none",
                 elinewidth=0.6,
                 capsize=0,
-                label=name,
+                label=f"{name} − {reference}",
             )
         axis.locator_params(nbins=5)
         axis.grid(**GRID)

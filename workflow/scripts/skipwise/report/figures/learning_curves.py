@@ -63,6 +63,7 @@ def draw(frame: pl.DataFrame) -> Figure:
                 linewidth=1.0,
                 marker=style.marker,
                 markersize=6,
+                markerfacecolor=style.face,
                 markevery=np.flatnonzero(run["best"]).tolist(),
                 label=variant,
             )

@@ -16,7 +16,14 @@ from skipwise.core import registry
 from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
-from skipwise.evaluation.comparisons import Intervals, RankedRuns, compared, headlines, mean_measure
+from skipwise.evaluation.comparisons import (
+    REFERENCE,
+    Intervals,
+    RankedRuns,
+    compared,
+    headlines,
+    mean_measure,
+)
 from skipwise.evaluation.intervals import LEAST_SEEDS
 from skipwise.report import variants
 from skipwise.report.columns import Column
@@ -74,6 +81,7 @@ class Best(NamedTuple):
     value: float
     model: str
     variant: str
+    targets: str | None = None
 
 
 def rows(given: Given) -> Iterator[dict]:
@@ -110,7 +118,10 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
         row["answer"] = MODELS
     if row["answer"] == WORTH:
         ran = runs.models(keys["dataset"], keys["split"])[using[0].model]
-        control = variants.controls(given, using[0].model, ran).get(using[0].variant)
+        controls = variants.controls(given, using[0].model, ran)
+        control = controls.get(using[0].variant)
+        if using[0].targets == "listened":  # which its own control has too: they see right labels
+            control = controls.get(REFERENCE, control)
         if control and asked(using[0], using[0]._replace(variant=control))["answer"] != WORTH:
             row["answer"] = SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
@@ -136,17 +147,18 @@ def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], l
     """By data set and split, the variants with labels and those without, each from the best one
     down; controls with wrong labels are left out.
     """
-    values: dict[tuple[str, str, bool, str, str], list[float]] = {}
+    values: dict[tuple[str, str, bool, str, str, str | None], list[float]] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
         if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
             continue
         of = (keys["dataset"], keys["split"], uses_labels(run["settings"]))
-        values.setdefault((*of, keys["model"], keys["variant"]), []).append(run["valid_ndcg_10"])
+        named = keys["model"], keys["variant"], run["settings"].get("targets")
+        values.setdefault((*of, *named), []).append(run["valid_ndcg_10"])
     found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
-    for (dataset, split, sees, model, variant), of_seeds in values.items():
+    for (dataset, split, sees, model, variant, targets), of_seeds in values.items():
         using, blind = found.setdefault((dataset, split), ([], []))
-        best = Best(sum(of_seeds) / len(of_seeds), model, variant)
+        best = Best(sum(of_seeds) / len(of_seeds), model, variant, targets)
         (using if sees else blind).append(best)
     for sides in found.values():
         for side in sides:

@@ -95,14 +95,14 @@ def _evidence(given: Given, models: dict[str, str]) -> Evidence:
 
 
 def _validation(runs: list[str]) -> dict[RunKey, float]:
-    """The validation NDCG@10 of each variant, mean over its seeds."""
+    """The validation NDCG@10 of each variant that is no control, mean over its seeds."""
     found: dict[RunKey, list[float]] = {}
     for path in runs:
         keys = hive_keys(path)
         key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-        value = read_json(path)["valid_ndcg_10"]
-        if value is not None:
-            found.setdefault(key, []).append(value)
+        run = read_json(path)
+        if run["valid_ndcg_10"] is not None and run["settings"].get("labels", "right") == "right":
+            found.setdefault(key, []).append(run["valid_ndcg_10"])
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 

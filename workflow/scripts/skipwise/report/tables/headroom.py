@@ -86,9 +86,10 @@ def note(given: Given) -> str:
     return (
         f"{of_which_trainings(given)}Among headline candidates. The truth is ranked on a random "
         "sample of the test sessions, the same for every model; intervals are over clusters of "
-        "sessions and over seeds. The reference of orig is blind, that of every other variant "
-        "orig. Targets are the last listened tracks of their sessions, which no ranking knows, so "
-        "the truth with plays only may be slightly beaten."
+        "sessions and over seeds. The reference of orig, and of a way that predicts the next "
+        "track, listened or not, is blind, that of every other variant orig. Targets are the last "
+        "listened tracks of their sessions, which no ranking knows, so the truth with "
+        "plays only may be slightly beaten."
     )
 
 
