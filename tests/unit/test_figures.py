@@ -13,7 +13,7 @@ from examples import given_for, ranks_table, splits_of
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.registry import declared, find
 from skipwise.core.schemas import ARTIFACTS
-from skipwise.report.drawing import plot_figure, styles_of
+from skipwise.report.drawing import data_by_model, label, plot_figure, styles_of
 
 QUERIES = {"sasrec": {"orig": None, "contrastive-item": "item", "contrastive-hidden": "hidden"}}
 EMPTY = "No run of this configuration has numbers for this figure."
@@ -334,3 +334,25 @@ def test_twenty_series_have_twenty_looks():
     assert len(set(looks)) == 20
     # Also where colours are grey.
     assert len({(look.marker, look.is_filled) for look in looks}) == 20
+
+
+def test_panels_by_model_fit_a_page():
+    """At most four side by side, a row for each data set, and no empty axes."""
+    models = {"toy-sim": 6, "ml": 1}
+    frame = pl.DataFrame(
+        [
+            {"dataset": dataset, "data": "real", "split": "paper", "model": f"m{i}"}
+            for dataset, n in models.items()
+            for i in range(n)
+        ]
+    )
+    plot, axes, panels = data_by_model(frame)
+    assert axes.shape == (3, 4)
+    assert [axis.get_title().split("\n")[0] for axis in plot.axes] == [
+        *(f"m{i}, toy-sim" for i in range(6)),
+        "m0, ml",
+    ]
+    assert [panel["model"][0] for _, panel in panels] == frame["model"].to_list()
+    label(axes, "x", "y")
+    assert [axis.get_xlabel() for axis in plot.axes] == ["", "", "x", "x", "", "x", "x"]
+    assert [axis.get_ylabel() for axis in plot.axes] == ["y", "", "", "", "y", "", "y"]

@@ -28,6 +28,8 @@ from skipwise.report import words
 from skipwise.report.write import Given
 
 KEYS = ("dataset", "data", "split", "model", "variant")
+# Panels in a row of a grid by model: what a page can show.
+SIDE_BY_SIDE = 4
 
 
 class Style(NamedTuple):
@@ -126,31 +128,40 @@ def nothing() -> Figure:
 def data_by_model(
     frame: pl.DataFrame, *, row_height: float = 2.5, column_width: float = 2.6, **shared
 ) -> tuple[Figure, np.ndarray, list[tuple[Axes, pl.DataFrame]]]:
-    """A grid with a row for each data set and split and a column for each model, and each axis with
-    its part of the frame.
+    """A panel for each data set, split and model: the figure, its grid of axes, and each axis with
+    its part of the frame.  A row has at most ``SIDE_BY_SIDE`` panels, all of one data set and
+    split.
     """
-    rows = frame.select("dataset", "split").unique(maintain_order=True).rows()
-    models = frame["model"].unique(maintain_order=True).to_list()
+    rows = [
+        models[start : start + SIDE_BY_SIDE]
+        for part in parts_of(frame, "dataset", "split")
+        for models in [parts_of(part, "model")]
+        for start in range(0, len(models), SIDE_BY_SIDE)
+    ]
+    columns = max(map(len, rows))
     plot, axes = grid(
         len(rows),
-        len(models),
-        width=1.6 + column_width * len(models),
+        columns,
+        width=1.6 + column_width * columns,
         height=0.9 + row_height * len(rows),
         **shared,
     )
     panels = []
-    for panel in parts_of(frame, "dataset", "split", "model"):
-        dataset, split, model = panel.select("dataset", "split", "model").row(0)
-        axis = axes[rows.index((dataset, split)), models.index(model)]
-        axis.set_title(f"{model}, {title_of(panel)}", fontsize=9)
-        panels.append((axis, panel))
+    for line, parts in zip(axes, rows, strict=True):
+        for axis, panel in zip(line, parts, strict=False):
+            axis.set_title(f"{panel['model'][0]}, {title_of(panel)}", fontsize=9)
+            panels.append((axis, panel))
+        for axis in line[len(parts) :]:
+            axis.remove()
     return plot, axes, panels
 
 
 def label(axes: np.ndarray, x: str, y: str) -> None:
-    """Labels at the left and the bottom of a grid."""
-    for axis in axes[-1]:
-        axis.set_xlabel(x)
+    """Labels at the left and the bottom of a grid, from which axes may be removed."""
+    for column in axes.T:
+        lowest = [axis for axis in column if axis.figure][-1]
+        lowest.set_xlabel(x)
+        lowest.tick_params(labelbottom=True)
     for axis in axes[:, 0]:
         axis.set_ylabel(y)
 

@@ -11,12 +11,11 @@ from skipwise.core.schemas import required
 from skipwise.report.drawing import (
     GRID,
     columns_of,
-    grid,
+    data_by_model,
     interval_lengths,
-    parts_of,
+    label,
     points,
     styles_of,
-    title_of,
 )
 from skipwise.report.write import Given
 
@@ -41,36 +40,28 @@ def numbers(given: Given) -> list[dict]:
 
 
 def draw(frame: pl.DataFrame) -> Figure:
-    """One panel per data set and split; a model has a colour, a variant a line."""
-    panels = parts_of(frame, "dataset", "split")
-    # A model has a colour and a marker, a variant a line and a full or empty marker.
-    models, variants = styles_of(frame["model"]), styles_of(frame["variant"])
-    lines = frame.select("model", "variant").unique(maintain_order=True).rows()
-    plot, axes = grid(
-        1, len(panels), width=1.5 + 3.6 * len(panels), height=3.6 + 0.11 * len(lines), sharey=True
-    )
-    for axis, panel in zip(axes[0], panels, strict=True):
+    """One panel per data set, split and model, one line per variant."""
+    styles = styles_of(frame["variant"])
+    plot, axes, panels = data_by_model(frame, sharey=True)
+    for axis, panel in panels:
         axis.axhline(0, color="#777777", linewidth=0.9)
-        for i, (model, variant) in enumerate(lines):
-            series = panel.filter(model=model, variant=variant)
-            beside = (
-                (i - (len(lines) - 1) / 2) * 0.7 / len(lines)
-            )  # so that no interval hides another
-            style = models[model]._replace(line=variants[variant].line)
+        for at, (variant, style) in enumerate(styles.items()):
+            series = panel.filter(variant=variant)
+            if series.is_empty():
+                continue
+            # So that no interval hides another.
+            beside = (at - (len(styles) - 1) / 2) * 0.5 / len(styles)
             points(
                 axis,
                 series["quartile"] + beside,
                 series["difference"],
                 style,
                 yerr=interval_lengths(series, "difference", "difference_low", "difference_high"),
-                markerfacecolor="white" if list(variants).index(variant) % 2 else style.colour,
-                label=f"{model} {variant}",
+                label=variant,
             )
         shares = panel.unique("quartile", maintain_order=True).sort("quartile")
         labels = [f"{row['share_low']:.0%}–{row['share_high']:.0%}" for row in shares.to_dicts()]
-        axis.set_xticks(shares["quartile"].to_list(), labels)
-        axis.set_title(title_of(panel))
-        axis.set_xlabel("share of skips in the context, by quartile")
+        axis.set_xticks(shares["quartile"].to_list(), labels, fontsize=8)
         axis.grid(axis="y", **GRID)
-    axes[0][0].set_ylabel("HR@10, variant − reference (above 0: better)")
+    label(axes, "share of skips in the context", "HR@10, variant − reference")
     return plot
