@@ -113,6 +113,10 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     (study / "ways/tables/headroom.csv").write_text("headline,dataset,oracle\n")
     (study / "ways/tables/skip_gains.csv").write_text("dataset\na\n")
     (study / "ways/tables/findings.csv").write_text("claim,dataset\nskips sink,a\nof all,\n")
+    of_skips = "metric,dataset\nhr_skipped_1,a\nhr_skipped_20,a\n"
+    (study / "ways/tables/skip_downranking.csv").write_text(of_skips)
+    (study / "ways/figures").mkdir()
+    (study / "ways/figures/gains.svg").write_text("<svg/>")
     keys = {"dataset": "a", "split": "paper", "model": "sasrec", "variant": "orig"}
     for seed in (1, 2):
         write_json({"seconds": 1800.0}, result("run", study / "ways", **keys, seed=seed))
@@ -121,10 +125,12 @@ def test_the_tool_ships_leading_rows_and_what_the_study_took(tool, tmp_path):
     pl.DataFrame({"seconds": [900.0, 900.0, 1800.0]}).write_parquet(trials)
 
     found = tool.collect(study, pages)
-    assert (pages / "slices.csv").read_text() == "dataset,value,slice\na,0.1235,cold\n"
+    assert (pages / "slices.csv").read_text() == "dataset,value,slice\na,0.123456,cold\n"
     assert found["study"].rows() == [("ways", 2, 1.0, 3, 1.0)]
     assert (pages / "findings.csv").read_text() == "claim,dataset\nskips sink,a\n"
-    assert tool.read(pages).keys() == {"findings", "slices", "study"}
+    assert (pages / "skip_downranking.csv").read_text() == "metric,dataset\nhr_skipped_20,a\n"
+    assert (pages / "gains_ways.svg").read_text() == "<svg/>"
+    assert tool.read(pages).keys() == {"findings", "skip_downranking", "slices", "study"}
 
 
 def test_parts_are_made_one_at_a_time(tool, tmp_path):
@@ -136,8 +142,8 @@ def test_parts_are_made_one_at_a_time(tool, tmp_path):
         tool.collect(tmp_path / str(machine), pages)
         rows = (pages / "slices.csv").read_text().splitlines()[1:]
         if machine == 2:
-            assert rows == ["a,0.1235,", "a,2.0,", "b,0.1235,a lot", "b,2.0,a lot"]
-    assert rows == ["a,0.1235,", "a,2.0,", "b,0.1235,", "b,2.0,"]
+            assert rows == ["a,0.123456,", "a,2.0,", "b,0.123456,a lot", "b,2.0,a lot"]
+    assert rows == ["a,0.123456,", "a,2.0,", "b,0.123456,", "b,2.0,"]
     assert tool.read(pages)["study"]["part"].to_list() == ["a", "b"]
 
 
