@@ -41,9 +41,14 @@ class Style(NamedTuple):
     is_filled: bool = True
 
     @property
-    def face(self) -> str:
-        """The colour inside the marker."""
-        return self.colour if self.is_filled else "white"
+    def look(self) -> dict[str, Any]:
+        """The properties of a line with markers."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "markerfacecolor": self.colour if self.is_filled else "white",
+        }
 
 
 # Okabe & Ito's palette without its yellow, which is too light for a line, dark to light.
@@ -132,12 +137,10 @@ def data_by_model(
     its part of the frame.  A row has at most ``SIDE_BY_SIDE`` panels, all of one data set and
     split.
     """
-    rows = [
-        models[start : start + SIDE_BY_SIDE]
-        for part in parts_of(frame, "dataset", "split")
-        for models in [parts_of(part, "model")]
-        for start in range(0, len(models), SIDE_BY_SIDE)
-    ]
+    rows = []
+    for part in parts_of(frame, "dataset", "split"):
+        models = parts_of(part, "model")
+        rows += [models[at : at + SIDE_BY_SIDE] for at in range(0, len(models), SIDE_BY_SIDE)]
     columns = max(map(len, rows))
     plot, axes = grid(
         len(rows),
@@ -168,15 +171,8 @@ def label(axes: np.ndarray, x: str, y: str) -> None:
 
 def points(axis: Axes, x, y, style: Style, **more) -> None:
     """Points with their intervals."""
-    look: dict[str, Any] = {
-        "color": style.colour,
-        "marker": style.marker,
-        "linestyle": style.line,
-        "markersize": 5,
-        "markerfacecolor": style.face,
-        "linewidth": 1,
-    }
-    axis.errorbar(x, y, **(look | {"elinewidth": 1.2, "capsize": 2} | more))
+    sizes = {"markersize": 5, "linewidth": 1, "elinewidth": 1.2, "capsize": 2}
+    axis.errorbar(x, y, **(style.look | sizes | more))
 
 
 def separate_models(axes: np.ndarray, model_of_row: list[str]) -> None:

@@ -54,16 +54,12 @@ def draw(frame: pl.DataFrame) -> Figure:
     plot, axes, panels = data_by_model(frame, sharey="row")
     for axis, panel in panels:
         for (variant, _), run in by(panel, "variant", "seed"):
-            style = styles[variant]
             axis.plot(
                 run["epoch"],
                 run["valid_ndcg_10"],
-                color=style.colour,
-                linestyle=style.line,
+                **styles[variant].look,
                 linewidth=1.0,
-                marker=style.marker,
                 markersize=6,
-                markerfacecolor=style.face,
                 markevery=np.flatnonzero(run["best"]).tolist(),
                 label=variant,
             )

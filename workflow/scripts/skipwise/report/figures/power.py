@@ -67,9 +67,10 @@ def draw(frame: pl.DataFrame) -> Figure:
     plot, axes = grid(1, len(panels), width=1 + 2.6 * len(panels), height=3.4, sharey=True)
     for axis, panel in zip(axes[0], panels, strict=True):
         for curve, style in zip(parts_of(panel, "seeds"), PALETTE[1:], strict=False):
-            look = {"color": style.colour, "marker": style.marker, "linestyle": style.line}
             label = f"{curve['seeds'][0]} seeds"
-            axis.plot(curve["sessions"], curve["detectable"], **look, markersize=4, label=label)
+            axis.plot(
+                curve["sessions"], curve["detectable"], **style.look, markersize=4, label=label
+            )
         model, variant, gain = panel.select("model", "variant", "gain").row(0)
         axis.axhline(abs(gain), color="#777777", linestyle=":", linewidth=1.2)
         axis.annotate(

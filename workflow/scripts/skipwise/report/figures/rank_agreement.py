@@ -51,9 +51,9 @@ def draw(frame: pl.DataFrame) -> Figure:
         for line in parts_of(panel, "model", "variant"):
             style = styles[line["model"][0]]
             at = [ticks.index(name) for name in line["at"]]
-            look = {"color": style.colour, "marker": style.marker, "linestyle": style.line}
-            look["markerfacecolor"] = style.face
-            axis.plot(at, line["place"], **look, linewidth=1, markersize=4, label=line["model"][0])
+            axis.plot(
+                at, line["place"], **style.look, linewidth=1, markersize=4, label=line["model"][0]
+            )
             axis.annotate(
                 f"{line['model'][0]} {line['variant'][0]}",
                 (at[-1], line["place"][-1]),
