@@ -597,11 +597,11 @@ def ship(tmp_path, monkeypatch):
     (tmp_path / "tuned").mkdir()
 
     def write(splits: dict, dataset: str = "mssd-sim") -> None:
-        checked._read_yaml.cache_clear()
+        checked._tuned.cache_clear()
         (tmp_path / "tuned" / f"{dataset}.yaml").write_text(yaml.safe_dump({"splits": splits}))
 
     yield write
-    checked._read_yaml.cache_clear()
+    checked._tuned.cache_clear()
 
 
 FOUND = {
@@ -703,7 +703,7 @@ class TestShipped:
         trials = [trial(0, 0.1, **what.configured), trial(1, 0.2, **values)]
         place = "dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
         write_json(best(trials, what), tmp_path / place)
-        checked._read_yaml.cache_clear()
+        checked._tuned.cache_clear()
         made = tmp_path / "tuned/mssd-sim.yaml"
         collect_settings([str(tmp_path / place)], str(made), command="snakemake tune")
         assert yaml.safe_load(made.read_text())["command"] == "snakemake tune"

@@ -30,13 +30,13 @@ SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
 FORMATS = ("csv", "parquet", "html", "tex")
 
 try:
-    registered = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))
+    registered = checked.read_yaml(PROJECT / "config/datasets.yaml")
     # Also where another workflow, for example one by snakedeploy, names config/config.yaml only.
     whole = copy.deepcopy(registered.get("registry", {}))
     update_config(whole, config.get("registry") or {})
     config["registry"] = whole
     checked.take_replacements(config, registered)
-    checked.check_config(config, yaml.safe_load(SCHEMA.read_text(encoding="utf-8")))
+    checked.check_config(config, checked.read_yaml(SCHEMA))
     validate(config, str(SCHEMA))
     SHARDS = {
         dataset: checked.raw_files(

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from skipwise.core.config import mistakes, take_replacements
+from skipwise.core.config import mistakes, read_yaml, take_replacements
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT
 
@@ -57,22 +57,6 @@ def _deepest(node: yaml.Node | None, parts: list[str]) -> tuple[int, int]:
         if parts[: len(own)] == own:
             depth, line = _deepest(inner, parts[len(own) :])
             found = max(found, (len(own) + depth, line if depth else name.start_mark.line + 1))
-    return found
-
-
-def read_yaml(path: Path) -> dict:
-    """The keys of a file; raises UserError that names file and line if it is not YAML."""
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UserError(f"{path}{line}: not valid YAML ({error.problem}); correct it") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        said = " ".join(str(error).split())
-        raise UserError(f"{path}: not valid YAML ({said}); write it in UTF-8") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: a configuration has keys at top level, such as `datasets: […]`")
     return found
 
 

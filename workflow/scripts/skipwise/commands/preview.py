@@ -9,7 +9,7 @@ from typing import NamedTuple
 import polars as pl
 import yaml
 
-from skipwise.core.config import rule_words
+from skipwise.core.config import read_yaml, rule_words
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.conditions import parse_rule
@@ -59,8 +59,8 @@ def preview(
     ``skipped_when`` says what a skip is; else both are found.  Raises UserError if a file is no
     log, or if the files are not of one form.
     """
-    registry = yaml.safe_load((CONFIG / "datasets.yaml").read_text("utf-8"))["registry"]
-    config = yaml.safe_load((CONFIG / "config.yaml").read_text("utf-8"))
+    registry = read_yaml(CONFIG / "datasets.yaml")["registry"]
+    config = read_yaml(CONFIG / "config.yaml")
     files = [Glimpse(path) for path in paths]
     derived = config["lfm_skip_rules"]["rules"]
     source, *others = (identify(file, registry, derived, named, skipped_when) for file in files)

@@ -20,6 +20,7 @@ import polars as pl
 import yaml
 
 from skipwise.core.artifacts import read_json, whole_file
+from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
 from skipwise.core.paths import result
 from skipwise.core.registry import CHECKOUT, PROJECT
@@ -326,7 +327,7 @@ def registered(name: str, paths: list[Path]) -> str:
 
     Raises UserError for an unknown name.
     """
-    registry = yaml.safe_load((PROJECT / "config/datasets.yaml").read_text("utf-8"))["registry"]
+    registry = read_yaml(PROJECT / "config/datasets.yaml")["registry"]
     if name not in registry:
         known = ", ".join(sorted(registry))
         raise UserError(f"{name} is no file, and no data set of the registry: {known}")

@@ -54,7 +54,8 @@ def _nodes(path: Path) -> tuple[ast.AST, ...]:
     waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
-        if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)):
+        test = node.test if isinstance(node, ast.If) else None
+        if "TYPE_CHECKING" not in (getattr(test, "id", ""), getattr(test, "attr", "")):
             found.append(node)
             waiting += ast.iter_child_nodes(node)
     return tuple(found)
