@@ -632,11 +632,14 @@ class TestShipped:
     @pytest.mark.parametrize("settings", ["configured", "search"])
     def test_not_if_others_are_wanted(self, ship, settings):
         ship({"paper": {"sasrec": {"orig": FOUND}}})
-        config = default_config({"tuning": {"settings": settings, "trials": 7}})
+        config = default_config({"tuning": {"settings": settings, "trials": 7, "quick_trials": 1}})
         tuned = run_settings(config, "sasrec", "orig", "paper", "mssd-sim")
         assert tuned == run_settings(config, "sasrec", "orig", "paper")
-        words = {"configured": "as configured", "search": "tuned, 7 trials"}
-        assert source(config, "sasrec") == words[settings]
+        words = {
+            "configured": ["as configured"] * 2,
+            "search": ["tuned, 7 trials", "tuned, 1 trial"],
+        }
+        assert [source(config, model) for model in ("sasrec", "wrmf")] == words[settings]
 
     def test_a_setting_that_the_user_changes_is_the_users(self, ship):
         ship({"paper": {"sasrec": {"orig": FOUND}}})
@@ -730,8 +733,7 @@ def test_the_table_has_one_row_per_search(tmp_path):
         files["trials"].append(str(folder / "trials.parquet"))
         files["best"].append(str(folder / "best.json"))
     tables = {kind: str(tmp_path / f"tuning.{kind}") for kind in ("csv", "parquet", "html", "tex")}
-    settings = {"simulated": ["toy"], "tuning": {"trials": 3}}
-    make_table("tuning", given_for(files, tables, settings))
+    make_table("tuning", given_for(files, tables, {"simulated": ["toy"]}))
     first, second = pq.read_table(tables["parquet"], partitioning=None).to_pylist()
     assert first == {
         "dataset": "toy",

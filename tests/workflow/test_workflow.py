@@ -334,14 +334,16 @@ class TestRun:
             "  wrmf: {variants: {orig: null, bl: null}}\n"
             "  sasrec: {variants: {blind: null, contrastive-hidden: null}}\n"
         )
-        overlay = project.overlay("search.yaml", few + "tuning: {settings: search, trials: 3}\n")
+        overlay = project.overlay(
+            "search.yaml", few + "tuning: {settings: search, trials: 3, quick_trials: 4}\n"
+        )
         targets = ("results/tables/hr_ndcg.csv", "results/tables/tuning.csv")
         file = "results/tuning/mssd-sim.yaml"
         project.made(*targets, file, configs=(TINY, overlay), cores=2)
         table = pq.read_table(project / "results/tables/hr_ndcg.parquet").to_pylist()
         assert {(row["model"], row["settings"]) for row in table} == {
             ("popularity", "nothing to tune"),
-            ("wrmf", "tuned, 3 trials"),
+            ("wrmf", "tuned, 4 trials"),
             ("sasrec", "tuned, 3 trials"),
         }
         best = read_json(
@@ -351,10 +353,10 @@ class TestRun:
             run = f"dataset=mssd-sim/split=paper/model=wrmf/variant=nr/seed={seed}"
             found = read_json(project / "results/models" / run / "run.json")
             assert best["settings"].items() <= found["settings"].items()
-            assert found["settings_source"] == "tuned, 3 trials"
+            assert found["settings_source"] == "tuned, 4 trials"
         tuned = pq.read_table(project / "results/tables/tuning.parquet").to_pylist()
         assert [row["variant"] for row in tuned] == ["nr", "orig", "contrastive-item"]
-        assert [row["trials"] for row in tuned] == [3, 3, 3]
+        assert [row["trials"] for row in tuned] == [4, 3, 3]
         # A way begins with the first trial of orig, which counts for its budget.
         [file_of_way] = (project / "results/tuning").rglob(
             "variant=contrastive-item/trials.parquet"

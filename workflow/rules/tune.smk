@@ -3,7 +3,7 @@
 
 
 rule tune:
-    """The same number of trials for every variant of every model, scored on validation data."""
+    """The same number of trials for every variant of a model, scored on validation data."""
     input:
         result("table").format(table="tuning", format="csv"),
         expand(result("tuned"), dataset=config["datasets"]),
@@ -37,7 +37,7 @@ rule search_settings:
         gpu=gpus_of_run,
     params:
         search=search,
-        trials=lookup(dpath="tuning/trials", within=config),
+        trials=lambda wildcards: checked.trials(config, wildcards.model),
     message:
         "Searching settings of {wildcards.model} {wildcards.variant} on {wildcards.dataset}"
     script:

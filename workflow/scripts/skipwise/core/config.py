@@ -617,6 +617,15 @@ def own_space(config: dict, model: str, variant: str) -> list[str]:
     return [name for name in search_space(config, model, variant) if name in own]
 
 
+def trials(config: dict, model: str) -> int:
+    """The number of trials of each variant of a model; those of a model that is not neural take
+    seconds, so it may have more.
+    """
+    tuning = config["tuning"]
+    is_neural = config["model_registry"][model]["family"] == "neural"
+    return tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
+
+
 def searches(config: dict) -> list[dict]:
     """Every variant of the configuration that has something to search of its own, on every data set
     and split, in the order of the tables.
@@ -666,11 +675,10 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     if not search_space(config, model, variant):
         return "nothing to tune"
     found = shipped(config, dataset, split, model, variant)
-    if config["tuning"]["settings"] == "search":
-        found = config["tuning"]
-    if not found:
+    if not found and config["tuning"]["settings"] != "search":
         return "as configured"
-    return f"tuned, {found['trials']} trial{'s' if found['trials'] > 1 else ''}"
+    number = found["trials"] if found else trials(config, model)
+    return f"tuned, {number} trial{'s' if number > 1 else ''}"
 
 
 def _is_untuned(config: dict, model: str) -> bool:

@@ -192,7 +192,9 @@ COLUMNS = {
     ),
     "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
     "papers_print": Column("papers print", "Quoted, on their data."),
-    "trials": Column("trials", "Tried settings, the same number for every variant.", _count),
+    "trials": Column(
+        "trials", "Tried settings, the same number for every variant of a model.", _count
+    ),
     "pruned": Column("pruned", "Trials that were ended before their last epoch.", _count),
     "seconds": Column("seconds", "Of training, all trials.", "{:.1f}".format),
     "valid_ndcg_10_begin": Column(
