@@ -5,10 +5,11 @@ Each peer runs in its own environment, by its script in tools/peers (`<peer>_qua
 trains on the train sequences, a session being a user, and writes a run file of the best 100 tracks
 after each context; tools/peers/quality.py says how ranks follow from it.
 
-Every model has the same number of trials: its defaults, and settings drawn once and for all from
-the lists below.  NDCG@10 of the validation targets chooses, in the data set's headline candidates:
-`new`, without the context's tracks, where no validation target repeats a track, else `full`.  The
-test contexts are ranked only with the best setting, once per seed.
+Every neural model has the same number of trials, and so has every other one: its defaults, and
+settings drawn once and for all from the lists below.  NDCG@10 of the validation targets chooses,
+in the data set's headline candidates: `new`, without the context's tracks, where no validation
+target repeats a track, else `full`.  The test contexts are ranked only with the best setting, once
+per seed.
 
 A job whose answer is in results/peers is not run again, unless its data or its settings changed.
 """
@@ -55,6 +56,11 @@ class Model:
     # Of trial 0, where the peer's defaults do not say everything.
     first: dict = field(default_factory=dict)
     is_seeded: bool = True
+
+    @property
+    def is_neural(self) -> bool:
+        """Whether a trial takes minutes."""
+        return self.name in ("SASRec", "GRU4Rec")
 
     @property
     def environment(self) -> str:
@@ -263,7 +269,8 @@ def compared(of: Case, model: Model, results: Path, *, seeds: int, options: dict
     """The trials, the seeds with the best setting, and the model's row for each candidate set."""
     folder = results / "peers" / f"dataset={of.dataset}" / f"peer={model.peer}"
     folder /= f"model={model.name}"
-    asked, trials, tests = model.trials(options["trials"]), [], []
+    asked = model.trials(options["trials" if model.is_neural else "quick_trials"])
+    trials, tests = [], []
     # One setting leaves nothing to choose.
     for i, settings in enumerate(asked if len(asked) > 1 else []):
         found = ran(
@@ -368,15 +375,18 @@ def main() -> None:
     parser.add_argument("--split", default="paper")
     parser.add_argument("--peers", nargs="+", choices=peers, default=peers)
     parser.add_argument("--models", nargs="+", choices=names, default=names)
-    parser.add_argument("--trials", type=int, default=6, help="settings tried for each model")
+    parser.add_argument("--trials", type=int, default=8, help="settings tried for neural models")
+    parser.add_argument("--quick-trials", type=int, default=64, help="and for the others")
     parser.add_argument("--seeds", type=int, default=5, help="trainings with the best setting")
     parser.add_argument("--dimension", type=int, default=64)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--results", type=Path, default=ROOT / "results")
     given = parser.parse_args()
-    for name in ("trials", "seeds", "dimension", "threads"):
+    for name in ("trials", "quick_trials", "seeds", "dimension", "threads"):
         if getattr(given, name) < 1:
-            parser.error(f"--{name} is {getattr(given, name)}; it must be at least 1")
+            parser.error(
+                f"--{name.replace('_', '-')} is {getattr(given, name)}; it must be at least 1"
+            )
     models = [model for model in MODELS if model.peer in given.peers and model.name in given.models]
     try:
         for model in models:
@@ -384,7 +394,9 @@ def main() -> None:
         cases = [case(dataset, given.split, given.results) for dataset in given.datasets]
     except MissingError as error:
         sys.exit(str(error))
-    options = {name: getattr(given, name) for name in ("trials", "dimension", "threads")}
+    options = {
+        name: getattr(given, name) for name in ("trials", "quick_trials", "dimension", "threads")
+    }
     found, failed = [], False
     for of, model in itertools.product(cases, models):
         try:

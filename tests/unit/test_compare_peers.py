@@ -221,7 +221,7 @@ def compare(tool, monkeypatch, results):
 
 
 def test_a_job_that_is_done_is_not_run_again(compare, results, capsys):
-    sizes = ["--trials", "2", "--seeds", "3", "--models", "ALS"]
+    sizes = ["--quick-trials", "2", "--seeds", "3", "--models", "ALS"]
     assert compare.run(*sizes) == 0
     assert [job[1:3] for job in compare.jobs] == [("valid", 1)] * 2 + [
         ("test", seed) for seed in (1, 2, 3)
@@ -237,7 +237,7 @@ def test_a_job_that_is_done_is_not_run_again(compare, results, capsys):
     assert compare.run(*sizes) == 0
     assert [job[1:3] for job in compare.jobs] == [("test", 2)]
     # A smaller run, which may choose another setting, costs a larger one nothing.
-    assert compare.run("--trials", "1", "--seeds", "1", "--models", "ALS") == 0
+    assert compare.run("--quick-trials", "1", "--seeds", "1", "--models", "ALS") == 0
     compare.jobs.clear()
     assert compare.run(*sizes) == 0
     assert compare.jobs == []
@@ -252,7 +252,7 @@ def test_a_job_that_is_done_is_not_run_again(compare, results, capsys):
 def test_the_table_has_the_setting_that_validation_chose_and_both_candidates(
     compare, results, capsys
 ):
-    assert compare.run("--trials", "3", "--seeds", "2") == 0
+    assert compare.run("--quick-trials", "3", "--seeds", "2") == 0
     folder = results / "peers/dataset=tiny/peer=implicit/model=ALS"
     asked = compare.quality.read(results / "splits/dataset=tiny/split=paper/test.parquet")
     lines = (results / "peers/peers.csv").read_text(encoding="utf-8").splitlines()
@@ -316,8 +316,8 @@ def test_what_is_no_split_is_one_clear_line(compare, results):
 
 
 def test_too_few_trials_are_one_clear_line(compare, capsys):
-    assert compare.run("--trials", "0") == 2
-    assert "--trials is 0; it must be at least 1" in capsys.readouterr().err
+    assert compare.run("--quick-trials", "0") == 2
+    assert "--quick-trials is 0; it must be at least 1" in capsys.readouterr().err
 
 
 def test_a_script_that_fails_is_one_clear_line(tool, results):
@@ -356,7 +356,7 @@ def test_a_peer_that_fails_is_one_clear_line_and_the_others_go_on(
         return working(of, model, *rest)
 
     monkeypatch.setattr(compare, "start", start)
-    assert compare.run("--trials", "1") == 1
+    assert compare.run("--quick-trials", "1") == 1
     # One setting leaves nothing to choose by the validation data.
     assert [job[:3] for job in compare.jobs] == [("implicit", "test", 1)]
     printed = capsys.readouterr()
