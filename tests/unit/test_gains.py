@@ -223,12 +223,14 @@ def test_a_gain_that_shuffled_labels_have_too_is_not_told(tmp_path):
     its["orig-shuffled"] = ("sasrec", {"targets": "listened", "labels": "shuffled"}, 0.2, 510)
     row = answered(tmp_path / "targets", PLANTED | its)
     assert row["answer"] == answer.WORTH
+    assert row["sentence"].endswith("In short: skips are worth something.")
     its["orig-shuffled"] = (*its["orig-shuffled"][:3], 790)
     assert answered(tmp_path / "neither", PLANTED | its)["answer"] == answer.SHUFFLED
     # That of another way is no control of this one.
     other = ("sasrec", control | {"tau": 0.7}, 0.2, 790)
     row = answered(tmp_path / "other", PLANTED | {"shuffled": other})
     assert row["answer"] == answer.WORTH
+    assert row["sentence"].endswith("if shuffled labels do not gain as much, which was not tried.")
 
 
 def test_a_better_model_is_no_use_of_skips(tmp_path):

@@ -2,9 +2,10 @@
 in any way, against the best that sees none. Both are chosen by validation NDCG@10 among all models
 and variants of the run, and compared on the same test sessions. Where they are two models, the
 difference may be that of the models: so the better one must also be told from its own model's best
-variant of the other side. A use of skips must also be told from its control with shuffled labels,
-where the run has one. With fewer than three seeds of a model that trains at random nothing is
-told. On simulated listeners the sentence is about the simulation.
+variant of the other side. A use of skips must also be told from its control with shuffled labels;
+where the run has none the sentence says so, as a model may gain by what it does with any labels.
+With fewer than three seeds of a model that trains at random nothing is told. On simulated listeners
+the sentence is about the simulation.
 """
 
 from collections.abc import Iterator
@@ -116,6 +117,7 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     same = asked(*pair) if len(pair) == 2 else {}
     if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
         row["answer"] = MODELS
+    control = None
     if row["answer"] == WORTH:
         ran = runs.models(keys["dataset"], keys["split"])[using[0].model]
         controls = variants.controls(given, using[0].model, ran)
@@ -128,7 +130,7 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
     for name, best in (("with_skips", using[0]), ("without", blind[0])):
         row[name] = f"{best.model} {best.variant}"
-    return row | {"sentence": _sentence(keys | row, intervals)}
+    return row | {"sentence": _sentence(keys | row, intervals, control)}
 
 
 def uses_labels(settings: dict) -> bool:
@@ -183,9 +185,11 @@ def _answer(row: dict, intervals: Intervals, *, few: bool) -> str:
     return UNKNOWN
 
 
-def _sentence(row: dict, intervals: Intervals) -> str:
+def _sentence(row: dict, intervals: Intervals, control: str | None) -> str:
     ending = ""
-    if row["answer"] == MODELS:
+    if row["answer"] == WORTH and not control:
+        ending = ", if shuffled labels do not gain as much, which was not tried"
+    elif row["answer"] == MODELS:
         ending = " (the better one has no variant of the other side)"
         if row["within"]:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
