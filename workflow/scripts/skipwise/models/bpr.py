@@ -31,10 +31,10 @@ LIMITS = {
     "skip_pair_share": {"type": "number", "minimum": 0, "maximum": 1},
 }
 SEARCH = {
-    "learning_rate": {"low": 0.005, "high": 0.3, "log": True},
+    "learning_rate": {"low": 0.001, "high": 0.3, "log": True},
     "regularization": {"low": 0.0005, "high": 0.1, "log": True},
-    "iterations": {"low": 10, "high": 200, "log": True},
-    "skip_pair_share": {"low": 0.02, "high": 0.9},  # of rejected skips
+    "iterations": {"low": 10, "high": 1000, "log": True},
+    "skip_pair_share": {"low": 0.005, "high": 0.9},  # of rejected skips
 }
 
 

@@ -11,7 +11,7 @@ SEARCH = {
     "dropout": {"low": 0.0, "high": 0.8, "limit": "low"},
     "batch_size": {"choices": [4, 8, 16, 32, 64, 128, 256]},
     # Which first vectors are best differs from set to set; no other model depends on them so much.
-    "initialization": {"low": 0.01, "high": 0.2, "log": True},
+    "initialization": {"low": 0.01, "high": 0.5, "log": True},
 }
 
 
