@@ -979,12 +979,19 @@ def test_a_control_takes_what_the_search_of_its_way_found():
         "contrastive-item-shuffled": {"way": "contrastive", "query": "item", "labels": "shuffled"},
         "inverted": {"way": "contrastive", "query": "hidden", "labels": "inverted"},
         "no-twin": {"way": "contrastive", "query": "item", "tau": 0.2, "labels": "shuffled"},
+        "of-targets": {
+            "way": "contrastive",
+            "query": "item",
+            "labels": "shuffled",
+            "targets": "labelled",
+        },
     }
     overlay = {"models": ["sasrec"], "model_registry": {"sasrec": {"variants": entry}}}
     config = default_config(overlay)
     taken = {name: searched_as(config, "sasrec", name) for name in variants(config, "sasrec")}
     assert taken == {name: name for name in taken} | {
         "contrastive-item-shuffled": "contrastive-item",
+        "of-targets": "contrastive-item",
         "inverted": "contrastive-hidden",
     }
     # A variant that is left out has no search to take.

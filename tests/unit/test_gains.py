@@ -5,6 +5,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from examples import default_config, given_for, ranks_table, sequences, splits_of, write_part
+from skipwise.core import registry
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.core.registry import find
 from skipwise.core.schemas import ARTIFACTS
@@ -173,13 +174,15 @@ def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000)
 
 
 BLIND = {"targets": "next"}
+# The same with all labels shuffled, those of its targets too.
+CONTROL = TERM | {"labels": "shuffled", "targets": "labelled"}
 PLANTED = {
     "blind": ("sasrec", BLIND, 0.10, 500),
     "orig": ("sasrec", {"targets": "listened"}, 0.11, 520),
     "contrastive-item": ("sasrec", TERM, 0.12, 800),
     "plain": ("wrmf", {"skips": "preferred"}, 0.09, 900),
     "nr": ("wrmf", {"skips": "rejected"}, 0.08, 950),
-    "shuffled": ("sasrec", TERM | {"labels": "shuffled"}, 0.2, 510),
+    "shuffled": ("sasrec", CONTROL, 0.2, 510),
 }
 
 
@@ -214,23 +217,31 @@ def test_what_the_answer_may_be(tmp_path):
 
 
 def test_a_gain_that_shuffled_labels_have_too_is_not_told(tmp_path):
-    control = TERM | {"labels": "shuffled"}
-    row = answered(tmp_path / "both", PLANTED | {"shuffled": ("sasrec", control, 0.2, 790)})
+    row = answered(tmp_path / "both", PLANTED | {"shuffled": ("sasrec", CONTROL, 0.2, 790)})
     assert row["answer"] == answer.SHUFFLED
     assert row["sentence"].endswith("In short: cannot be told: shuffled labels may gain as much.")
-    # The control of the targets shows that it is the labels, whatever that of the way says.
-    its = {"shuffled": ("sasrec", control, 0.2, 790)}
-    its["orig-shuffled"] = ("sasrec", {"targets": "listened", "labels": "shuffled"}, 0.2, 510)
-    row = answered(tmp_path / "targets", PLANTED | its)
-    assert row["answer"] == answer.WORTH
-    assert row["sentence"].endswith("In short: skips are worth something.")
-    its["orig-shuffled"] = (*its["orig-shuffled"][:3], 790)
-    assert answered(tmp_path / "neither", PLANTED | its)["answer"] == answer.SHUFFLED
-    # That of another way is no control of this one.
-    other = ("sasrec", control | {"tau": 0.7}, 0.2, 790)
-    row = answered(tmp_path / "other", PLANTED | {"shuffled": other})
-    assert row["answer"] == answer.WORTH
-    assert row["sentence"].endswith("if shuffled labels do not gain as much, which was not tried.")
+    # One with the right targets gains by these, so it does not say that it is not the labels.
+    of_way = ("sasrec", TERM | {"labels": "shuffled"}, 0.2, 790)
+    assert answered(tmp_path / "way", PLANTED | {"of-way": of_way})["answer"] == answer.WORTH
+
+
+@pytest.mark.parametrize(
+    "other",
+    [TERM | {"labels": "shuffled"}, CONTROL | {"tau": 0.7}],
+    ids=["right targets", "another way"],
+)
+def test_a_gain_without_its_control_is_not_told(tmp_path, other):
+    row = answered(tmp_path, PLANTED | {"shuffled": ("sasrec", other, 0.2, 510)})
+    assert row["answer"] == answer.UNTRIED
+    assert row["sentence"].endswith("its control with shuffled labels did not run.")
+
+
+def test_a_way_that_reads_no_label_has_a_control_of_its_targets(tmp_path):
+    for way, told in (("gbce", answer.WORTH), ("feedback-input", answer.UNTRIED)):
+        of_way = {"way": way, "targets": "listened"}
+        changed = {"contrastive-item": ("sasrec", of_way, 0.12, 800)}
+        changed["shuffled"] = ("sasrec", of_way | {"labels": "shuffled"}, 0.2, 510)
+        assert answered(tmp_path / way, PLANTED | changed)["answer"] == told
 
 
 def test_a_better_model_is_no_use_of_skips(tmp_path):
@@ -240,6 +251,7 @@ def test_a_better_model_is_no_use_of_skips(tmp_path):
         "orig": ("sasrec", {"targets": "listened"}, 0.11, 500),
         "plain": ("wrmf", {"skips": "preferred"}, 0.11, 800),
         "nr": ("wrmf", {"skips": "rejected"}, 0.13, 800),
+        "shuffled": ("wrmf", {"skips": "rejected", "labels": "shuffled"}, 0.13, 600),
     }
     row = answered(tmp_path / "same", two)
     assert row["answer"] == answer.MODELS
@@ -275,7 +287,7 @@ def test_a_difference_within_the_band_is_practically_nothing(tmp_path):
     ],
 )
 def test_who_sees_labels(settings, sees):
-    assert answer.uses_labels(settings) is sees
+    assert registry.uses_labels(settings) is sees
 
 
 def test_slices_are_of_the_targets_and_a_gain_stays_in_its_slice(tmp_path):

@@ -17,13 +17,13 @@ from examples import (
 from safetensors.torch import load_file, save_file
 from skipwise.core.config import variants
 from skipwise.core.errors import UserError
-from skipwise.core.registry import find_model, names
+from skipwise.core.registry import find_model, names, uses_labels
 from skipwise.models.parts import plays
 from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.models.parts.plays import weighted_tracks
 from skipwise.sessions.sequences import Ragged
-from skipwise.training.batches import Batches
+from skipwise.training.batches import Batches, seen_labels
 
 pytestmark = pytest.mark.long
 
@@ -128,6 +128,28 @@ class TestContract:
                 find_model(model)(
                     N_TRACKS, {key: value for key, value in settings.items() if key != name}
                 )
+
+    def test_its_control_is_the_model_of_other_labels(self, model, variant):
+        settings = settings_of(model, variant)
+        if not uses_labels(settings):
+            with pytest.raises(UserError, match="the model has no setting 'labels'"):
+                find_model(model)(N_TRACKS, settings | {"labels": "shuffled"})
+            return
+        train, few = random_sessions(60, N_TRACKS, seed=1), FEW.get(model, {})
+        valid, contexts = train_targets(train), random_sessions(5, N_TRACKS, seed=2)
+        if "targets" in settings:
+            few = few | {"targets": "labelled"}
+        control, _ = fitted(model, variant, train=train, valid=valid, labels="shuffled", **few)
+
+        def others(plays, stays="last"):
+            return seen_labels(plays, "shuffled", stays=stays)
+
+        stays = "first" if "targets" in settings else "last"
+        of_others = {"train": others(train, stays), "valid": others(valid)}
+        twin, _ = fitted(model, variant, **of_others, **few)
+        assert torch.equal(control.score(contexts), twin.score(others(contexts)))
+        right, _ = fitted(model, variant, train=train, valid=valid, **few)
+        assert not torch.equal(control.score(contexts), right.score(contexts))
 
 
 BLIND = [model for model, variant in RUNS if variant == "blind"]

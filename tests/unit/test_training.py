@@ -126,8 +126,8 @@ def test_a_play_of_unknown_label_is_context_only():
     assert batch.listened.tolist() == [[False, True, False, False, True]]
 
 
-def test_targets_are_one_of_two_words():
-    with pytest.raises(UserError, match="targets is listened or next, not 'nxt'"):
+def test_targets_are_one_of_three_words():
+    with pytest.raises(UserError, match="targets is listened, labelled, next, not 'nxt'"):
         Batches(sequences([[1, 2]]), 4, "nxt")
 
 
@@ -159,6 +159,27 @@ def test_models_are_selected_among_the_headline_candidates(model, headline):
     assert len(ranks) == (40 if headline == "full" else 40 - train.repeats().sum())
     assert best["valid_ndcg_10"] == pytest.approx(metrics.ndcg(ranks, 10).mean(), rel=1e-9)
     assert best["valid_hr_10"] == pytest.approx(metrics.hit_rate(ranks, 10).mean(), rel=1e-9)
+
+
+@pytest.mark.parametrize("headline", ["full", "new"])
+def test_patience_begins_when_a_model_is_better_than_popularity(headline, caplog):
+    """Each track leads to one other; only the first 8 of 60 are ever played."""
+    plays = [[1 + (i + j) % 8 for j in range(3)] for i in range(40)]
+    train = sequences(plays)
+    valid = sequences([session[:2] for session in plays], targets=[session[2] for session in plays])
+    few = {"min_epochs": 1, "patience": 2, "max_epochs": 20, "batch_size": 4}
+
+    def epochs(learning_rate):
+        settings = settings_of("sasrec", "orig") | few | {"learning_rate": learning_rate}
+        model = find_model("sasrec")(60, settings)
+        model.candidates = headline
+        return len(model.fit(train, valid, seed=1, threads=1))
+
+    assert epochs(1e-12) == 20
+    assert "nothing is learned" in caplog.text
+    caplog.clear()
+    assert epochs(0.01) < 20
+    assert "nothing is learned" not in caplog.text
 
 
 def test_targets_are_the_next_listened_tracks():

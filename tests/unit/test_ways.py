@@ -847,7 +847,7 @@ class TestListenedOnly:
             ("right", [5, 8], [8]),
             ("inverted", [6, 7], [8, 8]),
         ):
-            seen = seen_labels(train, labels)
+            seen = seen_labels(train, labels, stays="first")
             (batch,) = Batches(train, 1, seen=seen, plays=entering(way, seen)).epoch(
                 np.random.default_rng(1)
             )
@@ -956,9 +956,10 @@ class TestCarried:
 
     def test_the_labels_decide_and_are_the_same_at_every_call(self, model, way):
         contexts = random_sessions(9, N_TRACKS, seed=2)
-        if not registry.declared("way", way).get("LABELS", True):
+        if not registry.reads_labels(way):
+            plain = settings_with(model, way, labels="right") | {"targets": "next"}
             with pytest.raises(UserError, match="the model has no setting 'labels'"):
-                find_model(model)(N_TRACKS, settings_with(model, way, labels="right"))
+                find_model(model)(N_TRACKS, plain)
             return
         scores = {
             labels: self.fitted(model, way, labels=labels)[0].score(contexts) for labels in LABELS
@@ -999,19 +1000,28 @@ class TestCarried:
 
 
 class TestLabels:
-    @pytest.mark.parametrize("way", [None, "pairwise"])
-    def test_without_a_way_they_say_what_a_target_is(self, way):
+    @pytest.mark.parametrize(
+        ("way", "targets", "decide"),
+        [
+            (None, "listened", True),
+            ("gbce", "listened", True),
+            ("pairwise", "listened", False),
+            ("pairwise", "labelled", True),
+        ],
+    )
+    def test_they_say_what_a_target_is_where_nothing_else_reads_them(self, way, targets, decide):
         train = sequences([[5, 6, 7, 8]], [[False, False, True, False]])
         plain = settings_of("sasrec", "orig") if way is None else settings_with("sasrec", way)
         found = {}
         for labels in LABELS:
-            recommender = find_model("sasrec")(N_TRACKS, plain | {"labels": labels})
+            changed = {"labels": labels, "targets": targets}
+            recommender = find_model("sasrec")(N_TRACKS, plain | changed)
             recommender.initialise(1)
             batches = Training(recommender, None, train, train, seed=1).batches
             (batch,) = batches.epoch(np.random.default_rng(1))
             found[labels] = batch.targets.tolist()
         assert found["right"] == [6, 8, 8]
-        if way:
+        if not decide:
             assert found["inverted"] == found["shuffled"] == found["right"]
         else:
             assert found["inverted"] == [7, 7]
@@ -1022,12 +1032,12 @@ class TestLabels:
 
     def test_by_hand(self):
         train = sequences([[1, 2, 3]], [[True, False, None]])
-        assert seen_labels(train, "right") is train
-        inverted = seen_labels(train, "inverted")
+        assert seen_labels(train, "right", stays="last") is train
+        inverted = seen_labels(train, "inverted", stays="last")
         assert inverted.skipped.values.tolist() == [False, True, False]
         assert inverted.listened.values.tolist() == [True, False, False]
         with pytest.raises(UserError, match="labels is right, inverted, shuffled, not 'wrong'"):
-            seen_labels(train, "wrong")
+            seen_labels(train, "wrong", stays="last")
 
     @pytest.mark.parametrize("stays", ["last", "first"])
     def test_shuffled_labels_are_those_of_the_session_in_an_order_that_sees_no_label(self, stays):
@@ -1063,7 +1073,9 @@ class TestLabels:
         train = random_sessions(40, N_TRACKS, seed=1)
         right, shuffled = (
             next(
-                Batches(train, 40, seen=seen_labels(train, labels)).epoch(np.random.default_rng(1))
+                Batches(train, 40, seen=seen_labels(train, labels, stays="first")).epoch(
+                    np.random.default_rng(1)
+                )
             )
             for labels in ("right", "shuffled")
         )

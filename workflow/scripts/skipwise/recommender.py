@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from skipwise.core.errors import UserError
+from skipwise.core.registry import uses_labels
 from skipwise.sessions.sequences import Sequences
 
 
@@ -32,7 +33,7 @@ class Recommender(ABC):
 
     family: str
     # Names of the settings that the model reads; a setting it would ignore is an error, not a
-    # surprise.
+    # surprise.  A model whose settings use labels of skips may have ``labels``, too.
     SETTINGS: frozenset[str] = frozenset()
     OPTIONAL: frozenset[str] = frozenset()
     # The candidates that validation ranks among, and that recommendations are taken from: ``full``,
@@ -45,9 +46,10 @@ class Recommender(ABC):
     def __init__(self, n_tracks: int, settings: dict):
         """Raises UserError when a setting is missing or unknown."""
         model = type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
+        optional = self.OPTIONAL | ({"labels"} if uses_labels(settings) else set())
         for wrong, what in (
             (self.SETTINGS - settings.keys(), "needs the setting"),
-            (settings.keys() - self.SETTINGS - self.OPTIONAL, "has no setting"),
+            (settings.keys() - self.SETTINGS - optional, "has no setting"),
         ):
             if wrong:
                 known = ", ".join(sorted(self.SETTINGS))
@@ -56,6 +58,7 @@ class Recommender(ABC):
                 )
         self.n_tracks = n_tracks
         self.settings = settings
+        self.labels: str = settings.get("labels", "right")  # that a use of skips sees
 
     @abstractmethod
     def fit(

@@ -530,6 +530,8 @@ def run_settings(
         settings = shared | way_settings(config, settings["way"]) | settings
     if split and "targets" in settings:
         settings |= registry.remarks("split", split)
+        if not registry.uses_labels(settings):
+            settings.pop("labels", None)  # of a control whose targets saw labels
     if split and dataset:
         found = shipped(config, dataset, split, model, variant)
         settings |= found["settings"] if found else {}
@@ -578,11 +580,12 @@ def searched_as(config: dict, model: str, variant: str) -> str:
     settings = of_variants[variant]
     if settings.get("labels", "right") == "right":
         return variant
-    same = settings | {"labels": "right"}
+    same = [settings | {"labels": "right"}]
+    if settings.get("targets") == "labelled":
+        same = [same[0] | {"targets": "listened"}]
+        same.append({name: value for name, value in same[0].items() if name != "targets"})
     twins = (
-        name
-        for name in variants(config, model)
-        if of_variants[name] | {"labels": of_variants[name].get("labels", "right")} == same
+        name for name in variants(config, model) if {"labels": "right"} | of_variants[name] in same
     )
     return next(twins, variant)
 

@@ -95,6 +95,22 @@ def declared(kind: str, name: str) -> dict[str, Any]:
     return literals
 
 
+def reads_labels(way: str | None) -> bool:
+    """Whether a way to use skips reads labels; some are another loss only."""
+    return way is not None and declared("way", way).get("LABELS", True)
+
+
+def uses_labels(settings: dict[str, Any]) -> bool:
+    """Whether a model of these settings sees labels of skips: by its way, in its targets, or in how
+    it counts plays.
+    """
+    return (
+        reads_labels(settings.get("way"))
+        or settings.get("targets", "next") != "next"
+        or settings.get("skips", "preferred") != "preferred"
+    )
+
+
 def statement(kind: str, name: str) -> str:
     """The SQL of a thing that is an SQL file, without its comments."""
     lines = file(kind, name).read_text(encoding="utf-8").splitlines()

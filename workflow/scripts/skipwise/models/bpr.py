@@ -16,6 +16,7 @@ from torch import Tensor
 from skipwise.core.errors import DivergedError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Ragged, Sequences
+from skipwise.training.batches import seen_labels
 
 # Pairs of one step of the trainer for skips.  A step sees the factors as they were before it, so it
 # should be a small part of an epoch; with an eighth of the pairs the trainer is three times slower,
@@ -144,7 +145,8 @@ class BPR(VectorRecommender):
         if self.settings["skips"] == "preferred":
             preferred = sessions.matrix(self.n_tracks)
             return preferred, csr_matrix(preferred.shape, dtype=np.float32)
-        listened, rejected = sessions.listened_and_rejected(self.n_tracks)
+        seen = seen_labels(sessions, self.labels, stays="last")
+        listened, rejected = seen.listened_and_rejected(self.n_tracks)
         if self.settings["skips"] == "unobserved":
             return listened, csr_matrix(listened.shape, dtype=np.float32)
         return listened, rejected

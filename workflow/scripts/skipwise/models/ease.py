@@ -15,6 +15,7 @@ from skipwise.core.errors import UserError
 from skipwise.models.parts.plays import check_weighting, weighted_tracks
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.batches import seen_labels
 
 # Tables of N × N float32 that a training holds at once, and what they are.  Rules ask for them.
 SQUARES = (5, "the tracks' common sessions, their inverse and the weights")
@@ -91,8 +92,9 @@ class EASE(Recommender):
 
     def _tracks(self, sessions: Sequences, weighting: str) -> csr_matrix:
         """(S, N + 1) weights of the tracks that count."""
-        preferred = self.settings["skips"] == "preferred"
-        plays = None if preferred else sessions.listened.values
+        plays = None
+        if self.settings["skips"] == "unobserved":
+            plays = seen_labels(sessions, self.labels, stays="last").listened.values
         return weighted_tracks(sessions, self.n_tracks, weighting, plays)
 
 

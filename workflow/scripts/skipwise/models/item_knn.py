@@ -74,7 +74,9 @@ class ItemKNN(Recommender):
         age = self._age(train)
         played = weighted_tracks(train, self.n_tracks)
         may_follow = weighted_tracks(
-            train, self.n_tracks, plays=may_be_target(train, self.settings["targets"]).values
+            train,
+            self.n_tracks,
+            plays=may_be_target(train, self.settings["targets"], self.labels).values,
         )
         n, m = played.T @ age, may_follow.T @ age  # (N + 1,)
         sessions, counted = played.T.tocsr(), (diags(age) @ may_follow).tocsr()

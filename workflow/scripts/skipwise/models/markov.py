@@ -31,7 +31,7 @@ class Markov(Popularity):
         checkpoint: Savepoint | None = None,
     ) -> list[dict]:
         super().fit(train, valid, seed=seed, threads=threads)
-        target = following(may_be_target(train, self.settings["targets"]))
+        target = following(may_be_target(train, self.settings["targets"], self.labels))
         start = target.offsets[target.row_of_value()]
         has_one, track = target.values >= 0, train.tracks.values
         cells = (track[has_one], track[(start + target.values)[has_one]])

@@ -70,7 +70,9 @@ class SessionKNN(Recommender):
         if self.settings["sample_size"] is not None and train.time is None:
             logger.warning("sample_size has no effect: not every train session has a time")
         votes = weighted_tracks(
-            train, self.n_tracks, plays=may_be_target(train, self.settings["targets"]).values
+            train,
+            self.n_tracks,
+            plays=may_be_target(train, self.settings["targets"], self.labels).values,
         )
         time = np.zeros(len(train)) if train.time is None else train.time
         plays = weighted_tracks(train, self.n_tracks)

@@ -12,6 +12,7 @@ from torch import Tensor
 from skipwise.core.errors import UserError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
+from skipwise.training.batches import seen_labels
 
 LIMITS = {
     "factors": {"type": "integer", "minimum": 1},
@@ -117,7 +118,8 @@ class WRMF(VectorRecommender):
         """(S, N + 1) plays; negative where a track is rejected."""
         if self.settings["skips"] == "preferred":
             return sessions.matrix(self.n_tracks)
-        listened, rejected = sessions.listened_and_rejected(self.n_tracks)
+        seen = seen_labels(sessions, self.labels, stays="last")
+        listened, rejected = seen.listened_and_rejected(self.n_tracks)
         if self.settings["skips"] == "unobserved":
             return listened
         return (listened - self.settings["skip_confidence"] * rejected).tocsr().astype(np.float32)

@@ -94,22 +94,35 @@ def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
     return RankedRuns(given["ranks"]).against_reference(given.settings.get("references", {}))
 
 
-def controls(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
-    """By variant its control with shuffled labels, of those variants of a model that ran."""
+def controlled(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
+    """By control with shuffled labels the variant it controls, of those of a model that ran."""
     registry = {"model_registry": given.settings["model_registry"]}
     settings = given.settings["model_registry"][model]["variants"]
     shuffled = [name for name in variants if settings[name].get("labels") == "shuffled"]
-    of_what = {searched_as(registry, model, name): name for name in shuffled}
-    return {variant: control for variant, control in of_what.items() if variant in variants}
+    of_what = {name: searched_as(registry, model, name) for name in shuffled}
+    return {control: variant for control, variant in of_what.items() if variant in variants}
+
+
+def controls(
+    given: Given, model: str, variants: Iterable[str], *, of_targets: bool = False
+) -> dict[str, str]:
+    """By variant its control.  A way may have two: one with the right targets and, ``of_targets``,
+    one whose targets are by the shuffled labels, too.
+    """
+    settings = given.settings["model_registry"][model]["variants"]
+    return {
+        variant: control
+        for control, variant in controlled(given, model, variants).items()
+        if of_targets is (settings[control].get("targets") == "labelled")
+    }
 
 
 def with_controls(given: Given, frame: pl.DataFrame) -> pl.DataFrame:
     """The rows with ``control_of``, the variant that a row is the control of; null for others."""
     parts = []
     for part in frame.partition_by("dataset", "split", "model", maintain_order=True):
-        found = controls(given, part["model"][0], part["variant"].unique())
-        ways = {control: variant for variant, control in found.items()}
-        named = pl.col("variant").replace_strict(ways, default=None, return_dtype=pl.String)
+        found = controlled(given, part["model"][0], part["variant"].unique())
+        named = pl.col("variant").replace_strict(found, default=None, return_dtype=pl.String)
         parts.append(part.with_columns(control_of=named))
     return pl.concat(parts) if parts else frame.with_columns(control_of=pl.lit(None, pl.String))
 

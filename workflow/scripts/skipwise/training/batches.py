@@ -10,9 +10,9 @@ from skipwise.core.errors import UserError
 from skipwise.core.schemas import PADDING
 from skipwise.sessions.sequences import Ragged, Sequences
 
-# What a position of a train sequence predicts: the next track that was listened to, or simply the
-# next one.
-TARGETS = ("listened", "next")
+# What a position of a train sequence predicts: the next track that was listened to, by the right
+# labels or by those that the variant sees (``labelled``), or simply the next one.
+TARGETS = ("listened", "labelled", "next")
 # The labels that a way to use skips sees.
 LABELS = ("right", "inverted", "shuffled")
 
@@ -29,13 +29,14 @@ def following(chosen: Ragged) -> Ragged:
     return Ragged(np.where(same, found - chosen.offsets[row], -1), chosen.offsets)
 
 
-def seen_labels(plays: Sequences, labels: str, *, stays: str = "last") -> Sequences:
+def seen_labels(plays: Sequences, labels: str, *, stays: str) -> Sequences:
     """The plays with the labels that a use of skips sees: the ``right`` ones; ``inverted``,
     skipped and listened exchanged; or ``shuffled``, in another order within each session but for
-    the play that ``stays``, ``last`` or ``first``.
+    the play that ``stays``.
 
-    The last play of a context was listened to, and a way that leaves skips out would lose it.  The
-    first play is no target, so with it in its place a session keeps its number of targets.
+    ``last`` is for contexts: their last play was listened to, and a way that leaves skips out would
+    lose it.  ``first`` is for training: the first play is no target, so with it in its place a
+    session keeps its number of targets.
 
     The order is that of a hash of the session's plays, so it is the same at every call and does not
     depend on labels or on other sessions.  Raises UserError for any other word.
@@ -81,15 +82,15 @@ def _mixed(x: np.ndarray) -> np.ndarray:
     return x ^ (x >> np.uint64(31))
 
 
-def may_be_target(train: Sequences, targets: str) -> Ragged:
-    """Which plays may be a target: those listened to or, with ``targets: next``, all.  Raises
-    UserError for anything else.
+def may_be_target(train: Sequences, targets: str, labels: str = "right") -> Ragged:
+    """Which plays may be a target: those listened to, as far as the ``labels`` say, or, with
+    ``targets: next``, all.  Raises UserError for other words.
     """
     if targets not in TARGETS:
-        raise UserError(f"targets is {' or '.join(TARGETS)}, not {targets!r}")
-    if targets == "listened":
-        return train.listened
-    return Ragged(np.ones_like(train.skipped.values), train.skipped.offsets)
+        raise UserError(f"targets is {', '.join(TARGETS)}, not {targets!r}")
+    if targets == "next":
+        return Ragged(np.ones_like(train.skipped.values), train.skipped.offsets)
+    return seen_labels(train, labels, stays="first").listened
 
 
 @dataclass(frozen=True)

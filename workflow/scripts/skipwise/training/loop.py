@@ -5,6 +5,7 @@ A step touches the rows of the batch's tracks and candidates only; nothing in it
 catalogue.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 from skipwise.core.errors import DivergedError, StoppedError, UserError
 from skipwise.core.log import logger
+from skipwise.core.registry import reads_labels
 from skipwise.ranking.base import Ranker
 from skipwise.ranking.candidates import draw_distinct
 from skipwise.ranking.gains import validation_metrics
@@ -62,20 +64,22 @@ def train_network(
     valid: Sequences,
     *,
     seed: int,
+    floor: float = -math.inf,
     checkpoint: Savepoint | None = None,
 ) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
     The best epoch has the highest NDCG@10 on the validation sessions among the model's
     ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
-    ``min_epochs``.  Epochs that train a frozen reference count for neither.  Raises DivergedError
-    when the loss is no longer finite.
+    ``min_epochs``, and not while it is at most ``floor``, that of the order by popularity: a model
+    may stay there for many epochs before it begins to learn.  Epochs that train a frozen reference
+    count for neither.  Raises DivergedError when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
     after the current step and raise StoppedError.
     """
-    training = Training(model, ranker, train, valid, seed)
+    training = Training(model, ranker, train, valid, seed, floor)
     if checkpoint is None:
         while not training.is_over:
             for _ in training.steps():
@@ -115,19 +119,25 @@ class Training:
     """
 
     def __init__(
-        self, model: Trainable, ranker: Ranker, train: Sequences, valid: Sequences, seed: int
+        self,
+        model: Trainable,
+        ranker: Ranker,
+        train: Sequences,
+        valid: Sequences,
+        seed: int,
+        floor: float = -math.inf,
     ):
-        self.model, self.settings = model, model.settings
+        self.model, self.settings, self.floor = model, model.settings, floor
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
         way = way_named(self.settings["way"])
-        labels = self.settings.get("labels", "right")
-        seen = seen_labels(train, labels)
+        seen = seen_labels(train, model.settings.get("labels", "right"), stays="first")
+        targets = self.settings["targets"]
         self.batches = Batches(
-            # Without a way labels say what a target is, and nothing else.
-            train if self.settings["way"] else seen_labels(train, labels, stays="first"),
+            # Where no way reads labels, they say what a target is, and nothing else.
+            train if reads_labels(self.settings["way"]) and targets != "labelled" else seen,
             self.settings["batch_size"],
-            self.settings["targets"],
+            targets,
             seen,
             entering(way, seen),
             way.second(seen) if way.second else None,
@@ -157,13 +167,16 @@ class Training:
     def is_over(self) -> bool:
         """Whether the last epoch is behind it, by number or by patience."""
         last = self.epoch - 1
-        of_way = last - self.reference_epochs
-        # Bidirectional models in particular may stay where they started for some epochs before they
-        # begin to learn.
-        patient = (
-            of_way >= self.settings["min_epochs"] and last - self.best >= self.settings["patience"]
+        waited = (
+            last - self.reference_epochs >= self.settings["min_epochs"]
+            and last - self.best >= self.settings["patience"]
         )
-        return last >= self.settings["max_epochs"] or patient
+        return last >= self.settings["max_epochs"] or (waited and self._has_learned)
+
+    @property
+    def _has_learned(self) -> bool:
+        """Whether the best epoch is above the floor; where nothing can be validated, too."""
+        return not self.history[self.best - 1]["valid_ndcg_10"] <= self.floor
 
     def steps(self) -> Iterator[None]:
         """Take the steps that are left of the epoch; yields after each."""
@@ -240,6 +253,14 @@ class Training:
     def finish(self) -> list[dict]:
         """Leave the model at its best epoch; returns the history."""
         self.history[self.best - 1]["best"] = True
+        if not self._has_learned:
+            logger.warning(
+                "the best epoch has a validation NDCG@10 of %.4f, and the order by popularity "
+                "%.4f: nothing is learned; change neural.learning_rate, or set a larger "
+                "neural.max_epochs",
+                self.history[self.best - 1]["valid_ndcg_10"],
+                self.floor,
+            )
         self.model.load_state(self.best_state)
         return self.history
 

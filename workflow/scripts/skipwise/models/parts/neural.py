@@ -12,7 +12,9 @@ from skipwise.core.errors import UserError
 from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
 from skipwise.models.parts.layers import check_choice, linear
-from skipwise.ranking.ranker import ranker
+from skipwise.models.popularity import Popularity
+from skipwise.ranking.gains import validation_metrics
+from skipwise.ranking.ranker import ranker, validation_ranks, validation_sample
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import seen_labels
@@ -108,7 +110,6 @@ class NeuralRecommender(VectorRecommender):
 
     def __init__(self, n_tracks: int, settings: dict):
         """Raises UserError if a setting of the model or of its way is missing or unknown."""
-        reads_labels = True  # in its targets, if in nothing else
         if name := settings.get("way"):
             way = declared("way", name)
             if way.get("CAUSAL") and not self.causal:
@@ -117,9 +118,6 @@ class NeuralRecommender(VectorRecommender):
                     "model does not make; leave the variant out with null"
                 )
             self.SETTINGS = self.SETTINGS | set(way["SETTINGS"])
-            reads_labels = way.get("LABELS", True)
-        if reads_labels:
-            self.OPTIONAL = self.OPTIONAL | {"labels"}
         super().__init__(n_tracks, settings)
         self.products = way_named(settings["way"]).score is None
         # Of the CPU on every device: the same seed draws the same weights.
@@ -172,8 +170,24 @@ class NeuralRecommender(VectorRecommender):
     ) -> list[dict]:
         use_threads(threads)
         self.initialise(seed)
-        ranking = ranker(self, train.counts(self.n_tracks))
-        return train_network(self, ranking, train, valid, seed=seed, checkpoint=checkpoint)
+        popularity = Popularity(self.n_tracks, {})
+        popularity.fit(train, valid, seed=seed, threads=threads)
+        counts = train.counts(self.n_tracks)
+        of_popularity = validation_ranks(
+            ranker(popularity, counts),
+            validation_sample(valid, self.settings["validation_sessions"]),
+            cutoff=10,
+            candidates=self.candidates,
+        )
+        return train_network(
+            self,
+            ranker(self, counts),
+            train,
+            valid,
+            seed=seed,
+            floor=validation_metrics(of_popularity)["valid_ndcg_10"],
+            checkpoint=checkpoint,
+        )
 
     @property
     def vectors(self) -> Tensor:
@@ -184,7 +198,7 @@ class NeuralRecommender(VectorRecommender):
         """ŷ (B, D) after each context."""
         self.network.eval()
         device = self.table.device
-        contexts = seen_labels(contexts, self.settings.get("labels", "right"))
+        contexts = seen_labels(contexts, self.labels, stays="last")
         contexts = contexts.with_plays(entering(way_named(self.settings["way"]), contexts))
         tracks = torch.from_numpy(contexts.tracks.padded().astype("int64")).to(device)
         labels = torch.from_numpy(contexts.labels.padded()).to(device)

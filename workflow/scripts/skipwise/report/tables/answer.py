@@ -2,10 +2,10 @@
 in any way, against the best that sees none. Both are chosen by validation NDCG@10 among all models
 and variants of the run, and compared on the same test sessions. Where they are two models, the
 difference may be that of the models: so the better one must also be told from its own model's best
-variant of the other side. A use of skips must also be told from its control with shuffled labels;
-where the run has none the sentence says so, as a model may gain by what it does with any labels.
-With fewer than three seeds of a model that trains at random nothing is told. On simulated listeners
-the sentence is about the simulation.
+variant of the other side. A use of skips must also be told from its control, the same with shuffled
+labels, those of its targets too: a model may gain by what it does with any labels. With fewer than
+three seeds of a model that trains at random nothing is told. On simulated listeners the sentence is
+about the simulation.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,6 @@ from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
-    REFERENCE,
     Intervals,
     RankedRuns,
     compared,
@@ -73,6 +72,7 @@ WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "pra
 UNKNOWN = "cannot be told"
 MODELS = f"{UNKNOWN}: the models may make the difference"
 SHUFFLED = f"{UNKNOWN}: shuffled labels may gain as much"
+UNTRIED = f"{UNKNOWN}: its control with shuffled labels did not run"
 FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
@@ -82,7 +82,8 @@ class Best(NamedTuple):
     value: float
     model: str
     variant: str
-    targets: str | None = None
+    # Whether it reads labels in its way and in its targets, too.
+    of_targets: bool = False
 
 
 def rows(given: Given) -> Iterator[dict]:
@@ -117,50 +118,41 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     same = asked(*pair) if len(pair) == 2 else {}
     if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
         row["answer"] = MODELS
-    control = None
     if row["answer"] == WORTH:
-        ran = runs.models(keys["dataset"], keys["split"])[using[0].model]
-        controls = variants.controls(given, using[0].model, ran)
-        control = controls.get(using[0].variant)
-        if using[0].targets == "listened":  # which its own control has too: they see right labels
-            control = controls.get(REFERENCE, control)
-        if control and asked(using[0], using[0]._replace(variant=control))["answer"] != WORTH:
+        best = using[0]
+        ran = runs.models(keys["dataset"], keys["split"])[best.model]
+        controls = variants.controls(given, best.model, ran, of_targets=best.of_targets)
+        if not (control := controls.get(best.variant)):
+            row["answer"] = UNTRIED
+        elif asked(best, best._replace(variant=control))["answer"] != WORTH:
             row["answer"] = SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
     for name, best in (("with_skips", using[0]), ("without", blind[0])):
         row[name] = f"{best.model} {best.variant}"
-    return row | {"sentence": _sentence(keys | row, intervals, control)}
-
-
-def uses_labels(settings: dict) -> bool:
-    """Whether a model of these settings sees labels of skips: by its way, if that reads any, in its
-    targets, or in how it counts plays.
-    """
-    way = settings.get("way")
-    return (
-        (way is not None and registry.declared("way", way).get("LABELS", True))
-        or settings.get("targets", "next") != "next"
-        or settings.get("skips", "preferred") != "preferred"
-    )
+    return row | {"sentence": _sentence(keys | row, intervals)}
 
 
 def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], list[Best]]]:
     """By data set and split, the variants with labels and those without, each from the best one
     down; controls with wrong labels are left out.
     """
-    values: dict[tuple[str, str, bool, str, str, str | None], list[float]] = {}
+    values: dict[tuple[str, str, bool, str, str, bool], list[float]] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
         if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
             continue
-        of = (keys["dataset"], keys["split"], uses_labels(run["settings"]))
-        named = keys["model"], keys["variant"], run["settings"].get("targets")
+        of = (keys["dataset"], keys["split"], registry.uses_labels(run["settings"]))
+        of_targets = (
+            registry.reads_labels(run["settings"].get("way"))
+            and run["settings"]["targets"] != "next"
+        )
+        named = keys["model"], keys["variant"], of_targets
         values.setdefault((*of, *named), []).append(run["valid_ndcg_10"])
     found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
-    for (dataset, split, sees, model, variant, targets), of_seeds in values.items():
+    for (dataset, split, sees, model, variant, of_targets), of_seeds in values.items():
         using, blind = found.setdefault((dataset, split), ([], []))
-        best = Best(sum(of_seeds) / len(of_seeds), model, variant, targets)
+        best = Best(sum(of_seeds) / len(of_seeds), model, variant, of_targets)
         (using if sees else blind).append(best)
     for sides in found.values():
         for side in sides:
@@ -185,17 +177,15 @@ def _answer(row: dict, intervals: Intervals, *, few: bool) -> str:
     return UNKNOWN
 
 
-def _sentence(row: dict, intervals: Intervals, control: str | None) -> str:
+def _sentence(row: dict, intervals: Intervals) -> str:
     ending = ""
-    if row["answer"] == WORTH and not control:
-        ending = ", if shuffled labels do not gain as much, which was not tried"
-    elif row["answer"] == MODELS:
+    if row["answer"] == MODELS:
         ending = " (the better one has no variant of the other side)"
         if row["within"]:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
     elif row["answer"] == FEW:
         ending = ", as whether labels or chance made the difference is not known"
-    elif row["answer"] == SHUFFLED:
+    elif row["answer"] in (SHUFFLED, UNTRIED):
         ending = ""
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = f"; a difference of {row['detectable']:.3f} would have shown"

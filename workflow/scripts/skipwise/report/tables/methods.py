@@ -26,8 +26,8 @@ from skipwise.evaluation.comparisons import (
 )
 from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
 from skipwise.report.columns import Column, describe
+from skipwise.report.variants import controlled, of_which_trainings
 from skipwise.report.variants import controls as controls_of
-from skipwise.report.variants import of_which_trainings
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split", "run")
@@ -115,8 +115,9 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
         for model, variants in runs.models(dataset, split).items():
             place = dataset, split, model
             controls = controls_of(given, model, variants)
+            of_any = controlled(given, model, variants)
             for variant in variants:
-                if variant in controls.values():
+                if variant in of_any:
                     continue
                 ours = runs[*place, variant]
                 control = controls.get(variant)
