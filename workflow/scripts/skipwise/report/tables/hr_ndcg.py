@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from skipwise.core.artifacts import read_artifact
+from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.paths import VARIANT, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import headlines, known
@@ -18,18 +18,43 @@ from skipwise.ranking import metrics
 from skipwise.report.variants import of_which_trainings
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "metrics", "split")
+NEEDS = ("ranks", "metrics", "split", "run")
 SETTINGS = ("simulated", "metrics", "intervals", "sources")
 TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 
 def note(given: Given) -> str:
     return (
-        f"{of_which_trainings(given)}Mean over seeds; {given.level:.0%} interval over clusters of "
+        f"{of_which_trainings(given)}{_not_learned(given)}"
+        f"Mean over seeds; {given.level:.0%} interval over clusters of "
         "sessions and over seeds in _low and _high; a model without chance has one seed. "
         "full: ranked in the whole catalogue; new: without the tracks of the context, on the "
         "sessions whose target is new; sampled: among sampled candidates, which flatters every "
         "model. headline: the set that models are selected on."
+    )
+
+
+def _not_learned(given: Given) -> str:
+    """Which neural trainings ended no better than popularity on validation data; "" if none did, or
+    it is not among the models.
+    """
+    runs = [(hive_keys(path), read_json(path)) for path in given["run"]]
+    popular = {
+        (keys["dataset"], keys["split"]): run["valid_ndcg_10"]
+        for keys, run in runs
+        if run["recommender"] == "popularity"
+    }
+    named = [
+        f"{keys['dataset']} {keys['split']} {run['model']} {run['variant']} seed {run['seed']}"
+        for keys, run in runs
+        if "patience" in run["settings"]  # of a neural model
+        and None not in (run["valid_ndcg_10"], popular.get((keys["dataset"], keys["split"])))
+        and run["valid_ndcg_10"] <= popular[keys["dataset"], keys["split"]]
+    ]
+    if not named:
+        return ""
+    return (
+        f"Trainings that ended no better than popularity on validation data: {', '.join(named)}. "
     )
 
 
