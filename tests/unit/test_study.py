@@ -4,6 +4,7 @@ import pytest
 import yaml
 from skipwise.commands import study
 from skipwise.core.errors import UserError
+from skipwise.report.tables import answer
 
 TEXT = """# a log
 datasets: [mine]
@@ -42,9 +43,9 @@ def new(tmp_path, text=TEXT, **changed):
 class Faked(study.Study):
     """A study whose runs take no time but that of ``costs``, seconds by step."""
 
-    def __init__(self, *arguments, costs, **options):
+    def __init__(self, *arguments, costs, answers=(), **options):
         super().__init__(*arguments, **options)
-        self.costs, self.ran = list(costs), []
+        self.costs, self.ran, self.answers = list(costs), [], dict(answers)
 
     @property
     def left(self):
@@ -58,6 +59,11 @@ class Faked(study.Study):
 
     def _snakemake(self, targets):
         self.ran.append(yaml.safe_load(self.path.read_text()))
+
+    def _rows(self):
+        """What the answer says, of each run by its number."""
+        best = self.answers.get(len(self.ran))
+        return [{"answer": answer.UNTRIED, "with_skips": best}] if best else []
 
 
 def test_steps_run_while_they_fit_and_the_overlay_is_that_of_the_last(tmp_path):
@@ -93,6 +99,35 @@ def test_the_first_step_runs_whatever_it_costs(tmp_path):
     )
     running.run()
     assert [step.what for step in running.done] == ["one seed"]
+
+
+@pytest.mark.parametrize(
+    ("best", "control"),
+    [
+        ("wrmf bl", {"skips": "unobserved", "labels": "shuffled"}),
+        ("sasrec orig", {"labels": "shuffled"}),
+        (
+            "sasrec contrastive-item",
+            {"way": "contrastive", "query": "item", "labels": "shuffled", "targets": "labelled"},
+        ),
+        ("sasrec skip-head", {"way": "skip-head", "labels": "shuffled", "targets": "labelled"}),
+    ],
+)
+def test_the_control_of_a_gain_runs_in_the_same_step(tmp_path, best, control):
+    said, path = [], tmp_path / "log.yaml"
+    running = Faked(
+        TEXT, path, budget=100, cores=2, say=said.append, costs=[1] * 6, answers={4: best}
+    )
+    running.run()
+    # The fourth step ran twice, the second time with the control, which stays.
+    assert [step.what for step in running.done] == [step.what for step in study.STEPS]
+    assert len(running.ran) == 6
+    model, variant = best.split(" ")
+    before, after, last = (
+        ran.get("model_registry", {}).get(model, {}).get("variants", {}) for ran in running.ran[3:]
+    )
+    assert after == before | {f"{variant}-shuffled": control} == last
+    assert "a use of skips gains: do shuffled labels gain as much?" in said
 
 
 def test_a_later_call_keeps_the_sessions_that_an_earlier_one_chose(tmp_path):

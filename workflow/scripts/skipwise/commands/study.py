@@ -5,6 +5,7 @@ then tuning, then more ways to use skips.  A step is begun if it is likely to en
 is left, so a short budget gives a smaller answer, and what was left out is said.
 """
 
+import copy
 import json
 import re
 import shlex
@@ -23,8 +24,8 @@ from skipwise.core.artifacts import read_json, whole_file
 from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
 from skipwise.core.paths import result
-from skipwise.core.registry import CHECKOUT, PROJECT
-from skipwise.report.tables.answer import FEW
+from skipwise.core.registry import CHECKOUT, PROJECT, reads_labels
+from skipwise.report.tables.answer import FEW, UNTRIED
 from skipwise.report.words import label
 
 # Where it runs: in the project, or with an installed one where the user is.
@@ -115,6 +116,8 @@ class Study:
         self._targets = [f"{self._folders['results']}/{target}" for target in TARGETS]
         self._budget, self._began = budget, time.monotonic()
         self.done: list[Step] = []
+        # By model the variants that are controls of a gain.
+        self._controls: dict[str, dict] = {}
         self.left_out = ""
         # How many times more sessions the next trainings have than those that were measured.
         self._larger = 1.0
@@ -159,6 +162,10 @@ class Study:
                     "call with a larger --budget goes on"
                 )
             self._snakemake(self._targets)
+            if self._add_controls(step):
+                self._say("a use of skips gains: do shuffled labels gain as much?")
+                self._write(step, sessions)
+                self._snakemake(self._targets)
             self._larger = 1.0
             self.done.append(step)
 
@@ -167,18 +174,33 @@ class Study:
         missed, what was left out, and where to read on.
         """
         lines = []
-        for row in pl.read_parquet(self._results / "tables/answer.parquet").to_dicts():
-            if row["dataset"] == self.dataset:
-                lines += [row["answer"].capitalize() + ".", _in_plain_words(row)]
-                if row["detectable"] is not None and row["answer"] != FEW:
-                    missed = f"{100 * row['detectable']:.1f} points"
-                    lines.append(f"A smaller difference than {missed} may have been missed.")
+        for row in self._rows():
+            lines += [row["answer"].capitalize() + ".", _in_plain_words(row)]
+            if row["detectable"] is not None and row["answer"] != FEW:
+                missed = f"{100 * row['detectable']:.1f} points"
+                lines.append(f"A smaller difference than {missed} may have been missed.")
         lines = lines or ["There is no answer: no model could be chosen on validation data."]
         ran = f"Ran: {self.done[-1].what}"
         lines.append(f"{ran}. Left out: {self.left_out or 'nothing'}.")
         pages = ("tables/answer.html", "tables/skip_gains.html", "figures/gains.svg")
         lines.append("Read on: " + ", ".join(str(self._results / page) for page in pages))
         return lines
+
+    def _add_controls(self, step: Step) -> bool:
+        """Add the controls that the answer asks for; false if it asks for none."""
+        asked = [row["with_skips"] for row in self._rows() if row["answer"] == UNTRIED]
+        registry = read_yaml(PROJECT / "config/config.yaml")["model_registry"]
+        for model, variant in (name.split(" ") for name in asked):
+            own = step.overlay.get("model_registry", {}).get(model, {}).get("variants", {})
+            control = (registry[model]["variants"] | own)[variant] | {"labels": "shuffled"}
+            if reads_labels(control.get("way")) and control.get("targets") != "next":
+                control["targets"] = "labelled"
+            self._controls.setdefault(model, {})[f"{variant}-shuffled"] = control
+        return bool(asked)
+
+    def _rows(self) -> list[dict]:
+        table = pl.read_parquet(self._results / "tables/answer.parquet")
+        return table.filter(pl.col("dataset") == self.dataset).to_dicts()
 
     def _chosen_before(self) -> int | None:
         """The number of sessions in the overlay that an earlier call of this study left."""
@@ -205,6 +227,11 @@ class Study:
 
     def _write(self, step: Step, sessions: int | None, remark: str = "") -> None:
         whole = self._base | {"models": MODELS, "pathvars": self._folders} | step.overlay
+        registry = copy.deepcopy(whole.get("model_registry", {}))
+        for model, controls in self._controls.items():
+            registry.setdefault(model, {}).setdefault("variants", {}).update(controls)
+        if registry:
+            whole["model_registry"] = registry
         text = yaml.safe_dump(
             whole | {"sessions": {"n_sessions": sessions}}, sort_keys=False, allow_unicode=True
         )
