@@ -39,6 +39,8 @@ class Recommender(ABC):
     # The candidates that validation ranks among, and that recommendations are taken from: ``full``,
     # or ``new``, which leaves out the tracks of the context.
     candidates: str = "full"
+    # The validation NDCG@10 above which something is learned, of a model that knows it once fitted.
+    floor: float | None = None
     # Called after each epoch with its row of ``history``, by models with epochs and validation; an
     # exception from it ends the training.
     watch: Callable[[dict], None] | None = None

@@ -5,7 +5,6 @@ A step touches the rows of the batch's tracks and candidates only; nothing in it
 catalogue.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -40,6 +39,7 @@ class Trainable(Protocol):
     settings: dict
     causal: bool
     candidates: str  # that validation ranks among
+    floor: float | None  # the validation NDCG@10 above which something is learned
     watch: Callable[[dict], None] | None
     table: Tensor  # (N + 1, D) embeddings of the tracks
     generator: torch.Generator
@@ -64,22 +64,21 @@ def train_network(
     valid: Sequences,
     *,
     seed: int,
-    floor: float = -math.inf,
     checkpoint: Savepoint | None = None,
 ) -> list[dict]:
     """Train ``model`` in place and leave it at its best epoch; returns the rows of ``history``.
 
     The best epoch has the highest NDCG@10 on the validation sessions among the model's
     ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
-    ``min_epochs``, and not while it is at most ``floor``, that of the order by popularity: a model
-    may stay there for many epochs before it begins to learn.  Epochs that train a frozen reference
-    count for neither.  Raises DivergedError when the loss is no longer finite.
+    ``min_epochs``, and not while it is at most the model's ``floor``: a model may stay near the
+    order by popularity for many epochs before it begins to learn.  Epochs that train a frozen
+    reference count for neither.  Raises DivergedError when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
     after the current step and raise StoppedError.
     """
-    training = Training(model, ranker, train, valid, seed, floor)
+    training = Training(model, ranker, train, valid, seed)
     if checkpoint is None:
         while not training.is_over:
             for _ in training.steps():
@@ -119,15 +118,9 @@ class Training:
     """
 
     def __init__(
-        self,
-        model: Trainable,
-        ranker: Ranker,
-        train: Sequences,
-        valid: Sequences,
-        seed: int,
-        floor: float = -math.inf,
+        self, model: Trainable, ranker: Ranker, train: Sequences, valid: Sequences, seed: int
     ):
-        self.model, self.settings, self.floor = model, model.settings, floor
+        self.model, self.settings = model, model.settings
         self.rng = np.random.default_rng(seed)
         self.n_sessions = len(train)
         way = way_named(self.settings["way"])
@@ -176,7 +169,8 @@ class Training:
     @property
     def _has_learned(self) -> bool:
         """Whether the best epoch is above the floor; where nothing can be validated, too."""
-        return not self.history[self.best - 1]["valid_ndcg_10"] <= self.floor
+        best = self.history[self.best - 1]["valid_ndcg_10"]
+        return self.model.floor is None or not best <= self.model.floor
 
     def steps(self) -> Iterator[None]:
         """Take the steps that are left of the epoch; yields after each."""
@@ -255,11 +249,11 @@ class Training:
         self.history[self.best - 1]["best"] = True
         if not self._has_learned:
             logger.warning(
-                "the best epoch has a validation NDCG@10 of %.4f, and the order by popularity "
-                "%.4f: nothing is learned; change neural.learning_rate, or set a larger "
-                "neural.max_epochs",
+                "nothing is learned: the best epoch has a validation NDCG@10 of %.4f, and the "
+                "order by popularity, with two standard errors, %.4f; change "
+                "neural.learning_rate, or set a larger neural.max_epochs",
                 self.history[self.best - 1]["valid_ndcg_10"],
-                self.floor,
+                self.model.floor,
             )
         self.model.load_state(self.best_state)
         return self.history

@@ -13,7 +13,7 @@ from skipwise.core.registry import declared
 from skipwise.core.torch_setup import find_device, use_threads
 from skipwise.models.parts.layers import check_choice, linear
 from skipwise.models.popularity import Popularity
-from skipwise.ranking.gains import validation_metrics
+from skipwise.ranking.gains import ndcg
 from skipwise.ranking.ranker import ranker, validation_ranks, validation_sample
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
@@ -170,24 +170,20 @@ class NeuralRecommender(VectorRecommender):
     ) -> list[dict]:
         use_threads(threads)
         self.initialise(seed)
+        # A model that has learned nothing but what is popular is at times a little above it.
         popularity = Popularity(self.n_tracks, {})
         popularity.fit(train, valid, seed=seed, threads=threads)
         counts = train.counts(self.n_tracks)
-        of_popularity = validation_ranks(
-            ranker(popularity, counts),
-            validation_sample(valid, self.settings["validation_sessions"]),
-            cutoff=10,
-            candidates=self.candidates,
+        sessions = validation_sample(valid, self.settings["validation_sessions"])
+        gains = ndcg(
+            validation_ranks(
+                ranker(popularity, counts), sessions, cutoff=10, candidates=self.candidates
+            ),
+            10,
         )
-        return train_network(
-            self,
-            ranker(self, counts),
-            train,
-            valid,
-            seed=seed,
-            floor=validation_metrics(of_popularity)["valid_ndcg_10"],
-            checkpoint=checkpoint,
-        )
+        self.floor = float(gains.mean() + 2 * gains.std() / max(len(gains), 1) ** 0.5)
+        ranking = ranker(self, counts)
+        return train_network(self, ranking, train, valid, seed=seed, checkpoint=checkpoint)
 
     @property
     def vectors(self) -> Tensor:

@@ -35,27 +35,13 @@ def note(given: Given) -> str:
 
 
 def _not_learned(given: Given) -> str:
-    """Which neural trainings ended no better than popularity on validation data; "" if none did, or
-    it is not among the models.
-    """
-    runs = [(hive_keys(path), read_json(path)) for path in given["run"]]
-    popular = {
-        (keys["dataset"], keys["split"]): run["valid_ndcg_10"]
-        for keys, run in runs
-        if run["recommender"] == "popularity"
-    }
-    named = [
-        f"{keys['dataset']} {keys['split']} {run['model']} {run['variant']} seed {run['seed']}"
-        for keys, run in runs
-        if "patience" in run["settings"]  # of a neural model
-        and None not in (run["valid_ndcg_10"], popular.get((keys["dataset"], keys["split"])))
-        and run["valid_ndcg_10"] <= popular[keys["dataset"], keys["split"]]
-    ]
-    if not named:
+    """Which trainings learned nothing but what is popular; "" if none did."""
+    runs = [hive_keys(path) for path in given["run"] if read_json(path).get("learned") is False]
+    if not runs:
         return ""
-    return (
-        f"Trainings that ended no better than popularity on validation data: {', '.join(named)}. "
-    )
+    keys = ("dataset", "split", "model", "variant", "seed")
+    named = ", ".join(" ".join(run[key] for key in keys) for run in runs)
+    return f"On validation data no better than popularity by two standard errors: {named}. "
 
 
 def columns(given: Given) -> Artifact:
