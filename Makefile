@@ -22,10 +22,14 @@ all: .venv/.installed ## every model and variant, all tables and figures, up to 
 
 # The study of docs/answer: a run for each data set and two more, each in its own folder below
 # results/answer and each for itself: `make answer-ml100k`.  The same command goes on where it
-# stopped; Snakemake says how many steps of a run are done.  WITH=more.yaml adds overlays, such as
+# stopped; Snakemake says how many steps of a run are done.  If a use of skips gains that has no
+# control, the second call of Snakemake adds it.  WITH=more.yaml adds overlays, such as
 # where MovieLens lies on this machine.
 STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
 results_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv) $(foreach figure,$(3),results/answer/$(1)/figures/$(figure).svg)
+answer_in = $(STUDY) config/methods.yaml $(if $(filter $(1),$(WITH_CONTROLS)),,config/answer_worlds.yaml) $(2) $(WITH) \
+	--config "datasets=[$(1)]" "pathvars={results: results/answer/$(1), logs: logs/answer/$(1), benchmarks: benchmarks/answer/$(1)}" \
+	-- $(call results_in,$(1),$(OF_WAYS),$(DRAWN))
 OF_WAYS := methods answer findings headroom power slices responsiveness tuning
 DRAWN := gains headroom_bars power accuracy_and_skips funnel
 WAYS_IN := ml100k explorer-sim moods-sim coinflip-sim near-sim sparse-sim drift-sim biased-sim
@@ -35,9 +39,11 @@ WITH_CONTROLS := ml100k explorer-sim moods-sim
 answer: $(WAYS_IN:%=answer-%) answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
 
 $(WAYS_IN:%=answer-%): answer-%: .venv/.installed
-	$(STUDY) config/methods.yaml $(if $(filter $*,$(WITH_CONTROLS)),,config/answer_worlds.yaml) $(WITH) \
-		--config "datasets=[$*]" "pathvars={results: results/answer/$*, logs: logs/answer/$*, benchmarks: benchmarks/answer/$*}" \
-		-- $(call results_in,$*,$(OF_WAYS),$(DRAWN))
+	$(call answer_in,$*,$(wildcard results/answer/$*/controls.yaml))
+	./skipwise controls results/answer/$* --out results/answer/$*/asked.yaml
+	grep -q model_registry results/answer/$*/asked.yaml || exit 0; \
+		mv results/answer/$*/asked.yaml results/answer/$*/controls.yaml; \
+		$(call answer_in,$*,results/answer/$*/controls.yaml)
 	$(BIN)/python tools/collect_answer.py
 
 answer-audit: .venv/.installed

@@ -17,10 +17,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 import torch
+import yaml
 from examples import (
     ROOT,
     FixedScores,
     cyclic_sessions,
+    default_config,
     label_and_sample_sessions,
     random_sessions,
     ranks_table,
@@ -38,6 +40,7 @@ from skipwise.evaluation.rank_sessions import rank_test_sessions
 from skipwise.evaluation.run_files import ranks_of_run
 from skipwise.ranking.metrics import CUTOFFS, summarise
 from skipwise.raw.extract import extract_events
+from skipwise.report.tables import answer
 from skipwise.sessions.catalogue import Catalogue
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.saved import load_model
@@ -72,6 +75,7 @@ def failure(run, *arguments) -> str:
     return line
 
 
+SHUFFLED = {"labels": "shuffled"}
 N = 12
 KEYS = [f"t{(7 * i) % N}" for i in range(N)]  # track 1 is KEYS[0]
 
@@ -804,6 +808,30 @@ def inspected(folder: Path, plays: pl.DataFrame, skip_rule: dict) -> tuple[dict,
         sessions={"n_sessions": None, "min_length": 6, "max_length": 20, "sampling_seed": 1},
     )
     return read_json(results / "stats.json"), folder / "results"
+
+
+class TestControls:
+    def test_the_overlay_is_printed_or_written(self, run, tmp_path):
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(default_config()))
+        (tmp_path / "tables").mkdir()
+        for answered, overlay in (
+            (answer.WORTH, {}),
+            (
+                answer.UNTRIED,
+                {"wrmf": {"variants": {"bl-shuffled": {"skips": "unobserved"} | SHUFFLED}}},
+            ),
+        ):
+            pl.DataFrame({"with_skips": ["wrmf bl"], "answer": [answered]}).write_parquet(
+                tmp_path / "tables/answer.parquet"
+            )
+            status, out, err = run("controls", tmp_path)
+            assert (status, err) == (0, "")
+            assert yaml.safe_load(out).get("model_registry", {}) == overlay
+            assert run("controls", tmp_path, "--out", tmp_path / "more.yaml") == (0, "", "")
+            assert (tmp_path / "more.yaml").read_text() == out
+
+    def test_a_folder_without_an_answer(self, run, tmp_path):
+        assert "has no tables/answer.parquet" in failure(run, "controls", tmp_path)
 
 
 class TestInspect:

@@ -1,8 +1,11 @@
 """The parts of a study that run nothing: its time, its overlay, what it says."""
 
+import polars as pl
 import pytest
 import yaml
-from skipwise.commands import study
+from examples import default_config
+from skipwise.commands import controls, study
+from skipwise.core.config import searched_as
 from skipwise.core.errors import UserError
 from skipwise.report.tables import answer
 
@@ -43,9 +46,10 @@ def new(tmp_path, text=TEXT, **changed):
 class Faked(study.Study):
     """A study whose runs take no time but that of ``costs``, seconds by step."""
 
-    def __init__(self, *arguments, costs, answers=(), **options):
+    def __init__(self, *arguments, costs, asked=(), **options):
+        """``asked`` has what the answers ask for, by the number of the run."""
         super().__init__(*arguments, **options)
-        self.costs, self.ran, self.answers = list(costs), [], dict(answers)
+        self.costs, self.ran, self.asked = list(costs), [], dict(asked)
 
     @property
     def left(self):
@@ -60,10 +64,8 @@ class Faked(study.Study):
     def _snakemake(self, targets):
         self.ran.append(yaml.safe_load(self.path.read_text()))
 
-    def _rows(self):
-        """What the answer says, of each run by its number."""
-        best = self.answers.get(len(self.ran))
-        return [{"answer": answer.UNTRIED, "with_skips": best}] if best else []
+    def _asked_controls(self):
+        return self.asked.get(len(self.ran), {})
 
 
 def test_steps_run_while_they_fit_and_the_overlay_is_that_of_the_last(tmp_path):
@@ -101,8 +103,22 @@ def test_the_first_step_runs_whatever_it_costs(tmp_path):
     assert [step.what for step in running.done] == ["one seed"]
 
 
+def test_the_control_of_a_gain_runs_in_the_same_step(tmp_path):
+    said, path = [], tmp_path / "log.yaml"
+    control = {"skip-head-shuffled": {"way": "skip-head", "labels": "shuffled"}}
+    asked = {4: {"model_registry": {"sasrec": {"variants": control}}}}
+    running = Faked(TEXT, path, budget=100, cores=2, say=said.append, costs=[1] * 6, asked=asked)
+    running.run()
+    # The fourth step ran twice, the second time with the control, which stays.
+    assert [step.what for step in running.done] == [step.what for step in study.STEPS]
+    assert len(running.ran) == 6
+    before, after, last = (ran["model_registry"]["sasrec"]["variants"] for ran in running.ran[3:])
+    assert after == before | control == last
+    assert "a use of skips gains: do shuffled labels gain as much?" in said
+
+
 @pytest.mark.parametrize(
-    ("best", "control"),
+    ("best", "expected"),
     [
         ("wrmf bl", {"skips": "unobserved", "labels": "shuffled"}),
         ("sasrec orig", {"labels": "shuffled"}),
@@ -110,24 +126,26 @@ def test_the_first_step_runs_whatever_it_costs(tmp_path):
             "sasrec contrastive-item",
             {"way": "contrastive", "query": "item", "labels": "shuffled", "targets": "labelled"},
         ),
-        ("sasrec skip-head", {"way": "skip-head", "labels": "shuffled", "targets": "labelled"}),
+        ("sasrec next", {"way": "feedback-input", "targets": "next", "labels": "shuffled"}),
+        ("sasrec gbce", {"way": "gbce", "labels": "shuffled"}),
     ],
 )
-def test_the_control_of_a_gain_runs_in_the_same_step(tmp_path, best, control):
-    said, path = [], tmp_path / "log.yaml"
-    running = Faked(
-        TEXT, path, budget=100, cores=2, say=said.append, costs=[1] * 6, answers={4: best}
-    )
-    running.run()
-    # The fourth step ran twice, the second time with the control, which stays.
-    assert [step.what for step in running.done] == [step.what for step in study.STEPS]
-    assert len(running.ran) == 6
+def test_the_controls_that_an_answer_asks_for(tmp_path, best, expected):
+    with pytest.raises(UserError, match=r"has no tables/answer\.parquet; make it with snakemake"):
+        controls.asked_controls(tmp_path)
+    ways = {"next": {"way": "feedback-input", "targets": "next"}, "gbce": {"way": "gbce"}}
+    used = default_config({"model_registry": {"sasrec": {"variants": ways}}})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(used))
+    (tmp_path / "tables").mkdir()
+    rows = {"with_skips": [best, "sasrec blind"], "answer": [answer.UNTRIED, answer.WORTH]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "tables/answer.parquet")
     model, variant = best.split(" ")
-    before, after, last = (
-        ran.get("model_registry", {}).get(model, {}).get("variants", {}) for ran in running.ran[3:]
-    )
-    assert after == before | {f"{variant}-shuffled": control} == last
-    assert "a use of skips gains: do shuffled labels gain as much?" in said
+    overlay = controls.asked_controls(tmp_path)
+    name = f"{variant}-all-shuffled" if "labelled" in expected.values() else f"{variant}-shuffled"
+    assert overlay == {"model_registry": {model: {"variants": {name: expected}}}}
+    # It is a variant that the answer then finds.
+    config = default_config({"model_registry": {"sasrec": {"variants": ways}}}, overlay)
+    assert searched_as(config, model, name) == variant
 
 
 def test_a_later_call_keeps_the_sessions_that_an_earlier_one_chose(tmp_path):

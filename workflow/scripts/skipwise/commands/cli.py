@@ -483,6 +483,19 @@ def study(
     typer.echo(f"The same again, in {studies.FOLDER}: {running.command}", err=True)
 
 
+@app.command()
+def controls(
+    results: Annotated[Path, typer.Argument(help="Folder of a run.")] = Path("results"),
+    out: OutOption = None,
+) -> None:
+    """The overlay that adds the controls with shuffled labels that a run's answer asks for."""
+    import yaml
+
+    from skipwise.commands.controls import asked_controls
+
+    _write(yaml.safe_dump(asked_controls(results), sort_keys=False), out)
+
+
 def _named(**columns: str | None) -> dict[str, str]:
     """The columns that an option names."""
     return {name: column for name, column in columns.items() if column is not None}

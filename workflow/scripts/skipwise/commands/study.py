@@ -20,12 +20,13 @@ from typing import NamedTuple
 import polars as pl
 import yaml
 
+from skipwise.commands.controls import asked_controls
 from skipwise.core.artifacts import read_json, whole_file
 from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
 from skipwise.core.paths import result
-from skipwise.core.registry import CHECKOUT, PROJECT, reads_labels
-from skipwise.report.tables.answer import FEW, UNTRIED
+from skipwise.core.registry import CHECKOUT, PROJECT
+from skipwise.report.tables.answer import FEW
 from skipwise.report.words import label
 
 # Where it runs: in the project, or with an installed one where the user is.
@@ -162,7 +163,7 @@ class Study:
                     "call with a larger --budget goes on"
                 )
             self._snakemake(self._targets)
-            if self._add_controls(step):
+            if self._add_controls():
                 self._say("a use of skips gains: do shuffled labels gain as much?")
                 self._write(step, sessions)
                 self._snakemake(self._targets)
@@ -186,17 +187,15 @@ class Study:
         lines.append("Read on: " + ", ".join(str(self._results / page) for page in pages))
         return lines
 
-    def _add_controls(self, step: Step) -> bool:
+    def _add_controls(self) -> bool:
         """Add the controls that the answer asks for; false if it asks for none."""
-        asked = [row["with_skips"] for row in self._rows() if row["answer"] == UNTRIED]
-        registry = read_yaml(PROJECT / "config/config.yaml")["model_registry"]
-        for model, variant in (name.split(" ") for name in asked):
-            own = step.overlay.get("model_registry", {}).get(model, {}).get("variants", {})
-            control = (registry[model]["variants"] | own)[variant] | {"labels": "shuffled"}
-            if reads_labels(control.get("way")) and control.get("targets") != "next":
-                control["targets"] = "labelled"
-            self._controls.setdefault(model, {})[f"{variant}-shuffled"] = control
+        asked = self._asked_controls().get("model_registry", {})
+        for model, its in asked.items():
+            self._controls.setdefault(model, {}).update(its["variants"])
         return bool(asked)
+
+    def _asked_controls(self) -> dict:
+        return asked_controls(self._results)
 
     def _rows(self) -> list[dict]:
         table = pl.read_parquet(self._results / "tables/answer.parquet")
