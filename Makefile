@@ -27,7 +27,8 @@ all: .venv/.installed ## every model and variant, all tables and figures, up to 
 # where MovieLens lies on this machine.
 STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
 results_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv) $(foreach figure,$(3),results/answer/$(1)/figures/$(figure).svg)
-answer_in = $(STUDY) config/methods.yaml $(if $(filter $(1),$(WITH_CONTROLS)),,config/answer_worlds.yaml) $(2) $(WITH) \
+answer_in = $(STUDY) config/methods.yaml $(if $(filter $(1),$(WITH_CONTROLS)),,config/answer_worlds.yaml) \
+	$$(ls results/answer/$(1)/controls-*.yaml 2> /dev/null) $(WITH) \
 	--config "datasets=[$(1)]" "pathvars={results: results/answer/$(1), logs: logs/answer/$(1), benchmarks: benchmarks/answer/$(1)}" \
 	-- $(call results_in,$(1),$(OF_WAYS),$(DRAWN))
 OF_WAYS := methods answer findings headroom power slices responsiveness tuning
@@ -39,11 +40,11 @@ WITH_CONTROLS := ml100k explorer-sim moods-sim
 answer: $(WAYS_IN:%=answer-%) answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
 
 $(WAYS_IN:%=answer-%): answer-%: .venv/.installed
-	$(call answer_in,$*,$(wildcard results/answer/$*/controls.yaml))
+	$(call answer_in,$*)
 	./skipwise controls results/answer/$* --out results/answer/$*/asked.yaml
-	grep -q model_registry results/answer/$*/asked.yaml || exit 0; \
-		mv results/answer/$*/asked.yaml results/answer/$*/controls.yaml; \
-		$(call answer_in,$*,results/answer/$*/controls.yaml)
+	if grep -q model_registry results/answer/$*/asked.yaml; then \
+		mv results/answer/$*/asked.yaml results/answer/$*/controls-$$(date +%s).yaml; \
+		$(call answer_in,$*); fi
 	$(BIN)/python tools/collect_answer.py
 
 answer-audit: .venv/.installed

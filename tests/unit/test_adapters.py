@@ -111,6 +111,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
     recipe = {"dataset": "mssd-sim", "skip_rule": MSSD["skip_rule"], "sessions": sessions}
     settings = config | {
         "references": {"sasrec": {"orig": "blind", "contrastive-item": "orig"}},
+        "controls": {"sasrec": {}},
         "simulated": ["mssd-sim"],
         "worlds": {"mssd-sim": ["near", "Labels add little."]},
         "forms": {"mssd-sim": "mssd"},

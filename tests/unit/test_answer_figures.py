@@ -14,11 +14,8 @@ def figure(name: str, folder, **tables: list[dict]) -> tuple[pl.DataFrame, str]:
         pl.DataFrame(rows).write_parquet(folder / f"{table}.parquet")
     needs = {table: str(folder / f"{table}.parquet") for table in tables}
     paths = {kind: str(folder / f"{name}.{kind}") for kind in ("svg", "parquet")}
-    variants = {name: {"way": name} for name in ("negbt", "pairwise", "skip-head")}
-    variants |= {"orig": {}}
-    variants |= {"pairwise-shuffled": {"way": "pairwise", "labels": "shuffled"}}
-    registry = {"model_registry": {"sasrec": {"variants": variants}}}
-    plot_figure(name, given_for(needs, paths, registry))
+    controls = {"sasrec": {"pairwise-shuffled": {"of": "pairwise", "all": False}}}
+    plot_figure(name, given_for(needs, paths, {"controls": controls}))
     return pl.read_parquet(paths["parquet"]), (folder / f"{name}.svg").read_text(encoding="utf-8")
 
 

@@ -821,9 +821,8 @@ class TestControls:
                 {"wrmf": {"variants": {"bl-shuffled": {"skips": "unobserved"} | SHUFFLED}}},
             ),
         ):
-            pl.DataFrame({"with_skips": ["wrmf bl"], "answer": [answered]}).write_parquet(
-                tmp_path / "tables/answer.parquet"
-            )
+            row = {"with_skips": "wrmf bl", "answer": answered, "split": "paper"}
+            pl.DataFrame([row]).write_parquet(tmp_path / "tables/answer.parquet")
             status, out, err = run("controls", tmp_path)
             assert (status, err) == (0, "")
             assert yaml.safe_load(out).get("model_registry", {}) == overlay

@@ -14,6 +14,7 @@ from jsonschema import Draft202012Validator
 from skipwise.core.config import (
     begins_with,
     check_config,
+    controls,
     model_file,
     own_space,
     raw_files,
@@ -994,6 +995,11 @@ def test_a_control_takes_what_the_search_of_its_way_found():
         "of-targets": "contrastive-item",
         "inverted": "contrastive-hidden",
     }
+    found = {
+        "contrastive-item-shuffled": {"of": "contrastive-item", "all": False},
+        "of-targets": {"of": "contrastive-item", "all": True},
+    }
+    assert controls(config, "sasrec") == found
     # A variant that is left out has no search to take.
     config = default_config(
         overlay, {"model_registry": {"sasrec": {"variants": {"contrastive-item": None}}}}

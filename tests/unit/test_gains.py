@@ -101,11 +101,15 @@ def gains(files, tmp_path):
     table.head(0).write_parquet(tmp_path / "recsys24_main.parquet")
     needs = {name: [str(tmp_path / f"{name}.parquet")] for name in ("skip_gains", "recsys24_main")}
 
-    def figure(family="neural", **changed):
+    def figure(family="neural", second=None, **changed):
+        controls = {"shuffled": {"of": "contrastive-hidden", "all": False}}
+        if second:
+            controls[second] = {"of": "contrastive-hidden", "all": True}
         paths = {kind: str(tmp_path / f"gains.{kind}") for kind in ("svg", "parquet")}
         variants = {name: its for name, (its, _) in VARIANTS.items()}
         registry = {"sasrec": {"family": family, "variants": variants}}
         settings = {"intervals": INTERVALS | changed, "model_registry": registry}
+        settings["controls"] = {"sasrec": controls}
         plot_figure("gains", given_for(needs, paths, settings))
         return pl.read_parquet(paths["parquet"]), (tmp_path / "gains.svg").read_text()
 
@@ -149,6 +153,10 @@ def test_a_control_stands_in_the_row_of_its_way(gains):
     drawn = {bar.get_label(): bar.lines[0].get_xydata().tolist() for bar in axis.containers}
     assert drawn["with shuffled labels"] == [pytest.approx([0.15, 2.7])]
     assert [y for _, y in drawn["told from 0"]] == [3, 0]
+    # Of two controls the one with the right targets is shown.
+    numbers, _ = gains(second="other-item")
+    assert "other-item" not in numbers["variant"].to_list()
+    assert dict(numbers.select("variant", "control_of").drop_nulls().rows()) == shown
 
 
 def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from examples import default_config, label_and_sample_sessions
-from skipwise.core.artifacts import read_artifact
+from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.config import run_settings
 from skipwise.evaluation.intervals import mean_estimate
 from skipwise.evaluation.rank_sessions import rank_sessions
@@ -88,7 +88,9 @@ def ranks_of(
     )
     ranks = {}
     for model, variant in models:
-        run = folder / model / variant
+        run, settings = folder / model / variant, run_settings(CONFIG, model, variant)
+        if "max_epochs" in settings:  # what learns nothing has them all
+            settings["max_epochs"] = 25
         train_model(
             parts["train"],
             parts["valid"],
@@ -98,7 +100,7 @@ def ranks_of(
             model=model,
             recommender=model,
             variant=variant,
-            settings=run_settings(CONFIG, model, variant),
+            settings=settings,
             seed=1,
             threads=1,
         )
@@ -124,6 +126,8 @@ def test_sasrec_finds_a_planted_order(tmp_path, variant):
     ranks = ranks_of(frame, tmp_path, [("popularity", "orig"), ("sasrec", variant)])
     assert hit_rate(ranks["sasrec", variant], 1).mean() > 0.9
     assert hit_rate(ranks["popularity", "orig"], 1).mean() < 0.1
+    assert read_json(tmp_path / "sasrec" / variant / "run.json")["learned"] is True
+    assert read_json(tmp_path / "popularity/orig/run.json")["learned"] is None
 
 
 def test_nothing_beats_popularity_where_there_is_no_order(tmp_path):
@@ -150,3 +154,5 @@ def test_nothing_beats_popularity_where_there_is_no_order(tmp_path):
         gain = ndcg(rank, 10) - ndcg(popularity, 10)
         low, _ = mean_estimate(gain[None], np.arange(len(gain))).interval(0.99)
         assert low <= 0, run
+        learned = None if run[0] != "sasrec" else False
+        assert read_json(tmp_path.joinpath(*run, "run.json"))["learned"] is learned

@@ -1,5 +1,7 @@
 """The table methods, from planted ranks: gains, controls, outcomes and costs."""
 
+import re
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +17,12 @@ VARIANTS = {
     "orig": ({}, 160, 2.0),
     "pairwise": ({"way": "pairwise"}, 260, 3.0),
     "pairwise-shuffled": ({"way": "pairwise", "labels": "shuffled"}, 170, 3.0),
+    # A second control, whose targets see no right label: it is no row and not compared.
+    "pairwise-all-shuffled": (
+        {"way": "pairwise", "labels": "shuffled", "targets": "labelled"},
+        20,
+        3.0,
+    ),
     "skip-head": ({"way": "skip-head"}, 260, 2.5),
     "skip-head-shuffled": ({"way": "skip-head", "labels": "shuffled"}, 257, 2.5),
     "negbt": ({"way": "negbt"}, 60, 4.0),
@@ -56,10 +64,16 @@ def table(folder, needs) -> dict[str, dict]:
     """The rows by variant."""
     paths = {kind: str(folder / f"methods.{kind}") for kind in ("csv", "parquet", "html", "tex")}
     entries = {name: settings for name, (settings, *_) in VARIANTS.items()}
-    registry = {"sasrec": {"family": "neural", "variants": entries}}
     of_next = {name: "blind" for name, its in entries.items() if its.get("targets") == "next"}
-    settings = {"simulated": [], "intervals": INTERVALS, "model_registry": registry}
+    settings = {"simulated": [], "intervals": INTERVALS}
     settings["references"] = {"sasrec": of_next | {"orig": "blind"}}
+    settings["controls"] = {
+        "sasrec": {
+            name: {"of": re.sub("(-all)?-shuffled", "", name), "all": name.endswith("all-shuffled")}
+            for name in VARIANTS
+            if name.endswith("-shuffled")
+        }
+    }
     make_table("methods", given_for(needs, paths, settings))
     rows = pl.read_parquet(paths["parquet"]).to_dicts()
     return {row["variant"]: row for row in rows}

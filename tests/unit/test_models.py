@@ -22,6 +22,8 @@ from skipwise.models.parts import plays
 from skipwise.models.parts.layers import Dropout
 from skipwise.models.parts.neural import NeuralRecommender
 from skipwise.models.parts.plays import weighted_tracks
+from skipwise.ranking.base import ScoreRanker
+from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.sessions.sequences import Ragged
 from skipwise.training.batches import Batches, seen_labels
 
@@ -73,6 +75,16 @@ class TestContract:
         assert scores.shape == (7, N_TRACKS + 1)
         assert scores.dtype == torch.float32
         assert torch.isfinite(scores).all()
+
+    def test_its_ranks_are_those_of_its_scores(self, model, variant):
+        recommender, _ = trained(model, variant)
+        contexts = train_targets(random_sessions(20, N_TRACKS, seed=2))
+        counts = random_sessions(60, N_TRACKS, seed=1).counts(N_TRACKS)
+        ours, plain = (
+            validation_ranks(ranking, contexts, cutoff=None)
+            for ranking in (ranker(recommender, counts), ScoreRanker(recommender))
+        )
+        assert np.array_equal(ours, plain)
 
     def test_a_score_does_not_depend_on_the_other_sessions_of_the_batch(self, model, variant):
         recommender, _ = trained(model, variant)

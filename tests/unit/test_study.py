@@ -5,7 +5,7 @@ import pytest
 import yaml
 from examples import default_config
 from skipwise.commands import controls, study
-from skipwise.core.config import searched_as
+from skipwise.core.config import is_control_of, run_settings, searched_as, variants
 from skipwise.core.errors import UserError
 from skipwise.report.tables import answer
 
@@ -134,17 +134,58 @@ def test_the_controls_that_an_answer_asks_for(tmp_path, best, expected):
     with pytest.raises(UserError, match=r"has no tables/answer\.parquet; make it with snakemake"):
         controls.asked_controls(tmp_path)
     ways = {"next": {"way": "feedback-input", "targets": "next"}, "gbce": {"way": "gbce"}}
-    used = default_config({"model_registry": {"sasrec": {"variants": ways}}})
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(used))
-    (tmp_path / "tables").mkdir()
-    rows = {"with_skips": [best, "sasrec blind"], "answer": [answer.UNTRIED, answer.WORTH]}
-    pl.DataFrame(rows).write_parquet(tmp_path / "tables/answer.parquet")
+    config, overlay = answered(tmp_path, best, {"sasrec": {"variants": ways}})
     model, variant = best.split(" ")
-    overlay = controls.asked_controls(tmp_path)
     name = f"{variant}-all-shuffled" if "labelled" in expected.values() else f"{variant}-shuffled"
     assert overlay == {"model_registry": {model: {"variants": {name: expected}}}}
-    # It is a variant that the answer then finds.
-    config = default_config({"model_registry": {"sasrec": {"variants": ways}}}, overlay)
+    assert_found(config, model, variant, name)
+
+
+@pytest.mark.parametrize(
+    ("split", "more"),
+    [
+        ("authors_code", {}),
+        ("paper", {"neural": {"targets": "next"}}),
+        ("paper", {"model_registry": {"sasrec": {"settings": {"targets": "next"}}}}),
+    ],
+    ids=["by the split", "of all models", "of the model"],
+)
+def test_a_way_whose_targets_see_no_label_has_one_control(tmp_path, split, more):
+    way = {
+        "fi": {"way": "feedback-input"},
+        "fi-l": {"way": "feedback-input", "targets": "listened"},
+    }
+    config, overlay = answered(tmp_path, "sasrec fi", {"sasrec": {"variants": way}}, more, split)
+    control = {"way": "feedback-input", "labels": "shuffled"}
+    assert overlay == {"model_registry": {"sasrec": {"variants": {"fi-shuffled": control}}}}
+    assert_found(config, "sasrec", "fi", "fi-shuffled", split)
+
+
+def test_the_last_run_may_be_of_other_models_than_the_answer(tmp_path):
+    for overlay in ({}, {"sasrec": {"variants": {"orig": None}}}):
+        best = "sasrec orig" if overlay else "sasrec gone"
+        with pytest.raises(UserError, match=f"is of a run without {best}, which .* is of; make"):
+            answered(tmp_path, best, overlay)
+
+
+def answered(folder, best, registry, more=None, split="paper") -> tuple[dict, dict]:
+    """The configuration with the controls that an answer asks for, and the overlay that has them;
+    ``best`` gains without one.
+    """
+    overlays = [{"model_registry": registry}, *([more] if more else [])]
+    (folder / "config.yaml").write_text(yaml.safe_dump(default_config(*overlays)))
+    (folder / "tables").mkdir(exist_ok=True)
+    rows = {"with_skips": [best, "sasrec blind"], "answer": [answer.UNTRIED, answer.WORTH]}
+    table = pl.DataFrame(rows | {"split": [split, "paper"]})
+    table.write_parquet(folder / "tables/answer.parquet")
+    overlay = controls.asked_controls(folder)
+    return default_config(*overlays, overlay), overlay
+
+
+def assert_found(config, model, variant, name, split="paper"):
+    """The answer finds the control among the settings of what ran, and it has no own search."""
+    ran = {one: run_settings(config, model, one, split) for one in variants(config, model)}
+    assert [one for one, its in ran.items() if is_control_of(its, ran[variant])] == [name]
     assert searched_as(config, model, name) == variant
 
 

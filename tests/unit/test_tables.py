@@ -112,7 +112,7 @@ def read_csv(path: str) -> list[dict[str, str]]:
 
 
 def test_a_training_that_learned_nothing_is_named(runs, tmp_path):
-    said = "no better than popularity by two standard errors: toy-sim paper sasrec orig 2."
+    said = "no better than popularity by two standard errors: toy-sim paper sasrec orig (seeds 2)."
     assert said in text(make(runs, tmp_path / "some", learned=(None, True, False))["html"])
     assert "no better than popularity" not in text(make(runs, tmp_path / "none")["html"])
 

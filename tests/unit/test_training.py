@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 import subprocess
 import sys
@@ -241,6 +242,37 @@ def test_the_order_depends_on_the_generator_alone():
         list(rows(Batches(train, 32).epoch(np.random.default_rng(3)))) for _ in range(2)
     )
     assert first == again
+
+
+@pytest.mark.parametrize("headline", ["full", "new"])
+def test_the_floor_is_popularity_and_two_of_its_standard_errors(headline):
+    """Plays of tracks 1 to 9 in falling number; the contexts have track 1, and targets are 2 to 9
+    and one that was never played.
+    """
+    plays = [[track] * (10 - track) for track in range(1, 10)]
+    train = sequences([*plays, [1, 2]])
+    targets = [2, 3, 9, 2, 20, 2]
+    valid = sequences([[1]] * 6, targets=targets)
+    model = find_model("gru4rec")(20, settings_of("gru4rec", "blind") | {"max_epochs": 1})
+    model.candidates = headline
+    model.fit(train, valid, seed=1, threads=1)
+    first = 1 if headline == "full" else 0  # the rank of track 1, or none
+    gains = [1 / math.log2(target - 1 + first + 1) if target < 10 else 0 for target in targets]
+    mean = sum(gains) / 6
+    variance = sum((gain - mean) ** 2 for gain in gains) / 6
+    assert model.floor == pytest.approx(mean + 2 * math.sqrt(variance / 6))
+
+
+def test_a_training_between_popularity_and_its_standard_errors_has_not_learned():
+    train = random_sessions(30, 20, seed=1)
+    model = find_model("gru4rec")(20, settings_of("gru4rec", "orig"))
+    model.initialise(1)
+    training = Training(model, None, train, train, seed=1)
+    training.epoch, training.best = 100, 1
+    training.history = [{"valid_ndcg_10": 0.3}]
+    training.settings = training.settings | {"max_epochs": 200}
+    for model.floor, is_over in ((0.31, False), (0.3, False), (0.29, True), (math.nan, True)):
+        assert training.is_over is is_over
 
 
 def never_played(train):

@@ -312,7 +312,9 @@ def paths_of_need(need, family=None):
     if need == "claims":
         files = (registry.file("claim", name) for name in registry.names("claim"))
         return reached(*files)
-    return each_run(need, models_of(family))
+    # Of a model of another tool there are ranks, and no training.
+    models = own_models() if need == "run" else config["models"]
+    return each_run(need, [model for model in models if model in models_of(family)])
 
 
 def settings_needed(kind):
@@ -323,6 +325,7 @@ def settings_needed(kind):
         "forms": forms,
         "queries": queries,
         "references": references,
+        "controls": controls,
         "sources": sources,
     }
 
@@ -505,14 +508,19 @@ def queries():
 
 
 def references():
-    """By neural model and variant, the variant that it is compared with."""
+    """By model and variant, the variant that it is compared with."""
     return {
         model: {
             variant: checked.reference(config, model, variant)
             for variant in checked.variants(config, model)
         }
-        for model in neural_models()
+        for model in own_models()
     }
+
+
+def controls():
+    """By model and control with shuffled labels, what it is a control of."""
+    return {model: checked.controls(config, model) for model in own_models()}
 
 
 def keep_config():

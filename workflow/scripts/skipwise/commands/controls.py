@@ -6,9 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.config import read_yaml
+from skipwise.core.config import read_yaml, right_targets, run_settings, variants
 from skipwise.core.errors import UserError
-from skipwise.core.registry import reads_labels
 from skipwise.report.tables.answer import UNTRIED
 
 
@@ -21,12 +20,17 @@ def asked_controls(results: str | Path = "results") -> dict:
     table, used = Path(results) / "tables/answer.parquet", Path(results) / "config.yaml"
     if not table.is_file() or not used.is_file():
         raise UserError(f"{results} has no tables/answer.parquet; make it with snakemake first")
-    registry, models = read_yaml(used)["model_registry"], dict[str, dict]()
-    for [best] in pl.read_parquet(table).filter(answer=UNTRIED).select("with_skips").iter_rows():
+    config, models = read_yaml(used), dict[str, dict]()
+    rows = pl.read_parquet(table).filter(answer=UNTRIED).select("with_skips", "split")
+    for best, split in rows.iter_rows():
         model, variant = best.split(" ")
+        if model not in config["models"] or variant not in variants(config, model):
+            raise UserError(
+                f"{used} is of a run without {best}, which {table} is of; make the table again"
+            )
         name = f"{variant}-shuffled"
-        control = registry[model]["variants"][variant] | {"labels": "shuffled"}
-        if reads_labels(control.get("way")) and control.get("targets") != "next":
+        control = config["model_registry"][model]["variants"][variant] | {"labels": "shuffled"}
+        if right_targets(run_settings(config, model, variant, split)):
             # The one with the right targets may be in the run, too.
             name, control["targets"] = f"{variant}-all-shuffled", "labelled"
         models.setdefault(model, {"variants": {}})["variants"][name] = control

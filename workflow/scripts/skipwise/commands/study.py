@@ -2,7 +2,8 @@
 
 Each step is an ordinary Snakemake run of one overlay and asks more than the step before: seeds,
 then tuning, then more ways to use skips.  A step is begun if it is likely to end in the time that
-is left, so a short budget gives a smaller answer, and what was left out is said.
+is left, so a short budget gives a smaller answer, and what was left out is said.  A gain without
+its control is no answer, so that belongs to its step, whatever time is left.
 """
 
 import copy

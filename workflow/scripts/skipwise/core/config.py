@@ -528,8 +528,8 @@ def run_settings(
         settings = {"way": None} | settings
         shared = {**config["neural"], "max_length": config["sessions"]["max_length"]}
         settings = shared | way_settings(config, settings["way"]) | settings
-    if split and "targets" in settings:
-        settings |= registry.remarks("split", split)
+    if split and "targets" in settings and (remarks := registry.remarks("split", split)):
+        settings |= remarks
         if not registry.uses_labels(settings):
             settings.pop("labels", None)  # of a control whose targets saw labels
     if split and dataset:
@@ -576,18 +576,53 @@ def searched_as(config: dict, model: str, variant: str) -> str:
     """The variant whose search a variant takes its settings from: that of a control, which sees
     other labels and is the same otherwise, is the variant it controls; else its own.
     """
-    of_variants = config["model_registry"][model]["variants"]
-    settings = of_variants[variant]
-    if settings.get("labels", "right") == "right":
+    if config["model_registry"][model]["variants"][variant].get("labels", "right") == "right":
         return variant
-    same = [settings | {"labels": "right"}]
-    if settings.get("targets") == "labelled":
-        same = [same[0] | {"targets": "listened"}]
-        same.append({name: value for name, value in same[0].items() if name != "targets"})
+    same = _with_right_labels(run_settings(config, model, variant))
     twins = (
-        name for name in variants(config, model) if {"labels": "right"} | of_variants[name] in same
+        name
+        for name in variants(config, model)
+        if {"labels": "right"} | run_settings(config, model, name) == same
     )
     return next(twins, variant)
+
+
+def _with_right_labels(settings: dict) -> dict:
+    """The settings of what a variant is a control of."""
+    right = settings | {"labels": "right"}
+    return right | ({"targets": "listened"} if settings.get("targets") == "labelled" else {})
+
+
+def controls(config: dict, model: str) -> dict[str, dict]:
+    """By control with shuffled labels the variant ``of`` which it is one, and whether ``all`` that
+    it sees of labels is shuffled, its targets too.
+    """
+    found = {}
+    for name in variants(config, model):
+        settings = run_settings(config, model, name)
+        if settings.get("labels") == "shuffled":
+            variant = searched_as(config, model, name)
+            if variant != name:
+                found[name] = {"of": variant, "all": not right_targets(settings)}
+    return found
+
+
+def right_targets(settings: dict) -> bool:
+    """Whether the targets of a control are by the right labels: those of a way that reads labels
+    are, unless its configuration says otherwise.
+    """
+    return registry.reads_labels(settings.get("way")) and settings["targets"] == "listened"
+
+
+def is_control_of(settings: dict, other: dict) -> bool:
+    """Whether a training with these settings is the control of one with ``other`` that sees all
+    labels in another order.
+    """
+    return (
+        settings.get("labels") == "shuffled"
+        and not right_targets(settings)
+        and _with_right_labels(settings) == {"labels": "right"} | other
+    )
 
 
 def reference(config: dict, model: str, variant: str) -> str:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from skipwise.recommender import Savepoint, VectorRecommender
+from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
 
-class Popularity(VectorRecommender):
+class Popularity(Recommender):
     """Score = number of plays in the train sequences, listened or skipped."""
 
     family = "baseline"
@@ -24,12 +24,8 @@ class Popularity(VectorRecommender):
         self.plays = torch.from_numpy(train.counts(self.n_tracks)).float()
         return []
 
-    @property
-    def vectors(self) -> Tensor:
-        return self.plays.unsqueeze(1)
-
-    def queries(self, contexts: Sequences) -> Tensor:
-        return torch.ones(len(contexts), 1)
+    def score(self, contexts: Sequences) -> Tensor:
+        return self.plays.expand(len(contexts), -1)
 
     def state(self) -> dict[str, Tensor]:
         return {"plays": self.plays}

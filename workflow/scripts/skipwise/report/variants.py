@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-from skipwise.core.config import searched_as
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
     Intervals,
@@ -94,36 +93,30 @@ def pairs(given: Given) -> Iterator[tuple[dict[str, str], Ranked, Ranked]]:
     return RankedRuns(given["ranks"]).against_reference(given.settings.get("references", {}))
 
 
-def controlled(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
+def controls(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
     """By control with shuffled labels the variant it controls, of those of a model that ran."""
-    registry = {"model_registry": given.settings["model_registry"]}
-    settings = given.settings["model_registry"][model]["variants"]
-    shuffled = [name for name in variants if settings[name].get("labels") == "shuffled"]
-    of_what = {name: searched_as(registry, model, name) for name in shuffled}
-    return {control: variant for control, variant in of_what.items() if variant in variants}
+    found = given.settings["controls"].get(model, {}).items()
+    return {name: its["of"] for name, its in found if {name, its["of"]} <= {*variants}}
 
 
-def controls(
-    given: Given, model: str, variants: Iterable[str], *, of_targets: bool = False
-) -> dict[str, str]:
-    """By variant its control.  A way may have two: one with the right targets and, ``of_targets``,
-    one whose targets are by the shuffled labels, too.
-    """
-    settings = given.settings["model_registry"][model]["variants"]
-    return {
-        variant: control
-        for control, variant in controlled(given, model, variants).items()
-        if of_targets is (settings[control].get("targets") == "labelled")
-    }
+def shown_controls(given: Given, model: str, variants: Iterable[str]) -> dict[str, str]:
+    """By variant its control; where there are two, the one with the right targets."""
+    of_model = given.settings["controls"].get(model, {})
+    found = sorted(controls(given, model, variants), key=lambda name: not of_model[name]["all"])
+    return {of_model[name]["of"]: name for name in found}
 
 
 def with_controls(given: Given, frame: pl.DataFrame) -> pl.DataFrame:
-    """The rows with ``control_of``, the variant that a row is the control of; null for others."""
+    """The rows with ``control_of``, the variant that a row is the control of, null for others;
+    without those of a second control.
+    """
     parts = []
     for part in frame.partition_by("dataset", "split", "model", maintain_order=True):
-        found = controlled(given, part["model"][0], part["variant"].unique())
+        model, ran = part["model"][0], part["variant"].unique()
+        found, shown = controls(given, model, ran), shown_controls(given, model, ran).values()
         named = pl.col("variant").replace_strict(found, default=None, return_dtype=pl.String)
-        parts.append(part.with_columns(control_of=named))
+        kept = pl.col("control_of").is_null() | pl.col("variant").is_in([*shown])
+        parts.append(part.with_columns(control_of=named).filter(kept))
     return pl.concat(parts) if parts else frame.with_columns(control_of=pl.lit(None, pl.String))
 
 

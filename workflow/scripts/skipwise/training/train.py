@@ -116,7 +116,7 @@ def train_model(
             "epochs": len(history),
             "best_epoch": best_epoch.get("epoch"),
             "valid_ndcg_10": None if math.isnan(value) else value,
-            "learned": None if fitted.floor is None else not value <= fitted.floor,
+            "learned": None if fitted.floor is None or math.isnan(value) else value > fitted.floor,
             "seconds": sum(row["seconds"] for row in history),
             "peak_bytes": peak_memory(),
             "data": data,

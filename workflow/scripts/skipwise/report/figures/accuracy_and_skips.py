@@ -25,7 +25,7 @@ from skipwise.report.variants import with_controls
 from skipwise.report.write import Given
 
 NEEDS = ("skip_gains", "skip_downranking")
-SETTINGS = ("model_registry",)
+SETTINGS = ("controls",)
 TARGET = "answer"
 GIGABYTES = 1
 MINUTES = 10

@@ -29,7 +29,7 @@ from skipwise.report.variants import with_controls, without_chance
 from skipwise.report.write import Given
 
 NEEDS = ("skip_gains", "recsys24_main")
-SETTINGS = ("intervals", "model_registry")
+SETTINGS = ("intervals", "controls", "model_registry")
 CATEGORY = "1 Findings"
 GIGABYTES = 1
 MINUTES = 10

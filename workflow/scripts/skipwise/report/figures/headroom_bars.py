@@ -13,7 +13,7 @@ from skipwise.report.variants import with_controls
 from skipwise.report.write import Given
 
 NEEDS = ("headroom",)
-SETTINGS = ("model_registry",)
+SETTINGS = ("controls",)
 TARGET = "answer"
 GIGABYTES = 1
 MINUTES = 10

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from skipwise.core import registry
 from skipwise.core.artifacts import read_json
+from skipwise.core.config import is_control_of
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
@@ -82,8 +83,8 @@ class Best(NamedTuple):
     value: float
     model: str
     variant: str
-    # Whether it reads labels in its way and in its targets, too.
-    of_targets: bool = False
+    # The first of the variants that are its control.
+    control: str | None = None
 
 
 def rows(given: Given) -> Iterator[dict]:
@@ -120,11 +121,9 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
         row["answer"] = MODELS
     if row["answer"] == WORTH:
         best = using[0]
-        ran = runs.models(keys["dataset"], keys["split"])[best.model]
-        controls = variants.controls(given, best.model, ran, of_targets=best.of_targets)
-        if not (control := controls.get(best.variant)):
+        if not best.control:
             row["answer"] = UNTRIED
-        elif asked(best, best._replace(variant=control))["answer"] != WORTH:
+        elif asked(best, best._replace(variant=best.control))["answer"] != WORTH:
             row["answer"] = SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
@@ -137,23 +136,24 @@ def _by_validation(runs: list[str]) -> dict[tuple[str, str], tuple[list[Best], l
     """By data set and split, the variants with labels and those without, each from the best one
     down; controls with wrong labels are left out.
     """
-    values: dict[tuple[str, str, bool, str, str, bool], list[float]] = {}
+    values: dict[tuple[str, str, str], dict[str, list[float]]] = {}
+    settings: dict[tuple[str, str, str], dict[str, dict]] = {}
     for path in runs:
         keys, run = hive_keys(path), read_json(path)
-        if run["valid_ndcg_10"] is None or run["settings"].get("labels", "right") != "right":
+        if run["valid_ndcg_10"] is None:
             continue
-        of = (keys["dataset"], keys["split"], registry.uses_labels(run["settings"]))
-        of_targets = (
-            registry.reads_labels(run["settings"].get("way"))
-            and run["settings"]["targets"] != "next"
-        )
-        named = keys["model"], keys["variant"], of_targets
-        values.setdefault((*of, *named), []).append(run["valid_ndcg_10"])
+        of, variant = (keys["dataset"], keys["split"], keys["model"]), keys["variant"]
+        settings.setdefault(of, {})[variant] = run["settings"]
+        if run["settings"].get("labels", "right") == "right":
+            values.setdefault(of, {}).setdefault(variant, []).append(run["valid_ndcg_10"])
     found: dict[tuple[str, str], tuple[list[Best], list[Best]]] = {}
-    for (dataset, split, sees, model, variant, of_targets), of_seeds in values.items():
+    for (dataset, split, model), of_variants in values.items():
         using, blind = found.setdefault((dataset, split), ([], []))
-        best = Best(sum(of_seeds) / len(of_seeds), model, variant, of_targets)
-        (using if sees else blind).append(best)
+        ran = settings[dataset, split, model]
+        for variant, of_seeds in of_variants.items():
+            controls = (name for name, its in ran.items() if is_control_of(its, ran[variant]))
+            best = Best(sum(of_seeds) / len(of_seeds), model, variant, next(controls, None))
+            (using if registry.uses_labels(ran[variant]) else blind).append(best)
     for sides in found.values():
         for side in sides:
             side.sort(key=lambda best: -best.value)

@@ -36,11 +36,15 @@ def note(given: Given) -> str:
 
 def _not_learned(given: Given) -> str:
     """Which trainings learned nothing but what is popular; "" if none did."""
-    runs = [hive_keys(path) for path in given["run"] if read_json(path).get("learned") is False]
-    if not runs:
+    seeds: dict[str, list[str]] = {}
+    for path in given["run"]:
+        if read_json(path).get("learned") is False:
+            keys = hive_keys(path)
+            variant = " ".join(keys[key] for key in ("dataset", "split", "model", "variant"))
+            seeds.setdefault(variant, []).append(keys["seed"])
+    if not seeds:
         return ""
-    keys = ("dataset", "split", "model", "variant", "seed")
-    named = ", ".join(" ".join(run[key] for key in keys) for run in runs)
+    named = ", ".join(f"{variant} (seeds {' '.join(its)})" for variant, its in seeds.items())
     return f"On validation data no better than popularity by two standard errors: {named}. "
 
 

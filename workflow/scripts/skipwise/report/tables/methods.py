@@ -26,12 +26,12 @@ from skipwise.evaluation.comparisons import (
 )
 from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
 from skipwise.report.columns import Column, describe
-from skipwise.report.variants import controlled, of_which_trainings
 from skipwise.report.variants import controls as controls_of
+from skipwise.report.variants import of_which_trainings, shown_controls
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split", "run")
-SETTINGS = ("simulated", "references", "intervals", "model_registry")
+SETTINGS = ("simulated", "references", "controls", "intervals")
 FAMILY = "neural"
 TARGET = "answer"
 GIGABYTES = 4
@@ -114,8 +114,8 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
         measure = mean_measure("hr", 10, candidates[dataset, split])
         for model, variants in runs.models(dataset, split).items():
             place = dataset, split, model
-            controls = controls_of(given, model, variants)
-            of_any = controlled(given, model, variants)
+            controls = shown_controls(given, model, variants)
+            of_any = controls_of(given, model, variants)
             for variant in variants:
                 if variant in of_any:
                     continue
