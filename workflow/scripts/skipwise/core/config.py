@@ -611,7 +611,7 @@ def right_targets(settings: dict) -> bool:
     """Whether the targets of a control are by the right labels: those of a way that reads labels
     are, unless its configuration says otherwise.
     """
-    return registry.reads_labels(settings.get("way")) and settings["targets"] == "listened"
+    return registry.reads_labels(settings.get("way")) and settings.get("targets") == "listened"
 
 
 def is_control_of(settings: dict, other: dict) -> bool:
@@ -630,7 +630,7 @@ def reference(config: dict, model: str, variant: str) -> str:
     that predicts the next track, listened to or not; else ``orig``, which has the same targets.
     """
     settings = run_settings(config, model, variant)
-    plain = settings.get("way") and settings["targets"] == "next"
+    plain = settings.get("way") and settings.get("targets") == "next"
     return "blind" if plain or searched_as(config, model, variant) == "orig" else "orig"
 
 
