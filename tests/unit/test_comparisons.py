@@ -556,7 +556,7 @@ class TestPaperComparison:
             compute_metrics(path, metrics, cutoffs=CUTOFFS)
         names = ("hr_ndcg", "recsys24_main", "skip_downranking")
         needs = {"ranks": list(ranks.values()), "metrics": metric_files, "papers": PRINTED}
-        needs["split"] = splits_of(needs["ranks"])
+        needs |= {"split": splits_of(needs["ranks"]), "run": []}
         settings = {"simulated": ["mssd-sim"], "intervals": INTERVALS, "metrics": CUTOFFS}
         settings["sources"] = defaultdict(lambda: "as configured")
         settings |= {"papers": default_config()["papers"], "forms": {"mssd-sim": "mssd"}}
