@@ -8,7 +8,7 @@ CORES ?= all
 BIN := .venv/bin
 MADE_WITH = $(or $(wildcard results/config.yaml),config/quick.yaml)
 
-.PHONY: help tables all answer report test check test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers lock clean
+.PHONY: help tables all answer report test check test-browser test-cluster audit lint format docs bench bench-data bench-peers compare-peers time-to-quality lock clean
 
 help: ## lists these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "%-20s %s\n", $$1, $$2}'
@@ -139,6 +139,10 @@ COMPARED := rectools replay cornac
 compare-peers: .venv/.installed $(COMPARED:%=.venv-peers/%/.installed) ## quality of other libraries
 	$(BIN)/snakemake --cores $(CORES) -- results/splits/dataset=mssd-sim/split=paper/test.parquet
 	$(BIN)/python tools/compare_peers.py --datasets mssd-sim
+
+time-to-quality: compare-peers ## how long other libraries and ours take to be as good
+	$(BIN)/snakemake --cores $(CORES) -- $(foreach model,sasrec gru4rec,results/models/dataset=mssd-sim/split=paper/model=$(model)/variant=blind/seed=1/run.json)
+	$(BIN)/python tools/time_to_quality.py --datasets mssd-sim
 
 .venv-peers/%/.installed: envs/peers/%.txt
 	$(PYTHON) -m venv .venv-peers/$*

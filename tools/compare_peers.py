@@ -265,35 +265,40 @@ def start(of: Case, model: Model, job: dict, run: Path, threads: int) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def folder_of(of: Case, model: Model, results: Path) -> Path:
+    """Where the jobs of a model are."""
+    return (
+        results / "peers" / f"dataset={of.dataset}" / f"peer={model.peer}" / f"model={model.name}"
+    )
+
+
+def tried(
+    of: Case, model: Model, results: Path, options: dict
+) -> tuple[list[dict], int, float | None]:
+    """The settings of the trials, which of them validation chooses, and its value; one setting
+    leaves nothing to choose, and has none.
+    """
+    asked = model.trials(options["trials" if model.is_neural else "quick_trials"])
+    values = []
+    for i, settings in enumerate(asked if len(asked) > 1 else []):
+        folder = folder_of(of, model, results) / f"trial={i}"
+        found = ran(of, model, folder, settings, seed=1, part="valid", options=options)
+        say(of, model, f"trial {i}", found, settings)
+        values.append(found[of.candidates][CHOSEN_BY])
+    chosen = int(np.argmax(values)) if values else 0
+    return asked, chosen, values[chosen] if values else None
+
+
 def compared(of: Case, model: Model, results: Path, *, seeds: int, options: dict) -> list[dict]:
     """The trials, the seeds with the best setting, and the model's row for each candidate set."""
-    folder = results / "peers" / f"dataset={of.dataset}" / f"peer={model.peer}"
-    folder /= f"model={model.name}"
-    asked = model.trials(options["trials" if model.is_neural else "quick_trials"])
-    trials, tests = [], []
-    # One setting leaves nothing to choose.
-    for i, settings in enumerate(asked if len(asked) > 1 else []):
-        found = ran(
-            of, model, folder / f"trial={i}", settings, seed=1, part="valid", options=options
-        )
-        say(of, model, f"trial {i}", found, settings)
-        trials.append(found)
-    values = [trial[of.candidates][CHOSEN_BY] for trial in trials]
-    chosen = int(np.argmax(values)) if values else 0
-    folder /= f"trial={chosen}"
+    asked, chosen, value = tried(of, model, results, options)
+    tests = []
     for seed in range(1, seeds + 1 if model.is_seeded else 2):
-        found = ran(
-            of,
-            model,
-            folder / f"seed={seed}",
-            asked[chosen],
-            seed=seed,
-            part="test",
-            options=options,
-        )
+        folder = folder_of(of, model, results) / f"trial={chosen}" / f"seed={seed}"
+        found = ran(of, model, folder, asked[chosen], seed=seed, part="test", options=options)
         say(of, model, f"seed {seed}", found, asked[chosen])
         tests.append(found)
-    return list(rows(of, model, len(asked), values[chosen] if values else None, tests))
+    return list(rows(of, model, len(asked), value, tests))
 
 
 def say(of: Case, model: Model, what: str, found: dict, settings: dict) -> None:

@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from examples import ROOT, cyclic_sessions, random_sessions, write_part
+from examples import ROOT, cyclic_sessions, random_sessions, settings_of, write_part
 from skipwise.evaluation.run_files import ranks_of_run
+from skipwise.models.sasrec import SASRec
 from skipwise.ranking.metrics import summarise
+from skipwise.sessions.sequences import Sequences
 
 N_TRACKS = 40
 
@@ -177,9 +179,12 @@ def test_the_early_stop_keeps_the_best_look(tool, monkeypatch, results):
     job = quality.Job(split, N_TRACKS, 8, "m", {}, 1, "test", "full", Path("unused"), 1)
     values = iter([0.1, 0.3, 0.2, *[0.3] * 40])
     monkeypatch.setattr(quality, "metrics", lambda *_: {"ndcg_10": next(values)})
+    clock = iter(range(0, 1000, 7))  # training and looks take 7 s each
+    monkeypatch.setattr(quality.time, "perf_counter", lambda: next(clock))
     asked = []
     looks = quality.EarlyStop(job, lambda contexts: asked.append(contexts) or len(asked))
     stops = [looks.look(epoch) for epoch in range(1, quality.MIN_EPOCHS + 1)]
+    assert looks.found()["looks"][:3] == [(1, 7.0, 0.1), (2, 14.0, 0.3), (3, 21.0, 0.2)]
     assert stops == [False] * (quality.MIN_EPOCHS - 1) + [True]
     assert (looks.epoch, looks.value) == (2, 0.3)
     # Epoch 1 predicts the validation and the test contexts, as does epoch 2: its test run is kept.
@@ -364,22 +369,22 @@ def test_a_peer_that_fails_is_one_clear_line_and_the_others_go_on(
     assert "| tiny | implicit | 1.0 | ItemKNN |" in printed.out
 
 
-def reference(tool, tmp_path, norm):
-    """The reference SASRec after some epochs on a circle of tracks, and its looks."""
+def on_a_circle(tool, script, tmp_path, settings):
+    """The looks of a script's SASRec after some epochs on a circle of tracks."""
     sessions = cyclic_sessions(60, 10, seed=1)
     for part in ("train", "valid", "test"):
         write_part(sessions, part, tmp_path / f"{part}.parquet")
     quality = tool("quality")
-    settings = {"norm": norm, "layers": 1, "learning_rate": 0.01}
     job = quality.Job(tmp_path, 10, 16, "SASRec", settings, 1, "test", "full", Path("unused"), 1)
-    return tool("reference_sasrec").fitted(job)
+    return tool(script).fitted(job)
 
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_the_reference_learns_what_can_be_learnt(tool, monkeypatch, tmp_path, norm):
     quality = tool("quality")
     monkeypatch.setattr(quality, "MOST_EPOCHS", 30)
-    looks = reference(tool, tmp_path, norm)
+    settings = {"norm": norm, "layers": 1, "learning_rate": 0.01}
+    looks = on_a_circle(tool, "reference_sasrec", tmp_path, settings)
     ranks, _ = quality.ranks(looks.run, looks.contexts, "full")
     assert (ranks == 1).mean() > 0.9
 
@@ -393,3 +398,86 @@ def test_the_reference_sees_no_later_track_and_no_padding(tool):
     assert not torch.allclose(first[:, 3], model(torch.tensor([[1, 2, 3, 9]]))[:, 3], atol=1e-3)
     padded = model(module.padded([[1, 2, 3, 4], [5, 6, 7, 8, 9, 10]]))[0]
     assert torch.allclose(padded[2:], first[0], atol=1e-6)
+
+
+def test_our_looks_are_the_validation_of_the_product(tool, monkeypatch, tmp_path):
+    quality = tool("quality")
+    monkeypatch.setattr(quality, "MOST_EPOCHS", 6)
+    settings = settings_of("sasrec", "blind") | {"max_epochs": 6, "min_epochs": 6}
+    looks = on_a_circle(tool, "skipwise_quality", tmp_path, settings)
+    model = SASRec(10, settings)
+    valid = Sequences.read("valid", tmp_path / "valid.parquet")
+    history = model.fit(
+        Sequences.read("train", tmp_path / "train.parquet"), valid, seed=1, threads=1
+    )
+    assert [value for _, _, value in looks.looks] == pytest.approx(
+        [row["valid_ndcg_10"] for row in history]
+    )
+    seconds = [taken for _, taken, _ in looks.looks]
+    assert seconds == sorted(seconds)
+
+
+def told(valid, *looks):
+    """The answer of a training with looks of one epoch each."""
+    looks = [[epoch, *look] for epoch, look in enumerate(looks, 1)]
+    return {"version": "1", "valid": valid, "epochs": 1, "looks": looks}
+
+
+def test_time_to_quality_is_that_of_the_best_peer_s_worst_round(tool):
+    time_to = tool("time_to_quality")
+    found = {
+        ("skipwise", "SASRec"): [told(0.9, (1.0, 0.3), (2.0, 0.9)), told(0.5, (3.0, 0.5))],
+        ("a", "SASRec"): [told(0.6, (8.0, 0.6)), told(0.5, (4.0, 0.4), (8.0, 0.5))],
+        ("b", "SASRec"): [told(0.8, (2.0, 0.8)), told(0.4, (2.0, 0.4))],
+        ("c", "GRU4Rec"): [told(0.3, (1.0, 0.3)), told(0.3, (1.0, 0.3))],
+    }
+    assert time_to.quality_of(found) == (("a", "SASRec"), 0.5)
+    of = tool("compare_peers").Case("tiny", Path("unused"), 1, "full", "", {})
+    rows = {row["peer"]: row for row in time_to.rows(of, found)}
+    assert {name: row["rounds"] for name, row in rows.items()} == {
+        "skipwise": [2.0, 3.0],
+        "a": [8.0, 8.0],
+        "b": [2.0, None],
+        "c": [None, None],
+    }
+    assert rows["skipwise"]["seconds"] == 2.5
+    assert [rows[name]["seconds"] for name in "abc"] == [8.0, None, None]
+    assert rows["a"]["is_best_peer"]
+    assert rows["a"]["epoch_seconds"] == 6.0
+    assert "| .7000 | 2.0 | 2.5 | 2.0, 3.0 | 0.31 |" in time_to.table(list(rows.values()))
+
+
+def test_time_to_quality_trains_in_turn_with_the_chosen_settings(
+    tool, monkeypatch, results, capsys
+):
+    time_to, compare = tool("time_to_quality"), tool("compare_peers")
+    jobs = []
+
+    def start(of, model, job, out, threads):
+        jobs.append((model.peer, model.name, job["seed"], job["settings"]))
+        random = random_run(tool("quality"), of.contexts["valid"], len(jobs))
+        tool("quality").write_run(out, random)
+        return told(0.5, (1.0, 0.5)) | {"seconds": 1.0}
+
+    monkeypatch.setattr(compare, "start", start)
+    monkeypatch.setattr(time_to, "python_of", lambda *_: Path(sys.executable))
+    call = ["time_to_quality.py", "--datasets", "tiny", "--results", str(results)]
+    monkeypatch.setattr(sys, "argv", [*call, "--rounds", "2", "--trials", "2"])
+    with pytest.raises(SystemExit, match="no .*sasrec.*run.json; make it with `snakemake"):
+        time_to.main()
+    for name in ("sasrec", "gru4rec"):
+        folder = results / f"models/dataset=tiny/split=paper/model={name}/variant=blind/seed=1"
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text(json.dumps({"settings": {"of": name}}))
+    time_to.main()
+    models = [(model.peer, model.name) for model in time_to.OURS + time_to.THEIRS]
+    n = 2 * len(models)
+    assert [job[:3] for job in jobs[-n:]] == [(*model, seed) for seed in (1, 2) for model in models]
+    assert jobs[-n][3] == {"of": "sasrec"}
+    for peer, name, _, settings in jobs[-n:]:
+        model = next(
+            one for one in time_to.OURS + time_to.THEIRS if (one.peer, one.name) == (peer, name)
+        )
+        assert peer == "skipwise" or settings in model.trials(2)
+    assert "| tiny | skipwise | 1 | SASRec |" in capsys.readouterr().out
+    assert (results / "peers/time_to_quality.csv").exists()

@@ -205,23 +205,35 @@ def metrics(run: Run, contexts: Contexts, candidates: str) -> dict[str, float]:
 
 
 class EarlyStop:
-    """Looks at the validation data while a peer trains, and keeps the run of the best look."""
+    """Looks at the validation data while a peer trains, and keeps the run of the best look.
+
+    ``looks`` are epoch, seconds of training without the looks themselves, and NDCG@10.
+    """
 
     def __init__(self, job: Job, predict: Callable[[Contexts], Run]):
         self.job, self.predict = job, predict
         self.valid, self.contexts = read(job.split / "valid.parquet"), job.contexts()
         self.value, self.epoch, self.without = -1.0, 0, 0
         self.run: Run | None = None
+        self.looks: list[tuple[int, float, float]] = []
+        self.trained, self.since = 0.0, time.perf_counter()
 
     def look(self, epoch: int) -> bool:
         """Predict after this epoch; returns whether to stop."""
+        self.trained += time.perf_counter() - self.since
         run = self.predict(self.valid)
         value = metrics(run, self.valid, self.job.candidates)[f"ndcg_{CUTOFF}"]
         self.without += 1
         if value > self.value:
             self.value, self.epoch, self.without = value, epoch, 0
             self.run = run if self.job.part == "valid" else self.predict(self.contexts)
+        self.looks.append((epoch, round(self.trained, 3), value))
+        self.since = time.perf_counter()
         return (self.without >= PATIENCE and epoch >= MIN_EPOCHS) or epoch >= MOST_EPOCHS
+
+    def found(self) -> dict:
+        """What the driver is told of the training."""
+        return {"epochs": self.epoch, "valid": self.value, "looks": self.looks}
 
 
 def answer(job: Job, package: str, run: Run | None, started: float, **more: object) -> None:

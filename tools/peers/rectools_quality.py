@@ -92,7 +92,7 @@ def sasrec(given: Job, train: Dataset) -> tuple[Run | None, dict]:
     callbacks.append(Looks(model, looks))
     model._init_trainer()
     model.fit(train)
-    return looks.run, {"epochs": looks.epoch, "valid": looks.value}
+    return looks.run, looks.found()
 
 
 def of_counts(given: Job, train: Dataset) -> tuple[Run | None, dict]:

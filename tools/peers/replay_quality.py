@@ -123,7 +123,7 @@ def main() -> None:
     given, started = job(__doc__), time.perf_counter()
     torch.set_num_threads(given.threads)
     looks = fitted(given)
-    answer(given, "replay-rec", looks.run, started, epochs=looks.epoch, valid=looks.value)
+    answer(given, "replay-rec", looks.run, started, **looks.found())
 
 
 if __name__ == "__main__":
