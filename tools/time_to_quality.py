@@ -41,12 +41,24 @@ def settings_of(of: Case, model: Model, results: Path, options: dict) -> dict:
     return json.loads(run.read_text())["settings"]
 
 
-def trained(of: Case, model: Model, settings: dict, seed: int, options: dict) -> dict:
-    """The looks of one training."""
+def trained(
+    of: Case, model: Model, settings: dict, seed: int, results: Path, options: dict
+) -> dict:
+    """The answer of one training; one that is there is not run again, unless its data, settings or
+    threads changed.
+    """
     job = {"settings": settings, "seed": seed, "part": "valid", "candidates": of.candidates}
-    job |= {"dimension": options["dimension"]}
-    with tempfile.TemporaryDirectory() as folder:
-        return compare_peers.start(of, model, job, Path(folder) / "run.parquet", options["threads"])
+    job |= {"dimension": options["dimension"], "data": of.digest, "threads": options["threads"]}
+    folder = compare_peers.folder_of(of, model, results)
+    kept = folder / f"time_to_quality_{seed}.json"
+    answer = json.loads(kept.read_text()) if kept.exists() else {}
+    if answer.get("job") != job:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory() as out:
+            run = Path(out) / "run.parquet"
+            answer = {"job": job} | compare_peers.start(of, model, job, run, options["threads"])
+        kept.write_text(json.dumps(answer))
+    return answer
 
 
 def quality_of(found: dict[tuple[str, str], list[dict]]) -> tuple[tuple[str, str], float]:
@@ -139,7 +151,7 @@ def main() -> None:
             answers: dict[tuple[str, str], list[dict]] = {}
             for seed, model in itertools.product(range(1, given.rounds + 1), OURS + THEIRS):
                 settings = chosen[of.dataset, model.peer, model.name]
-                answer = trained(of, model, settings, seed, options)
+                answer = trained(of, model, settings, seed, given.results, options)
                 answers.setdefault((model.peer, model.name), []).append(answer)
                 epochs, seconds, _ = answer["looks"][-1]
                 print(

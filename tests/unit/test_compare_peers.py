@@ -481,3 +481,6 @@ def test_time_to_quality_trains_in_turn_with_the_chosen_settings(
         assert peer == "skipwise" or settings in model.trials(2)
     assert "| tiny | skipwise | 1 | SASRec |" in capsys.readouterr().out
     assert (results / "peers/time_to_quality.csv").exists()
+    jobs.clear()
+    time_to.main()
+    assert jobs == []
