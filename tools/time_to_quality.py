@@ -14,7 +14,6 @@ import itertools
 import json
 import statistics
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,21 +43,11 @@ def settings_of(of: Case, model: Model, results: Path, options: dict) -> dict:
 def trained(
     of: Case, model: Model, settings: dict, seed: int, results: Path, options: dict
 ) -> dict:
-    """The answer of one training; one that is there is not run again, unless its data, settings or
-    threads changed.
-    """
-    job = {"settings": settings, "seed": seed, "part": "valid", "candidates": of.candidates}
-    job |= {"dimension": options["dimension"], "data": of.digest, "threads": options["threads"]}
-    folder = compare_peers.folder_of(of, model, results)
-    kept = folder / f"time_to_quality_{seed}.json"
-    answer = json.loads(kept.read_text()) if kept.exists() else {}
-    if answer.get("job") != job:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as out:
-            run = Path(out) / "run.parquet"
-            answer = {"job": job} | compare_peers.start(of, model, job, run, options["threads"])
-        kept.write_text(json.dumps(answer))
-    return answer
+    """The answer of one training; one that is there is not run again."""
+    folder = compare_peers.folder_of(of, model, results) / f"threads={options['threads']}"
+    return compare_peers.ran(
+        of, model, folder / f"round={seed}", settings, seed=seed, part="valid", options=options
+    )
 
 
 def quality_of(found: dict[tuple[str, str], list[dict]]) -> tuple[tuple[str, str], float]:
