@@ -27,14 +27,13 @@ all: .venv/.installed ## every model and variant, all tables and figures, up to 
 # where MovieLens lies on this machine.
 STUDY = $(BIN)/snakemake --cores $(CORES) --configfile
 results_in = $(foreach table,$(2),results/answer/$(1)/tables/$(table).csv) $(foreach figure,$(3),results/answer/$(1)/figures/$(figure).svg)
-answer_in = $(STUDY) config/methods.yaml $(if $(filter $(1),$(WITH_CONTROLS)),,config/answer_worlds.yaml) \
+answer_in = $(STUDY) config/methods.yaml $(if $(filter %-sim,$(1)),config/answer_worlds.yaml) \
 	$$(ls results/answer/$(1)/controls-*.yaml 2> /dev/null) $(WITH) \
 	--config "datasets=[$(1)]" "pathvars={results: results/answer/$(1), logs: logs/answer/$(1), benchmarks: benchmarks/answer/$(1)}" \
 	-- $(call results_in,$(1),$(OF_WAYS),$(DRAWN))
 OF_WAYS := methods answer findings headroom power slices responsiveness tuning
 DRAWN := gains headroom_bars power accuracy_and_skips funnel
 WAYS_IN := ml100k explorer-sim moods-sim coinflip-sim near-sim sparse-sim drift-sim biased-sim
-WITH_CONTROLS := ml100k explorer-sim moods-sim
 
 .PHONY: $(WAYS_IN:%=answer-%) answer-audit answer-splits
 answer: $(WAYS_IN:%=answer-%) answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
