@@ -1,19 +1,19 @@
-"""The small tables of the study `make answer`, copied to docs/answer, and the page's own tables.
+"""The small tables of the study `make answer`, copied to docs/answer, and the pages' own tables.
 
     python tools/collect_answer.py
 
 joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
 headline candidates, numbers with six significant digits.  Rows of data sets that no part at hand
 has stay as they are shipped, so the study can be made one part at a time, on any machine.
-`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table on
-docs/answer/index.md stands between two comments and is written by this tool:
+`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A
+table of a page in docs/answer stands between two comments and is written by this tool:
 
     <!-- table: methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
     <!-- end -->
 
 The parts are: the file, conditions on its columns, and the columns to show; a column that has an
-interval is shown with it.  With `--check` nothing is copied.  In both cases the figures of the text
-are checked, and those that are in no row of the files that their section names are printed.
+interval is shown with it.  With `--check` nothing is copied.  In both cases the figures of the
+texts are checked, and those that are in no row of the files that their section names are printed.
 """
 
 import argparse
@@ -224,18 +224,17 @@ def _holds(frame: pl.DataFrame, number: str, percent: str | None) -> bool:
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="only check the page")
+    parser.add_argument("--check", action="store_true", help="only check the pages")
     given = parser.parse_args(arguments)
-    page = PAGES / "index.md"
     tables = read(PAGES) if given.check else collect(STUDY, PAGES)
-    if not page.exists():
-        print(f"{len(tables)} tables are in {PAGES}; the page index.md is still to be written")
-        return
-    text = page.read_text(encoding="utf-8")
-    if not given.check:
-        text = filled(text, tables)
-        page.write_text(text, encoding="utf-8")
-    if wrong := unsupported(text, tables):
+    wrong = []
+    for page in sorted(PAGES.glob("*.md")):
+        text = page.read_text(encoding="utf-8")
+        if not given.check:
+            text = filled(text, tables)
+            page.write_text(text, encoding="utf-8")
+        wrong += [f"{page.name}: {number}" for number in unsupported(text, tables)]
+    if wrong:
         raise SystemExit("\n".join(["numbers that no shipped row supports:", *wrong]))
 
 

@@ -1,8 +1,9 @@
-"""The page of the study: its tables and figures are those of the shipped files, and the tool that
-ships them.
+"""The pages of the study: their tables and figures are those of the shipped files, and the tool
+that ships them.
 """
 
 import importlib
+import re
 
 import polars as pl
 import pytest
@@ -10,7 +11,7 @@ from examples import ROOT
 from skipwise.core.artifacts import write_json
 from skipwise.core.paths import result
 
-PAGE = ROOT / "docs/answer/index.md"
+PAGES = ROOT / "docs/answer"
 TABLES = {
     "methods": pl.DataFrame(
         {
@@ -33,15 +34,19 @@ def tool(monkeypatch):
     return importlib.import_module("collect_answer")
 
 
-@pytest.mark.skipif(
-    not PAGE.exists(), reason="docs/answer/index.md is written after the study (`make answer`)"
-)
-def test_every_figure_of_the_page_is_in_the_shipped_files(tool):
-    page, tables = PAGE.read_text(encoding="utf-8"), tool.read(PAGE.parent)
+@pytest.mark.parametrize("name", sorted(path.name for path in PAGES.glob("*.md")))
+def test_every_figure_of_a_page_is_in_the_shipped_files(tool, name):
+    page, tables = (PAGES / name).read_text(encoding="utf-8"), tool.read(PAGES)
     assert tool.filled(page, tables) == page, "run `python tools/collect_answer.py`"
     assert tool.unsupported(page, tables) == []
-    size = sum(path.stat().st_size for path in PAGE.parent.glob("*.csv"))
+
+
+def test_what_is_shipped_is_small_and_is_read(tool):
+    size = sum(path.stat().st_size for path in PAGES.glob("*.csv"))
     assert size <= tool.MOST
+    pages = "".join(path.read_text(encoding="utf-8") for path in PAGES.glob("*.md"))
+    figures = {path.name for path in PAGES.glob("*.svg")}
+    assert figures == set(re.findall(r"\((gains_[\w-]+\.svg)\)", pages))
 
 
 @pytest.mark.parametrize(
