@@ -2,16 +2,21 @@
 if nothing had happened.
 
     python tools/kill_test.py --moments 20
+    python tools/kill_test.py --moments 10 --run quick --kinds everything
 
 For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data
-is killed that many times.  After each kill `snakemake --rerun-incomplete` must finish.  Every file
-must exist, with the bytes of an undisturbed run unless it contains times, and nothing else may be
-left under results/.  The last lines are the counts.
+is killed that many times.  After each kill `snakemake --rerun-incomplete` must finish.  Of the kind
+`everything` all processes are killed at once, again and again on the way through one run, in which
+no training that had ended may begin again.  Every file must exist, with the bytes of an undisturbed
+run unless it contains times, and nothing else may be left under results/.  The last lines are the
+counts.
 """
 
 import argparse
+import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +35,8 @@ models: [popularity, sasrec]
 neural: {min_epochs: 30, max_epochs: 30}
 model_registry: {sasrec: {variants: {orig: null, contrastive-item: null}}}
 """
+# Configurations of the runs: the small one, and that of `make tables`.
+RUNS = {"small": ("tests/workflow/tiny.yaml", "small.yaml"), "quick": ("config/quick.yaml",)}
 RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
 # The folders that are deleted before the run that is killed, and the scripts of which one is
 # killed; none means Snakemake itself.
@@ -49,16 +57,18 @@ KINDS = {
         ("label_sessions", "sample_sessions", "split_sessions"),
     ),
 }
+EVERYTHING = "everything"
 # These contain times of day or seconds.
 TIMED = ("history.parquet", "run.json")
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    """Snakemake on the small run in ``folder``, with its output in a file."""
+    """Snakemake on the run that is prepared in ``folder``, with its output in a file."""
     command = [sys.executable, "-m", "snakemake", TARGET, "--cores", "2", *arguments]
+    configs = (folder / "configs.txt").read_text().split()
     with (folder / "output.txt").open("w") as out:
         return subprocess.Popen(
-            [*command, "--configfile", "tests/workflow/tiny.yaml", "small.yaml"],
+            [*command, "--configfile", *configs],
             cwd=folder,
             stdout=out,
             stderr=out,
@@ -67,7 +77,7 @@ def start(folder: Path, *arguments: str) -> subprocess.Popen:
 
 def finish(folder: Path, *arguments: str) -> None:
     """Run Snakemake, which must succeed."""
-    if start(folder, *arguments).wait(timeout=300):
+    if start(folder, *arguments).wait(timeout=900):
         raise RuntimeError((folder / "output.txt").read_text())
 
 
@@ -99,7 +109,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def prepare(folder: Path) -> dict[str, bytes | None]:
+def prepare(folder: Path, run: str) -> dict[str, bytes | None]:
     """Make the undisturbed run in ``folder``, if it does not exist."""
     if not (folder / TARGET).exists():
         listed = subprocess.run(
@@ -109,12 +119,13 @@ def prepare(folder: Path) -> dict[str, bytes | None]:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
         (folder / "small.yaml").write_text(OVERLAY)
+        (folder / "configs.txt").write_text("\n".join(RUNS[run]))
         finish(folder)
     return contents(folder)
 
 
 def delete(folder: Path, kind: str) -> None:
-    for name in KINDS[kind][0]:
+    for name in KINDS.get(kind, KINDS["snakemake"])[0]:
         shutil.rmtree(folder / "results" / name)
 
 
@@ -145,6 +156,64 @@ def duration(undisturbed: Path, folder: Path, kind: str, script: str | None) -> 
     return took
 
 
+def trainings(folder: Path) -> tuple[set[str], set[str]]:
+    """Those that the last call of Snakemake began, and those of them that ended."""
+    output = (folder / "output.txt").read_text()
+    begun = dict(re.findall(r"^Job (\d+): (Training .*)$", output, re.MULTILINE))
+    ended = re.findall(r"^Finished jobid: (\d+)", output, re.MULTILINE)
+    return set(begun.values()), {begun[job] for job in ended if job in begun}
+
+
+def killed_on_the_way(
+    undisturbed: Path, expected: dict, folder: Path, kills: int, delays: Callable[[], float]
+) -> Counter:
+    """Kill all processes of one run again and again, finish it, compare; returns how often it was
+    killed, and how many trainings began again after that.
+
+    Raises RuntimeError if one that had ended began again.
+    """
+    shutil.copytree(undisturbed, folder, symlinks=True)
+    delete(folder, EVERYTHING)
+    counts: Counter = Counter()
+    had_begun: set[str] = set()
+    had_ended: set[str] = set()
+    for number in range(kills + 1):
+        running = start(folder, "--rerun-incomplete")
+        if number < kills:
+            time.sleep(delays())
+            counts["killed"] += running.poll() is None
+            while left := processes(folder):
+                for victim in left:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, signal.SIGKILL)
+                time.sleep(0.05)
+        elif running.wait(timeout=900):
+            raise RuntimeError((folder / "output.txt").read_text())
+        begun, ended = trainings(folder)
+        if begun & had_ended:
+            raise RuntimeError(f"{folder}: began though they had ended: {begun & had_ended}")
+        counts["trainings begun again"] += len(begun & had_begun)
+        had_begun |= begun
+        had_ended |= ended
+        if number < kills and any((folder / ".snakemake").glob("locks/*")):
+            finish(folder, "--unlock")
+    compare(folder, expected, f"{counts['killed']} times killed")
+    shutil.rmtree(folder)
+    return counts
+
+
+def compare(folder: Path, expected: dict, what: str) -> None:
+    """Raises RuntimeError if the files are not those of the undisturbed run."""
+    found = contents(folder)
+    wrong = sorted(
+        name
+        for name in found.keys() | expected.keys()
+        if found.get(name, b"absent") != expected.get(name, b"absent")
+    )
+    if wrong:
+        raise RuntimeError(f"{folder}: {what}: not as undisturbed: {', '.join(wrong)}")
+
+
 def trial(
     undisturbed: Path, expected: dict, folder: Path, kind: str, script: str | None, delay: float
 ) -> str:
@@ -168,17 +237,7 @@ def trial(
     finish(folder, "--rerun-incomplete")
     while processes(folder):
         time.sleep(0.05)
-    found = contents(folder)
-    wrong = sorted(
-        name
-        for name in found.keys() | expected.keys()
-        if found.get(name, b"absent") != expected.get(name, b"absent")
-    )
-    if wrong:
-        raise RuntimeError(
-            f"{folder}: {kind} {script or ''} killed after {delay:.2f} s: not as undisturbed: "
-            f"{', '.join(wrong)}"
-        )
+    compare(folder, expected, f"{kind} {script or ''} killed after {delay:.2f} s")
     shutil.rmtree(folder)
     return happened
 
@@ -189,7 +248,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--moments", type=int, default=20, help="kills of each kind of process")
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=[*KINDS, EVERYTHING], default=list(KINDS))
+    parser.add_argument("--run", choices=RUNS, default="small", help="quick: that of make tables")
     parser.add_argument("--seed", type=int, default=1, help="seed of the moments")
     parser.add_argument(
         "--folder", type=Path, help="working folder; an undisturbed run in it is used again"
@@ -197,15 +257,26 @@ def main() -> None:
     options = parser.parse_args()
     work = (options.folder or Path(tempfile.mkdtemp())).resolve()
     undisturbed = work / "undisturbed"
-    expected = prepare(undisturbed)
+    expected = prepare(undisturbed, options.run)
     moments, failed = random.Random(options.seed), []
-    for kind in options.kinds:
+    if EVERYTHING in options.kinds:
+        life = duration(undisturbed, work / f"{EVERYTHING}-timed", EVERYTHING, None)
+        # The kills are spread over the whole run, each wherever it is by then.
+        counts = killed_on_the_way(
+            undisturbed,
+            expected,
+            work / f"{EVERYTHING}-{options.seed}",
+            options.moments,
+            lambda: moments.uniform(0, 2 * life / options.moments),
+        )
+        print(f"{EVERYTHING}: {dict(counts)} (undisturbed: {life:.1f} s)", flush=True)
+    for kind in [kind for kind in options.kinds if kind != EVERYTHING]:
         scripts = KINDS[kind][1] or (None,)
         lives = {
             script: duration(undisturbed, work / f"{kind}-timed", kind, script)
             for script in scripts
         }
-        counts: Counter = Counter()
+        counts = Counter()
         while counts.total() - counts["too late"] < options.moments:
             script = moments.choice(scripts)
             folder = work / f"{kind}-{options.seed}-{counts.total()}"
