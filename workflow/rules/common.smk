@@ -19,11 +19,13 @@ from skipwise.core import imports, registry
 from skipwise.core.artifacts import whole_file
 from skipwise.core.downloads import announced
 from skipwise.core.errors import UserError
+from skipwise.core.garbage import collect_rarely
 from skipwise.core.paths import DATASET, PART, RAW, RESULTS, RUN, SHARD, SPLIT, VARIANT
 from skipwise.report import words
 from skipwise.training import memory
 from snakemake_timers import look_twice_a_second
 
+collect_rarely()
 look_twice_a_second()
 
 SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"

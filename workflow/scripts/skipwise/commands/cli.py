@@ -7,6 +7,7 @@ Libraries are imported where they are needed, so that ``skipwise --help`` answer
 
 import json
 import logging
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from skipwise.core.errors import UserError
+from skipwise.core.garbage import collect_rarely
 
 if TYPE_CHECKING:
     import polars as pl
@@ -601,6 +603,9 @@ def main() -> None:
     """
     from skipwise.core.log import logger
 
+    collect_rarely()
+    # pyarrow's own takes .3 s of system time for its first large piece of memory.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("skipwise: %(message)s"))
     logger.addHandler(handler)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from skipwise.core.errors import StoppedError, UserError, machine_fault
+from skipwise.core.garbage import collect_rarely
 
 logger = logging.getLogger("skipwise")
 
@@ -27,6 +28,7 @@ def rule_log(path: str, rule: str) -> Iterator[None]:
     """Log the block to ``path`` and to stderr; end the process with status 1 and one clear line on
     a :class:`UserError` or a fault of the machine, and with that of the signal when one stopped the
     work."""
+    collect_rarely()
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         to_file = _LogFile(path, mode="w", encoding="utf-8")
