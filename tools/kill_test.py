@@ -6,10 +6,10 @@ if nothing had happened.
 
 For each kind of process (Snakemake itself, a training, a DuckDB job) a small run on simulated data
 is killed that many times.  After each kill `snakemake --rerun-incomplete` must finish.  Of the kind
-`everything` all processes are killed at once, again and again on the way through one run, in which
-no training that had ended may begin again.  Every file must exist, with the bytes of an undisturbed
-run unless it contains times, and nothing else may be left under results/.  The last lines are the
-counts.
+`everything` all processes are killed, Snakemake first, again and again on the way through one run,
+in which no training may begin again that Snakemake has seen end.  Every file must exist, with the
+bytes of an undisturbed run unless it contains times, and nothing else may be left under results/.
+The last lines are the counts.
 """
 
 import argparse
@@ -170,7 +170,7 @@ def killed_on_the_way(
     """Kill all processes of one run again and again, finish it, compare; returns how often it was
     killed, and how many trainings began again after that.
 
-    Raises RuntimeError if one that had ended began again.
+    Raises RuntimeError if one that had ended began again, and if too little was there to be killed.
     """
     shutil.copytree(undisturbed, folder, symlinks=True)
     delete(folder, EVERYTHING)
@@ -182,6 +182,7 @@ def killed_on_the_way(
         if number < kills:
             time.sleep(delays())
             counts["killed"] += running.poll() is None
+            running.kill()
             while left := processes(folder):
                 for victim in left:
                     with contextlib.suppress(ProcessLookupError):
@@ -197,7 +198,11 @@ def killed_on_the_way(
         had_ended |= ended
         if number < kills and any((folder / ".snakemake").glob("locks/*")):
             finish(folder, "--unlock")
+        if number < kills:
+            counts["trainings ended before a kill"] = len(had_ended)
     compare(folder, expected, f"{counts['killed']} times killed")
+    if counts["killed"] < kills or not counts["trainings ended before a kill"]:
+        raise RuntimeError(f"{folder}: hardly ever there to be killed: {dict(counts)}")
     shutil.rmtree(folder)
     return counts
 
@@ -262,14 +267,18 @@ def main() -> None:
     if EVERYTHING in options.kinds:
         life = duration(undisturbed, work / f"{EVERYTHING}-timed", EVERYTHING, None)
         # The kills are spread over the whole run, each wherever it is by then.
-        counts = killed_on_the_way(
-            undisturbed,
-            expected,
-            work / f"{EVERYTHING}-{options.seed}",
-            options.moments,
-            lambda: moments.uniform(0, 2 * life / options.moments),
-        )
-        print(f"{EVERYTHING}: {dict(counts)} (undisturbed: {life:.1f} s)", flush=True)
+        try:
+            counts = killed_on_the_way(
+                undisturbed,
+                expected,
+                work / f"{EVERYTHING}-{options.seed}",
+                options.moments,
+                lambda: moments.uniform(0, 2 * life / options.moments),
+            )
+            print(f"{EVERYTHING}: {dict(counts)} (undisturbed: {life:.1f} s)", flush=True)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failed.append(str(error))
+            print(error, flush=True)
     for kind in [kind for kind in options.kinds if kind != EVERYTHING]:
         scripts = KINDS[kind][1] or (None,)
         lives = {

@@ -1,5 +1,6 @@
 """Adapter of the rule train_model."""
 
+import gc
 from pathlib import Path
 
 from skipwise.core import paths
@@ -30,6 +31,7 @@ with rule_log(snakemake.log[0], snakemake.rule):
         finished=paths.beside(weights, "finished"),
         code=snakemake.input.code,
     )
+    gc.collect()  # what was trained; its weights are in their file
     rank_sessions(
         weights.parent,
         snakemake.input.train,

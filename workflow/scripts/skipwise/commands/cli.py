@@ -124,6 +124,8 @@ def recommend(
 
     Tracks that the model does not know are left out of the session, with a warning that names them.
     """
+    # pyarrow's own takes .3 s of system time for its first large piece of memory.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     from skipwise.commands.recommend import TrainedModel, read_names, read_session
 
     plays = read_session(session, track=track, session=session_column, skipped_when=skipped_when)
@@ -604,8 +606,6 @@ def main() -> None:
     from skipwise.core.log import logger
 
     collect_rarely()
-    # pyarrow's own takes .3 s of system time for its first large piece of memory.
-    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("skipwise: %(message)s"))
     logger.addHandler(handler)

@@ -10,6 +10,7 @@ The test data is not an input of anything here.  A search writes each step into 
 on from it: whatever stops it, the same trials and the same winner come out.
 """
 
+import gc
 import json
 import math
 import time
@@ -169,6 +170,7 @@ def search_settings(
         _run_trial(study, number, search, candidates, *parts, n_tracks, saved)
         Path(checkpoint).unlink(missing_ok=True)
         _log_trial(study, number, own)
+        gc.collect()  # the model of the trial
     found = rows(study)[:own]
     table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
     write_artifact(table, "trials", out_trials)
