@@ -177,31 +177,35 @@ def killed_on_the_way(
     counts: Counter = Counter()
     had_begun: set[str] = set()
     had_ended: set[str] = set()
-    for number in range(kills + 1):
-        running = start(folder, "--rerun-incomplete")
-        if number < kills:
-            time.sleep(delays())
-            counts["killed"] += running.poll() is None
-            running.kill()
-            while left := processes(folder):
-                for victim in left:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(victim, signal.SIGKILL)
-                time.sleep(0.05)
-        elif running.wait(timeout=900):
-            raise RuntimeError((folder / "output.txt").read_text())
+
+    def note() -> None:
         begun, ended = trainings(folder)
         if begun & had_ended:
             raise RuntimeError(f"{folder}: began though they had ended: {begun & had_ended}")
         counts["trainings begun again"] += len(begun & had_begun)
-        had_begun |= begun
-        had_ended |= ended
-        if number < kills and any((folder / ".snakemake").glob("locks/*")):
+        had_begun.update(begun)
+        had_ended.update(ended)
+
+    for _ in range(kills):
+        running = start(folder, "--rerun-incomplete")
+        while running.poll() is None and "\nJob " not in (folder / "output.txt").read_text():
+            time.sleep(0.05)  # it plans
+        time.sleep(delays())
+        counts["killed"] += running.poll() is None
+        running.kill()
+        while left := processes(folder):
+            for victim in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+            time.sleep(0.05)
+        note()
+        if any((folder / ".snakemake").glob("locks/*")):
             finish(folder, "--unlock")
-        if number < kills:
-            counts["trainings ended before a kill"] = len(had_ended)
+    counts["trainings ended before the last kill"] = len(had_ended)
+    finish(folder, "--rerun-incomplete")
+    note()
     compare(folder, expected, f"{counts['killed']} times killed")
-    if counts["killed"] < kills or not counts["trainings ended before a kill"]:
+    if counts["killed"] < kills or not counts["trainings ended before the last kill"]:
         raise RuntimeError(f"{folder}: hardly ever there to be killed: {dict(counts)}")
     shutil.rmtree(folder)
     return counts
