@@ -654,13 +654,14 @@ def own_space(config: dict, model: str, variant: str) -> list[str]:
     return [name for name in search_space(config, model, variant) if name in own]
 
 
-def trials(config: dict, model: str) -> int:
-    """The number of trials of each variant of a model; those of a model that is not neural take
-    seconds, so it may have more.
+def trials(config: dict, model: str, variant: str) -> int:
+    """The number of trials of a variant; those of a model that is not neural take seconds, so it
+    may have more.  A way that begins with the best of another variant has half as many.
     """
     tuning = config["tuning"]
     is_neural = config["model_registry"][model]["family"] == "neural"
-    return tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
+    number = tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
+    return -(-number // 2) if begins_with(config, model, variant) else number
 
 
 def searches(config: dict) -> list[dict]:
@@ -714,7 +715,8 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     found = shipped(config, dataset, split, model, variant)
     if not found and config["tuning"]["settings"] != "search":
         return "as configured"
-    number = found["trials"] if found else trials(config, model)
+    of = [variant, begins_with(config, model, variant)]
+    number = found["trials"] if found else sum(trials(config, model, name) for name in of if name)
     return f"tuned, {number} trial{'s' if number > 1 else ''}"
 
 
