@@ -76,11 +76,11 @@ class Estimate:
             low, high = tails[at], tails[min(at + 1, 64)]
         return max(min(2 * float(np.exp(low)), 1.0), self.sign_flip or 0.0)
 
-    def detectable(self, level: float, power: float = POWER) -> float:
-        """The smallest effect that a study like this one shows with this power, if it asks nothing
-        else: Holm's correction asks for more.
+    def detectable(self, level: float, power: float = POWER, tests: int = 1) -> float:
+        """The smallest effect that a study like this one shows with this power; of several
+        ``tests``, as the first that Holm's correction lets pass.
         """
-        return float(self.half_width((1 - level) / 2) + self.half_width(1 - power))
+        return float(self.half_width((1 - level) / 2 / tests) + self.half_width(1 - power))
 
     def resized(self, sessions: float, seeds: int) -> "Estimate":
         """The estimate that a study with ``sessions`` times as many test sessions and so many seeds
