@@ -5,9 +5,9 @@ Clusters and seeds are crossed: all seeds rank the same sessions.  The variance 
 over seeds, plus what the clusters add beyond what clusters and seeds together explain (Cameron,
 Gelbach & Miller 2011).  Each part has its own degrees of freedom, and a half-width is the root of
 the sum of the squared half-widths of the parts (Graybill & Wang 1980), so three seeds have the t
-quantile of three seeds.  The variance over clusters is that of leaving each one out (the jackknife),
-with the degrees of freedom of their effective number (Kish 1965): clusters of which a few have most
-sessions say less than as many that are equal.  Nothing is resampled but the signs of
+quantile of three seeds.  The variance over clusters is that of leaving each one out (the
+jackknife), with the degrees of freedom of their effective number (Kish 1965): clusters of which a
+few have most sessions say less than as many that are equal.  Nothing is resampled but the signs of
 :func:`sign_flip_p`.
 """
 
