@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -318,6 +319,34 @@ class TestSessions:
                 tmp_path, [tmp_path / "raw/*.tsv"], None, form="lfm2b", session_gap=1200,
                 rule={"name": "gap_below", "seconds": 90},
             )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("session_ids", "lengths"), [("per_file", [2, 2, 2]), ("global", [6]), (None, None)]
+    )
+    def test_members_of_an_archive_are_files(self, tmp_path, session_ids, lengths):
+        path, members = tmp_path / "logs.zip", {}
+        for month in (1, 2, 3):
+            rows = [f"1,t{at},2020-0{month}-01T10:0{at}:00,1" for at in range(2)]
+            members[f"{month}.csv"] = "\n".join(["session,track,time,skipped", *rows]).encode()
+        path.write_bytes(zipped(members))
+        arguments = [tmp_path, [path], {**BY_SESSION, "time": "time"}]
+        if lengths is None:
+            with pytest.raises(UserError, match=r"logs.zip, 1.csv and .*logs.zip, 3.csv have play"):
+                sampled(*arguments, skipped_when="skipped")
+            return
+        plays, _ = sampled(*arguments, skipped_when="skipped", session_ids=session_ids)
+        assert plays.group_by("session_key").len()["len"].to_list() == lengths
+        assert plays["session_key"][0] == ("1" if session_ids == "global" else f"1 of {path}")
+
+    def test_the_same_plays_in_two_members_are_refused(self, tmp_path):
+        path, table = tmp_path / "logs.tar.gz", (CASES / "file_twice/plays.csv").read_bytes()
+        with tarfile.open(path, "w:gz") as archive:
+            for name in ("plays.csv", "copy.csv"):
+                member = tarfile.TarInfo(name)
+                member.size = len(table)
+                archive.addfile(member, io.BytesIO(table))
+        with pytest.raises(UserError, match=r"gz, copy.csv and .*gz, plays.csv have the same play"):
+            sampled(tmp_path, [path], BY_USER, session_gap=1200, skipped_when="skipped")
 
     def test_a_pattern_goes_down_folders(self, tmp_path):
         pattern = CASES / "glob_recursive/plays/**/*.csv"

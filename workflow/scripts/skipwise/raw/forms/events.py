@@ -10,7 +10,7 @@ from skipwise.core.schemas import FLAGS
 from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, Rows, counts_rows, read_rows
+from skipwise.raw.tables import Dialect, Rows, counts_rows, is_archive, read_rows
 from skipwise.raw.times import Clock, durations
 
 # Keys of its entry in the registry, and the source of its labels.
@@ -65,7 +65,7 @@ class Plays:
         read = (parse_rule(rule)[0] for rule in self._rules)
         self.wanted = list(dict.fromkeys([*self._columns.values(), *read, *context]))
         self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
-        self._rows = 0
+        self._rows, self._first = 0, ""
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
         """The plays of some rows; ``position`` counts the rows of the file."""
@@ -77,8 +77,11 @@ class Plays:
             if name in self._columns:
                 keys[name], reason = ids(rows[self._columns[name]], self._columns[name])
                 reasons.append(reason)
+        # The first table of an archive goes by the archive's name: one that is packed by itself has
+        # the keys that a loose one has.
+        self._first = self._first or given.name
         if "session" in keys and entry.get("session_ids") == "per_file":
-            keys["session"] += f" of {self._path}"
+            keys["session"] += f" of {self._path if given.name == self._first else given.name}"
         session = keys.get("session", keys.get("user"))
         if len(keys) == 3:
             session = session_keys(keys["user"], keys["session"])
@@ -90,6 +93,8 @@ class Plays:
             ),
             "track_key": keys["track"],
         }
+        if is_archive(self._path):
+            columns["member"] = pl.repeat(given.name, rows.height, eager=True)
         labels: pl.Series | None = None
         for rule in self._rules:
             found, reason = judged_labels(rows[parse_rule(rule)[0]], rule)
