@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
 import tarfile
 import zipfile
@@ -21,11 +22,13 @@ import pyarrow.parquet as pq
 import pytest
 from examples import label_and_sample_sessions
 from skipwise.commands.cli import main
+from skipwise.commands.preview import preview
 from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.config import raw_files
 from skipwise.core.errors import UserError
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
+from skipwise.raw.tabular import MISSING
 
 pytestmark = pytest.mark.long
 
@@ -243,13 +246,15 @@ class TestIds:
     @pytest.mark.parametrize(
         ("tracks", "expected"),
         [
-            (pa.array([1.0, float("nan")]), "is missing (NaN)"),
+            (pa.array([1.0, float("nan")]), "stands for a missing id"),
             (pa.array([1.0, 2.0**53 + 2]), "too large to be exact"),
             (pa.array([1.0, 2.0**24 + 2], pa.float32()), "too large to be exact"),
             (pa.array([1.0, 0.5]), "is not a whole number"),
             (pa.array(["a", "9007199254740994.0"]), "too large to be exact"),
             (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
-            (pa.array(["a", "nan"]), "is missing (NaN)"),
+            (pa.array(["a", "1.2345678E7"]), "is a rounded number"),
+            (pa.array(["a", "1.2345678e7"]), "is a rounded number"),
+            *((pa.array(["None at all", word]), "stands for a missing id") for word in MISSING[1:]),
         ],
     )
     def test_ids_that_are_none(self, tmp_path, tracks, expected):
@@ -368,6 +373,13 @@ class TestTimes:
             (["9999-12-31T00:00:00"], "s", "is not between 1990 and 2100"),
             (["-86400"], "s", "is not between 1990 and 2100"),
             (["1588334400", "1000"], "s", "is not between 1990 and 2100"),
+            (["26472240", "26472244"], "s", "one in minutes, write it as ISO text"),
+            (["2019", "2020"], "s", "a year, write it as ISO text"),
+            (["202001", "202002"], "s", "a month, write it as ISO text"),
+            (["2458970.5"], "s", "a Julian day, write it as ISO text"),
+            (["202001011000"], "ms", "a date and time written as a number"),
+            (["20200101100000"], "us", "write times as ISO text, or from 0 on"),
+            (["5000000", "5000100"], "s", "write times as ISO text, or from 0 on"),
         ],
     )
     @pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
@@ -396,6 +408,37 @@ class TestTimes:
         path.write_text("user,track,time\n" + "".join(f"u,t,{at}\n" for at in range(0, 60000, 500)))
         assert events_of(tmp_path, path, columns=BY_USER).height == 120
 
+    @pytest.mark.parametrize(
+        "times",
+        [
+            (" 2020-01-01T10:00:00", "2020-01-01T10:01:00 ", "2020-01-02T10:00:00"),
+            ("2020-01-01T10:00:00Z", "2020-01-01 10:01:00", " 2020-01-02T12:00:00+02:00"),
+            (" 1577872800", "1577872860 ", "1577959200"),
+        ],
+    )
+    def test_spaces_and_zones_in_some_cells_change_no_time(self, tmp_path, times):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\n" + "".join(f"u,t,{time}\n" for time in times))
+        found = events_of(tmp_path, path, columns=BY_USER)
+        assert [str(at) for at in found["started_at"]] == [
+            "2020-01-01 10:00:00",
+            "2020-01-01 10:01:00",
+            "2020-01-02 10:00:00",
+        ]
+
+    def test_a_first_time_that_is_missing_says_nothing_of_the_others(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\nu,a,NaN\nu,b,2020-01-01T10:00:00\nu,c,1588334400\n")
+        message = refused(tmp_path, path, columns=BY_USER)
+        assert "line 2: the time 'NaN' is not ISO text" in message
+        assert "2 of 3 rows" in message
+
+    def test_times_in_32_bits_are_rounded(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        times = pa.array([1588334400.0, 1588334430.0], pa.float32())
+        pq.write_table(pa.table({"user": ["u"] * 2, "track": ["t"] * 2, "time": times}), path)
+        assert "is a rounded number" in refused(tmp_path, path, columns=BY_USER)
+
     def test_categories_of_text(self, tmp_path):
         path = CASES / "categorical_time/plays.parquet"
         found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")
@@ -417,6 +460,8 @@ class TestTimes:
         assert found.filter(pl.col("skipped") == "true")["track"].to_list() == ["C"]
         assert "duration" in label(tmp_path / "end.csv", *rule, "--time-is", "end")
         assert "duration_unit: ms" in label(tmp_path / "end.csv", *rule, *options[:4])
+        ends.with_columns(ms=pl.Series(lasted) // 1000).write_csv(tmp_path / "end.csv")
+        assert "set duration_unit: s" in label(tmp_path / "end.csv", *rule, *options)
 
     @pytest.mark.parametrize("time", ["time '10:00:00'", "interval 3 hours"])
     def test_a_time_of_day_is_none(self, tmp_path, time):
@@ -439,6 +484,43 @@ class TestLabels:
         path.write_text("session,track,skip\n" + "".join(f"s,t,{cell}\n" for cell in cells))
         found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when="skip")
         assert found["skipped"].to_list() == [True, False, None, None]
+
+    @pytest.mark.parametrize("rule", ["end == fwdbtn", "end != trackdone"])
+    def test_a_rule_on_text(self, tmp_path, rule):
+        path = tmp_path / "plays.csv"
+        cells = ("fwdbtn", "fwdbtn ", "trackdone", "", "NaN", "None", "NULL", "null", "\\N", "<NA>")
+        path.write_text("session,track,end\n" + "".join(f"s,t,{cell}\n" for cell in cells))
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when=rule)
+        assert found["skipped"].to_list() == [True, True, False, *[None] * 7]
+
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    @pytest.mark.parametrize("rule", ["skip == true", "skip != False"])
+    def test_a_rule_that_compares_with_true_reads_a_boolean(self, tmp_path, suffix, rule):
+        path = tmp_path / f"plays.{suffix}"
+        frame = pl.DataFrame({"session": "s", "track": "t", "skip": [1, 0, None]})
+        getattr(frame, f"write_{suffix}")(path)
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when=rule)
+        assert found["skipped"].to_list() == [True, False, None]
+
+    @pytest.mark.parametrize(
+        ("kind", "second"),
+        [(pl.Duration("ms"), 10**3), (pl.Duration("ns"), 10**9), (pl.Time, 10**9)],
+    )
+    def test_a_rule_on_durations_compares_seconds(self, tmp_path, label, kind, second):
+        path = tmp_path / "plays.parquet"
+        played = pl.Series([10 * second, 40 * second, None]).cast(kind)
+        pl.DataFrame({"session": "s", "track": "t", "played": played}).write_parquet(path)
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when="played < 30")
+        assert found["skipped"].to_list() == [True, False, None]
+        assert label(path, "--session", "session", "--skipped-when", "played < 30").height == 3
+        assert "played < 30" in preview([path])
+
+    def test_a_rule_on_dates_is_refused(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        at = pa.array([10, 40], pa.timestamp("ms"))
+        pq.write_table(pa.table({"session": ["s"] * 2, "track": ["t"] * 2, "at": at}), path)
+        message = refused(tmp_path, path, columns=BY_SESSION, skipped_when="at < 30")
+        assert "column 'at' holds '1970-01-01 00:00:00.010', which is not a number" in message
 
     @pytest.mark.parametrize("rule", ["end == fwdbtn", "end != trackdone"])
     def test_a_rule_on_categories(self, tmp_path, rule):
@@ -476,16 +558,38 @@ class TestLabelCommand:
         assert plays.filter("skipped").select("track_key", "position").rows() == [("A", 5)]
 
     def test_the_length_in_the_log_decides_where_there_is_one(self, label, tmp_path):
-        """Starts are 100 s apart; an empty, a wrong and no length are none."""
+        """Starts are 100 s apart; an empty cell, NaN, zero and less are no length."""
         path = tmp_path / "log.csv"
         rows = [f"u,{track},{100 * at},{length}" for at, (track, length) in enumerate(
-            [("a", 90), ("b", 240), ("c", ""), ("d", "x"), ("e", 1)]
+            [("a", 90), ("b", 240), ("c", ""), ("d", "NaN"), ("e", 0), ("f", -1), ("g", 1)]
         )]  # fmt: skip
         path.write_text("\n".join(["user,track,time,seconds", *rows]))
         found = label(path, "--rule", "known_length", "--length", "seconds", "--margin", 0)
-        assert found["skipped"].to_list() == ["false", "true", "true", "true", None]
+        assert found["skipped"].to_list() == ["false", *["true"] * 5, None]
         found = label(path, "--rule", "known_length")
-        assert found["skipped"].to_list() == ["true"] * 4 + [None]
+        assert found["skipped"].to_list() == ["true"] * 6 + [None]
+
+    @pytest.mark.parametrize(
+        ("length", "options", "expected"),
+        [
+            ("10:00", (), "the length '10:00' is not between 0 and 24 hours in seconds"),
+            ('"600,0"', (), "the length '600,0' is not"),
+            ("600000", (), "set duration_unit: ms"),
+            ("600", ("--duration-unit", "ms"), "less than a second.*set duration_unit: s"),
+            (" 300", (), None),
+        ],
+    )
+    def test_a_length_that_cannot_be_is_a_wrong_row(
+        self, label, tmp_path, length, options, expected
+    ):
+        path = tmp_path / "log.csv"
+        rows = [f"u,t{at},{1588334400 + 200 * at},{length}" for at in range(3)]
+        path.write_text("\n".join(["user,track,time,length", *rows]))
+        found = label(path, "--rule", "known_length", "--length", "length", *options)
+        if expected:
+            assert re.search(f"log.csv, line 2: .*{expected}", found)
+        else:
+            assert found["skipped"].to_list() == ["true", "true", None]
 
     def test_sessions_of_any_length(self, label, tmp_path):
         rows = [f"u,t{at % 50},{int(at % 7 == 0)}" for at in range(2**15 + 2)]

@@ -514,7 +514,12 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
             "take --format json"
         )
     if format is Format.csv:
-        text = frame.write_csv()
+        from polars import selectors
+
+        from skipwise.raw.tabular import as_numbers
+
+        # Text has no durations; they are written in the seconds that rules compare.
+        text = frame.with_columns(*map(as_numbers, frame.select(selectors.duration()))).write_csv()
     elif format is Format.json:
         text = json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False, default=str) + "\n"
     else:

@@ -11,7 +11,7 @@ from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import Dialect, Rows, counts_rows, is_archive, read_rows
-from skipwise.raw.times import Clock, durations
+from skipwise.raw.times import Clock, Stopwatch
 
 # Keys of its entry in the registry, and the source of its labels.
 NEEDS = ("columns",)
@@ -42,7 +42,8 @@ class Plays:
     """Makes plays of the rows of one file; ``wanted`` are the columns that it needs.
 
     ``context`` are boolean columns that events have too.  ``starts_nowhere`` is that of
-    :class:`Clock`, None where the file shows it.
+    :class:`Clock`, None where the file shows it.  ``knows_unit`` says that the unit of durations is
+    that of the form.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Plays:
         *,
         context: tuple[str, ...] = (),
         starts_nowhere: bool | None = None,
+        knows_unit: bool = False,
     ):
         self._path, self._entry, self._columns = path, entry, entry["columns"]
         if not self._columns.keys() & {"session", "user"}:
@@ -65,13 +67,15 @@ class Plays:
         read = (parse_rule(rule)[0] for rule in self._rules)
         self.wanted = list(dict.fromkeys([*self._columns.values(), *read, *context]))
         self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
+        unit = entry.get("duration_unit", "s")
+        self._duration = Stopwatch(unit, "duration", known=knows_unit)
+        self._length = Stopwatch(unit, "length", known=knows_unit, optional=True)
         self._rows, self._first = 0, ""
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
         """The plays of some rows; ``position`` counts the rows of the file."""
         ledger.unit = "row" if counts_rows(self._path) else "line"
         rows, entry = given.rows, self._entry
-        unit = entry.get("duration_unit", "s")
         keys, reasons = {}, []
         for name in ("user", "session", "track"):
             if name in self._columns:
@@ -106,12 +110,12 @@ class Plays:
             columns["started_at"], reason = self._clock.read(rows[self._columns["time"]])
             reasons.append(reason)
             if entry.get("time_is") == "end":
-                lasted, reason = durations(rows[self._columns["duration"]], unit)
+                lasted, reason = self._duration.read(rows[self._columns["duration"]])
                 reasons.append(reason)
                 columns["started_at"] -= lasted.cast(pl.Duration("ms"))
         if "length" in self._columns:
-            # A length that cannot be is none: the play is right.
-            length, _ = durations(rows[self._columns["length"]], unit)
+            length, reason = self._length.read(rows[self._columns["length"]])
+            reasons.append(reason)
             columns["track_length"] = length / 1000
         for name, column in self._context.items():
             columns[name], reason = judged_labels(rows[column], column)
