@@ -969,6 +969,8 @@ def test_own_tables_with_every_key_are_right():
         ({"until": "2020-01-01"}, "registry.mine.until: plays have no time"),
         ({"columns": TIMED | {"session": "s"}, "session_gap": 1200}, "set session_gap: null"),
         ({"separator": ";;"}, "registry.mine.separator"),
+        ({"columns": TIMED, "session_gap": None}, "registry.mine.session_gap: columns names no"),
+        ({"columns": TIMED, "session_gap": 0.1}, "registry.mine.session_gap: 0.1"),
     ],
 )
 def test_keys_of_own_tables_that_contradict_each_other(entry, expected):

@@ -233,10 +233,11 @@ class TestIds:
             (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
             (pa.array([100.0, 7.0]), ["100", "7"]),
             (pa.array([100, 7], pa.decimal128(10, 2)), ["100", "7"]),
+            (pa.array([100, 7], pa.decimal256(50, 2)), ["100", "7"]),
             (pa.array([2**64 - 1, 7], pa.uint64()), [str(2**64 - 1), "7"]),
             (pa.array(["007", "7"]), ["007", "7"]),
         ],
-        ids=["binary", "dictionary", "float", "decimal", "uint64", "text"],
+        ids=["binary", "dictionary", "float", "decimal", "decimal256", "uint64", "text"],
     )
     def test_ids_in_parquet(self, tmp_path, tracks, expected):
         path = tmp_path / "plays.parquet"
@@ -545,8 +546,29 @@ class TestLabels:
         assert found["skipped"].sum() == 2
         assert read_json(tmp_path / "source")["left_out"] == {"not a listen": 2}
 
+    @pytest.mark.parametrize("event", ["LISTEN", "0"])
+    def test_an_event_that_yambda_does_not_have_is_named(self, tmp_path, event):
+        frame = pl.read_parquet(CASES / "yambda_multi_event/multi_event.parquet")
+        path = tmp_path / "multi_event.parquet"
+        frame.with_columns(event_type=pl.lit(event)).write_parquet(path)
+        message = refused(tmp_path, path, form="yambda", skipped_when="played_ratio_pct < 50")
+        assert f"column 'event_type' holds '{event}', which is none of listen" in message
+
 
 class TestLabelCommand:
+    def test_tables_of_an_archive_with_columns_in_another_order(self, label, tmp_path):
+        path = tmp_path / "logs.zip"
+        members = {
+            "1.csv": b"session,track,skip\ns,a,1\n",
+            "2.csv": b"skip,more,track,session\n0,x,b,r\n",
+        }
+        path.write_bytes(zipped(members))
+        found = label(path, "--session", "session", "--skipped-when", "skip")
+        assert found.select("session", "track", "more", "skipped").rows() == [
+            ("r", "b", "x", "false"),
+            ("s", "a", None, "true"),
+        ]
+
     def test_batches_are_left_out_before_lengths_are_derived(self, label, tmp_path):
         path = CASES / "label_batch/plays.csv"
         rule = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}
@@ -636,6 +658,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
         ("plays.csv", b"\xef\xbb\xbf" + text_of(";").replace(b"\n", b"\r\n")),
         ("plays.csv", b'"user","track","time"\n' + text_of(",").split(b"\n", 1)[1]),
         ("plays.csv.gz", gzip.compress(text_of(","))),
+        ("PLAYS.CSV.GZ", gzip.compress(text_of(","))),
         ("plays.tsv.bz2", bz2.compress(text_of("\t"))),
         ("plays.csv.zst", packed(text_of(","))),
         ("plays.zip", zipped({"a/plays.csv": text_of(","), "__MACOSX/._plays.csv": b"x"})),
@@ -671,6 +694,9 @@ def test_every_kind_of_table(tmp_path, name, content):
         ("plays.ndjson", objects(lines=True) + b"{oops\n", "line 3: not a json object"),
         ("plays.ndjson", objects(lines=True) + b'{"user": "\xe9"}\n', "line 3: not a json object"),
         ("plays.ndjson", b'{"user": "u"}\n', "no column 'track'"),
+        ("plays.ndjson", b"\n" + objects(lines=False)[1:], "line 3: not a json object"),
+        ("plays.ndjson", b'["u", "t", 1]\n["u", "t", 2]\n', "line 1: not a json object"),
+        ("plays.json", b'[["u", "t", 1]]', "line 1: not a json object"),
         ("plays.json", objects(lines=False)[:-9], "not a readable json"),
     ],
 )  # fmt: skip
@@ -754,6 +780,20 @@ class TestPaths:
             raw_files("mine", {"paths": [str(tmp_path)]}, "")
         with pytest.raises(UserError, match=r"link.csv is a link to .*gone.csv, which is not"):
             raw_files("mine", {"paths": [str(tmp_path / "*.csv")]}, "")
+
+    @pytest.mark.parametrize(
+        ("patterns", "expected"),
+        [
+            (["**.csv"], r"only between slashes; write .*/\*\*.csv as .*/\*\*/\*.csv"),
+            (["2020/*.csv", "2021/*.csv"], "no file matches .*/2021/"),
+        ],
+    )
+    def test_a_pattern_that_passes_over_files_is_refused(self, tmp_path, patterns, expected):
+        (tmp_path / "2020").mkdir()
+        for name in ("plays.csv", "2020/a.csv"):
+            (tmp_path / name).write_text("x")
+        with pytest.raises(UserError, match=expected):
+            raw_files("mine", {"paths": [f"{tmp_path}/{pattern}" for pattern in patterns]}, "")
 
     def test_files_of_one_name_in_different_folders(self, tmp_path):
         for folder in ("a", "b"):

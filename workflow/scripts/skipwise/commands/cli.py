@@ -319,7 +319,7 @@ def label(
         str | None, typer.Option(help="Column of the session, where sessions are given.")
     ] = None,
     session_gap: Annotated[
-        float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")
+        float, typer.Option(min=1, help="Seconds between two starts that begin a new session.")
     ] = 1200,
     skipped_when: Annotated[
         str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are inferred from time.")
