@@ -59,10 +59,8 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
         kind = "a boolean (true/false, t/f, yes/no, y/n or 1/0)"
     elif isinstance(value, str):
         missing = {*MISSING} - {value}
-        held, kind = (
-            text.set(text.is_in(missing).fill_null(False), None),
-            f"text, as the rule '{rule}' needs",
-        )
+        held = text.set(text.is_in(missing).fill_null(False), None)
+        kind = f"text, as the rule '{rule}' needs"
         if column.dtype.is_numeric():
             held = held.clear(len(held))
     else:

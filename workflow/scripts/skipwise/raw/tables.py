@@ -334,10 +334,10 @@ def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows
                 if names is None:
                     keys = "select distinct unnest(json_keys(object)) as key from objects"
                     present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
-                    if not present and (line := objects["line"].min()) is not None:
+                    if not present and len(objects):
                         raise UserError(
-                            f"{name}, line {line}: not a json object; write one object per line, "
-                            "or an array of objects"
+                            f"{name}, line {objects['line'][0]}: not a json object; write one "
+                            "object per line, or an array of objects"
                         )
                     # Later objects may have keys that these do not.
                     names = list(dict.fromkeys([*take.of(present, name), *take.optional]))

@@ -141,9 +141,10 @@ class Stopwatch:
             column = seconds
         else:
             seconds /= PER_SECOND[self._unit]
-            longer = seconds.filter(seconds > 0)
+            longer = seconds.filter((seconds > 0) & seconds.is_finite())
             if self._too_small is None and len(longer):
-                self._too_small = self._unit != "s" and longer.quantile(0.9, "lower") < 1
+                short = (longer < 1).sum()
+                self._too_small = self._unit != "s" and short >= 0.9 * len(longer)
             what = "is less than a second, like nine of ten," if self._too_small else what
             what += f" in {_UNITS[self._unit]}; correct it, or set duration_unit: "
             what += "ms" if self._unit == "s" else "s"
