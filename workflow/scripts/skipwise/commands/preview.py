@@ -15,7 +15,7 @@ from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.guess import columns_of, rules_of
+from skipwise.raw.guess import columns_of, is_end, rules_of
 from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
@@ -110,12 +110,12 @@ def identify(
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     if rules:
         how = {"skipped_when": rules[0], "skip_rule": {"name": "given"}}
-    elif found["session_gap"] and "time" in found["columns"]:
+    elif found["session_gap"] and not is_end(found["columns"]["time"]):
         how = {"skip_rule": derived[0]}
     else:
         raise UserError(
             f"{file.path} has no column that shows a skip, and skips are derived only from the "
-            f"times of a user's plays (it has: {file.columns_in_words}); say what a skip is, "
+            f"starts of a user's plays (it has: {file.columns_in_words}); say what a skip is, "
             "--skipped-when 'seconds < 30'"
         )
     entry = {"form": "events", **found, **how}
