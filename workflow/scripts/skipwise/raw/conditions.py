@@ -5,7 +5,6 @@ import re
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tabular import first_row
 
 _PATTERN = re.compile(
     r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
@@ -72,18 +71,3 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     said = pl.format("column '{}' holds '{}', which is not {}", pl.lit(name), "text", pl.lit(kind))
     reasons = pl.Series("reason", dtype=pl.String).clear(len(column))
     return labels, reasons.scatter(wrong["index"], wrong.select(said).to_series())
-
-
-def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:
-    """:func:`judged_labels` of a file's rows, which must fit the rule.
-
-    ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.
-    Raises UserError that names the first line which does not fit.
-    """
-    labels, reasons = judged_labels(frame[parse_rule(rule)[0]], rule)
-    if reasons.count():
-        row = first_row(reasons.is_not_null())
-        raise UserError(
-            f"{name}, line {row + 1 + header}: {reasons[row]}; correct or remove this row"
-        )
-    return labels
