@@ -715,6 +715,7 @@ class TestLabel:
         return tmp_path / "log.csv"
 
     COLUMNS = ("--user", "who", "--time", "at", "--track", "song")
+    BELOW = (*COLUMNS, "--rule", "gap_below", "--seconds")
 
     def test_a_rule_on_a_column(self, run, log):
         status, out, err = run("label", log, *self.COLUMNS, "--skipped-when", "seconds_played < 30")
@@ -825,6 +826,12 @@ class TestLabel:
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
             ((*COLUMNS, "--time-is", "end"), ["--time-is", "--duration"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),
+            ((*COLUMNS, "--skipped-when", "note <"), ["'note <' is no column and no rule"]),
+            ((*BELOW, "nan"), ["gap_below.seconds: nan is not a finite number"]),
+            ((*BELOW, "-5"), ["gap_below.seconds: -5.0 is not above 0"]),
+            ((*BELOW, "0"), ["gap_below.seconds: 0.0 is not above 0"]),
+            ((*COLUMNS, "--margin", "nan"), ["length_margin.margin: nan is not a finite number"]),
+            ((*COLUMNS, "--session-gap", "0"), ["session gap is a number of seconds above 0"]),
         ],
     )
     def test_a_mistake_is_one_line(self, run, log, options, expected):

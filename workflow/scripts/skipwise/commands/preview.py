@@ -9,10 +9,10 @@ from typing import NamedTuple
 import polars as pl
 import yaml
 
+from skipwise.core.conditions import parse_rule
 from skipwise.core.config import read_yaml, rule_words
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT, declared, find, names
-from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.guess import columns_of, is_end, rules_of
@@ -103,8 +103,8 @@ def identify(
     for name, entry in () if is_told else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
-        wanted = [*columns.values(), parse_rule(entry.get("skipped_when", ""))[0]]
-        if columns and called and file.has_columns(*filter(None, wanted)):
+        wanted = [parse_rule(entry[key])[0] for key in ("skipped_when",) if key in entry]
+        if columns and called and file.has_columns(*columns.values(), *wanted):
             return Source(name, entry, {}, [*rules_of(file, columns)])
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]

@@ -9,10 +9,11 @@ import torch
 from safetensors import SafetensorError
 
 from skipwise.core.artifacts import read_json, sha256
+from skipwise.core.conditions import parse_rule
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.paths import tracks_beside
-from skipwise.raw.conditions import judged_labels, parse_rule
+from skipwise.raw.conditions import judged_labels
 from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
 from skipwise.recommender import Recommender

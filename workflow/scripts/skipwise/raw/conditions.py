@@ -1,14 +1,9 @@
 """Conditions on a column of the raw data, ``column operator value``, that make a play a skip."""
 
-import re
-
 import polars as pl
 
-from skipwise.core.errors import UserError
+from skipwise.core.conditions import parse_rule
 
-_PATTERN = re.compile(
-    r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
-)
 _COMPARE = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge"}
 _TRUTH = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
@@ -16,27 +11,6 @@ _TRUTH = {
 }
 # What stands for a missing label besides an empty cell.
 _MISSING = ("", "nan", "null", "none", "na", "<na>")
-
-
-def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
-    """Split ``rating < 4`` into column, operator and value; a bare column name has neither operator
-    nor value.
-
-    Raises UserError where the operator compares sizes and the value is not a number.
-    """
-    match = _PATTERN.match(rule)
-    if not match:
-        return rule.strip(), None, None
-    value = match["value"]
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if number == number:
-        return match["column"], match["operator"], number
-    if match["operator"] in ("==", "!="):
-        return match["column"], match["operator"], value.strip("'\"")
-    raise UserError(f"skipped_when: '{rule}' compares with '{value}', which is not a number")
 
 
 def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:

@@ -102,7 +102,9 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
 
 def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
     """The rules for ``skipped_when`` that fit the other columns, the likeliest first."""
-    left = [column for column in file.head.columns if column not in columns.values()]
+    # A name with an operator would be read as a rule.
+    read = {*columns.values()}
+    left = [name for name in file.head.columns if name not in read and not {*name} & {*"<>="}]
     for pattern, rule, least in _RULES:
         for column in [column for column in left if _is_called(column, pattern, least)]:
             held, said = file.head[column], rule.format(column)
