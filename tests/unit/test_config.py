@@ -911,6 +911,10 @@ def test_a_value_of_another_kind_says_how_to_write_it(path, value, expected):
         ("caser", "window", 5.0, "5.0 is not a whole number to YAML; write 5"),
         ("sasrec", "tau", 0, "0 is less than or equal to the minimum of 0"),
         ("ease", "regularization", "1e3", "'1e3' is text to YAML; write 1000"),
+        ("bpr", "skips", "typo", "'typo' is not one of ['preferred', "),
+        ("session-knn", "idf", "no", "'no' is not of type 'boolean'"),
+        ("markov", "targets", "foo", "'foo' is not one of ['listened', "),
+        ("sasrec", "positions", "both", "'both' is not one of ['start', 'end']"),
     ],
 )
 def test_a_setting_that_breaks_a_model_is_named(model, name, value, expected):

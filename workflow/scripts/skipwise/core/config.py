@@ -110,9 +110,8 @@ def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
         ways = (way.replace("-", "_") for way in registry.names("way"))
         for key in ("neural", *ways):
             limits = shared.get(key, {}).get("properties", {}) | limits
-        # Of a variant, whose targets may be by the labels that it sees.
-        limits |= {"targets": {"enum": ["listened", "labelled", "next"]}}
-    return limits
+    # Those of a variant may be by the labels that it sees.
+    return limits | {"targets": {"enum": ["listened", "labelled", "next"]}}
 
 
 def take_replacements(config: dict, *files: dict) -> None:
