@@ -1003,7 +1003,7 @@ def test_own_tables_with_every_key_are_right():
         ({"separator": ";;"}, "registry.mine.separator"),
         ({"separator": "§"}, "registry.mine.separator: '§' cannot stand between cells"),
         ({"separator": '"'}, "registry.mine.separator"),
-        ({"until": "2020-02-31", "columns": TIMED}, "registry.mine.until: 2020-02-31 is no date"),
+        ({"until": "2020-02-31", "columns": TIMED, "session_gap": 9}, "2020-02-31 is no date"),
         ({"skipped_when": ""}, "registry.mine.skipped_when: '' is no column and no rule"),
         ({"skipped_when": "x <"}, "registry.mine.skipped_when: 'x <' is no column and no rule"),
         ({"skipped_when": "x <= two"}, "mine.skipped_when: 'x <= two' compares with 'two'"),

@@ -32,8 +32,6 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     Raises UserError if the file does not fit.
     """
     path = Path(path)
-    if (gap := entry["session_gap"]) is not None and not gap > 0:
-        raise UserError(f"the session gap is a number of seconds above 0, not {gap}")
     rows, plays = _read(path, entry)
     absent: dict[str, pl.DataType] = {
         "skipped": pl.Boolean(),
