@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 import torch
 import yaml
+from configs import SCHEMA
 from examples import (
     ROOT,
     FixedScores,
@@ -35,6 +36,7 @@ from safetensors.torch import save_file
 from skipwise.commands.cli import main
 from skipwise.commands.recommend import TrainedModel, read_session, top
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
+from skipwise.core.config import check_config
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
 from skipwise.evaluation.rank_sessions import rank_test_sessions
@@ -871,18 +873,26 @@ class TestControls:
     def test_the_overlay_is_printed_or_written(self, run, tmp_path):
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(default_config()))
         (tmp_path / "tables").mkdir()
-        for answered, overlay in (
-            (answer.WORTH, {}),
+        item = {"way": "contrastive", "query": "item", "targets": "labelled"} | SHUFFLED
+        for best, answered, overlay in (
+            ("wrmf bl", answer.WORTH, {}),
             (
+                "wrmf bl",
                 answer.UNTRIED,
                 {"wrmf": {"variants": {"bl-shuffled": {"skips": "unobserved"} | SHUFFLED}}},
             ),
+            (
+                "sasrec contrastive-item",
+                answer.UNTRIED,
+                {"sasrec": {"variants": {"contrastive-item-all-shuffled": item}}},
+            ),
         ):
-            row = {"with_skips": "wrmf bl", "answer": answered, "split": "paper"}
+            row = {"with_skips": best, "answer": answered, "split": "paper"}
             pl.DataFrame([row]).write_parquet(tmp_path / "tables/answer.parquet")
             status, out, err = run("controls", tmp_path)
             assert (status, err) == (0, "")
             assert yaml.safe_load(out).get("model_registry", {}) == overlay
+            check_config(default_config({"model_registry": overlay}), SCHEMA)
             assert run("controls", tmp_path, "--out", tmp_path / "more.yaml") == (0, "", "")
             assert (tmp_path / "more.yaml").read_text() == out
 

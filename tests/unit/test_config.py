@@ -1008,6 +1008,8 @@ def test_own_tables_with_every_key_are_right():
         ({"skipped_when": "x <"}, "registry.mine.skipped_when: 'x <' is no column and no rule"),
         ({"skipped_when": "x <= two"}, "mine.skipped_when: 'x <= two' compares with 'two'"),
         ({"disliked_when": "< 3"}, "registry.mine.disliked_when: '< 3' is no column"),
+        ({"columns": TIMED, "session_gap": None}, "registry.mine.session_gap: columns names no"),
+        ({"columns": TIMED, "session_gap": 0.1}, "registry.mine.session_gap: 0.1"),
     ],
 )
 def test_keys_of_own_tables_that_contradict_each_other(entry, expected):

@@ -133,12 +133,15 @@ class TestSpotify:
         path = zipped(tmp_path / "x.zip", {name: array([stream(0), stream(1)])[:end]})
         assert "not readable as json" in refused(path, "spotify")
 
-    def test_the_same_plays_in_two_layouts_are_refused(self, tmp_path):
-        paths = layouts(tmp_path)
+    @pytest.mark.parametrize("names", [("Streaming_History_Audio_2021_0", "again"), ("twice",)])
+    def test_the_same_plays_in_two_layouts_are_refused(self, tmp_path, names):
+        paths, text = layouts(tmp_path), array([*map(stream, range(7))])
         paths["again"] = tmp_path / "Streaming_History_Audio_2021_1.json"
-        paths["again"].write_text(array([*map(stream, range(7))]))
+        paths["again"].write_text(text)
+        members = {f"a/Streaming_History_Audio_2021_{at}.json": text for at in range(2)}
+        paths["twice"] = zipped(tmp_path / "twice.zip", members)
         shards = []
-        for name in ("Streaming_History_Audio_2021_0", "again"):
+        for name in names:
             out = tmp_path / f"shard={name}"
             out.mkdir()
             entry = REGISTRY["spotify"]

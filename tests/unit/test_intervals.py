@@ -164,6 +164,19 @@ class TestCoverage:
         # 93 to 98 % is asked for; 500 studies tell it with an error of 1 %.
         assert 0.93 - 0.025 < covered / 500 < 0.98 + 0.015, covered
 
+    @pytest.mark.parametrize("seeds", [1, 5])
+    @pytest.mark.parametrize("users", [10, 30, 100])
+    def test_it_covers_where_few_users_have_most_sessions(self, users, seeds):
+        rng = np.random.default_rng([seeds, users])
+        shape = SHAPES["all"] | ({"of_seed": 0.0, "of_both": 0.0} if seeds == 1 else {})
+        covered = 0
+        for _ in range(500):
+            sizes = np.maximum(rng.lognormal(2, 1.2, users), 1).astype(int)
+            gains, user = study(rng, seeds=seeds, users=users, per_user=sizes, **shape)
+            low, high = mean_estimate(gains, user).interval(0.95)
+            covered += low <= 0 <= high
+        assert covered / 500 > 0.93 - 0.025, covered
+
     def test_without_clusters_it_would_not(self):
         """950 users with 20 sessions each and a share of variance of .04."""
         rng = np.random.default_rng(9)

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from examples import given_for, ranks_table, splits_of
+from scipy import stats
 from skipwise.core.artifacts import write_artifact, write_json
 from skipwise.report.write import make_table
 
@@ -103,7 +104,7 @@ def test_outcomes(tmp_path):
     rows = table(tmp_path, planted(tmp_path))
     assert {name: row["outcome"] for name, row in rows.items()} == {
         "blind": "the reference",
-        "orig": "helps",
+        "orig": "gains; its control did not run",
         "pairwise": "helps",
         "skip-head": "helps, and so may shuffled labels",
         "negbt": "costs",
@@ -111,6 +112,28 @@ def test_outcomes(tmp_path):
         "listened-only": "cannot be told: the interval holds 0",
         "feedback-input": "helps",
     }
+
+
+def test_a_gain_without_its_control_is_not_said_to_help(tmp_path):
+    rows = table(
+        tmp_path, planted(tmp_path, leave_out=("pairwise-shuffled", "pairwise-all-shuffled"))
+    )
+    assert rows["pairwise"]["outcome"] == "gains; its control did not run"
+
+
+def test_a_loss_that_reads_no_label_needs_no_control(tmp_path, monkeypatch):
+    monkeypatch.setitem(VARIANTS, "gbce", ({"way": "gbce"}, 250, 2.0))
+    assert table(tmp_path, planted(tmp_path))["gbce"]["outcome"] == "helps"
+
+
+def test_what_is_detected_after_the_correction_is_larger(tmp_path):
+    row = table(tmp_path, planted(tmp_path))["listened-only"]
+    # Six rows have a p-value; all seeds find the same, so the width is that of the sessions.
+    share = np.r_[np.full(180, 1), np.zeros(N - 180)][::-1] - np.r_[np.ones(160), np.zeros(N - 160)]
+    error = share.std(ddof=1) / np.sqrt(N)
+    for name, tests in (("detectable", 1), ("detectable_holm", 6)):
+        width = stats.t(N - 1).ppf(1 - 0.025 / tests) + stats.t(N - 1).ppf(0.8)
+        assert row[name] == pytest.approx(width * error, rel=1e-3), name
 
 
 def test_a_way_that_changes_little_is_practically_nothing(tmp_path, monkeypatch):

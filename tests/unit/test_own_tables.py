@@ -8,7 +8,9 @@ import csv
 import gzip
 import io
 import json
+import re
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -20,11 +22,13 @@ import pyarrow.parquet as pq
 import pytest
 from examples import label_and_sample_sessions
 from skipwise.commands.cli import main
+from skipwise.commands.preview import preview
 from skipwise.core.artifacts import read_artifact, read_json
 from skipwise.core.config import raw_files
 from skipwise.core.errors import UserError
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
+from skipwise.raw.tabular import MISSING
 
 pytestmark = pytest.mark.long
 
@@ -229,10 +233,11 @@ class TestIds:
             (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
             (pa.array([100.0, 7.0]), ["100", "7"]),
             (pa.array([100, 7], pa.decimal128(10, 2)), ["100", "7"]),
+            (pa.array([100, 7], pa.decimal256(50, 2)), ["100", "7"]),
             (pa.array([2**64 - 1, 7], pa.uint64()), [str(2**64 - 1), "7"]),
             (pa.array(["007", "7"]), ["007", "7"]),
         ],
-        ids=["binary", "dictionary", "float", "decimal", "uint64", "text"],
+        ids=["binary", "dictionary", "float", "decimal", "decimal256", "uint64", "text"],
     )
     def test_ids_in_parquet(self, tmp_path, tracks, expected):
         path = tmp_path / "plays.parquet"
@@ -242,13 +247,15 @@ class TestIds:
     @pytest.mark.parametrize(
         ("tracks", "expected"),
         [
-            (pa.array([1.0, float("nan")]), "is missing (NaN)"),
+            (pa.array([1.0, float("nan")]), "stands for a missing id"),
             (pa.array([1.0, 2.0**53 + 2]), "too large to be exact"),
             (pa.array([1.0, 2.0**24 + 2], pa.float32()), "too large to be exact"),
             (pa.array([1.0, 0.5]), "is not a whole number"),
             (pa.array(["a", "9007199254740994.0"]), "too large to be exact"),
             (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
-            (pa.array(["a", "nan"]), "is missing (NaN)"),
+            (pa.array(["a", "1.2345678E7"]), "is a rounded number"),
+            (pa.array(["a", "1.2345678e7"]), "is a rounded number"),
+            *((pa.array(["None at all", word]), "stands for a missing id") for word in MISSING[1:]),
         ],
     )
     def test_ids_that_are_none(self, tmp_path, tracks, expected):
@@ -319,6 +326,34 @@ class TestSessions:
                 rule={"name": "gap_below", "seconds": 90},
             )  # fmt: skip
 
+    @pytest.mark.parametrize(
+        ("session_ids", "lengths"), [("per_file", [2, 2, 2]), ("global", [6]), (None, None)]
+    )
+    def test_members_of_an_archive_are_files(self, tmp_path, session_ids, lengths):
+        path, members = tmp_path / "logs.zip", {}
+        for month in (1, 2, 3):
+            rows = [f"1,t{at},2020-0{month}-01T10:0{at}:00,1" for at in range(2)]
+            members[f"{month}.csv"] = "\n".join(["session,track,time,skipped", *rows]).encode()
+        path.write_bytes(zipped(members))
+        arguments = [tmp_path, [path], {**BY_SESSION, "time": "time"}]
+        if lengths is None:
+            with pytest.raises(UserError, match=r"logs.zip, 1.csv and .*logs.zip, 3.csv have play"):
+                sampled(*arguments, skipped_when="skipped")
+            return
+        plays, _ = sampled(*arguments, skipped_when="skipped", session_ids=session_ids)
+        assert plays.group_by("session_key").len()["len"].to_list() == lengths
+        assert plays["session_key"][0] == ("1" if session_ids == "global" else f"1 of {path}")
+
+    def test_the_same_plays_in_two_members_are_refused(self, tmp_path):
+        path, table = tmp_path / "logs.tar.gz", (CASES / "file_twice/plays.csv").read_bytes()
+        with tarfile.open(path, "w:gz") as archive:
+            for name in ("plays.csv", "copy.csv"):
+                member = tarfile.TarInfo(name)
+                member.size = len(table)
+                archive.addfile(member, io.BytesIO(table))
+        with pytest.raises(UserError, match=r"gz, copy.csv and .*gz, plays.csv have the same play"):
+            sampled(tmp_path, [path], BY_USER, session_gap=1200, skipped_when="skipped")
+
     def test_a_pattern_goes_down_folders(self, tmp_path):
         pattern = CASES / "glob_recursive/plays/**/*.csv"
         plays, stats = sampled(tmp_path, [pattern], BY_SESSION, skipped_when="skipped")
@@ -339,6 +374,13 @@ class TestTimes:
             (["9999-12-31T00:00:00"], "s", "is not between 1990 and 2100"),
             (["-86400"], "s", "is not between 1990 and 2100"),
             (["1588334400", "1000"], "s", "is not between 1990 and 2100"),
+            (["26472240", "26472244"], "s", "one in minutes, write it as ISO text"),
+            (["2019", "2020"], "s", "a year, write it as ISO text"),
+            (["202001", "202002"], "s", "a month, write it as ISO text"),
+            (["2458970.5"], "s", "a Julian day, write it as ISO text"),
+            (["202001011000"], "ms", "a date and time written as a number"),
+            (["20200101100000"], "us", "write times as ISO text, or from 0 on"),
+            (["5000000", "5000100"], "s", "write times as ISO text, or from 0 on"),
         ],
     )
     @pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
@@ -367,6 +409,37 @@ class TestTimes:
         path.write_text("user,track,time\n" + "".join(f"u,t,{at}\n" for at in range(0, 60000, 500)))
         assert events_of(tmp_path, path, columns=BY_USER).height == 120
 
+    @pytest.mark.parametrize(
+        "times",
+        [
+            (" 2020-01-01T10:00:00", "2020-01-01T10:01:00 ", "2020-01-02T10:00:00"),
+            ("2020-01-01T10:00:00Z", "2020-01-01 10:01:00", " 2020-01-02T12:00:00+02:00"),
+            (" 1577872800", "1577872860 ", "1577959200"),
+        ],
+    )
+    def test_spaces_and_zones_in_some_cells_change_no_time(self, tmp_path, times):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\n" + "".join(f"u,t,{time}\n" for time in times))
+        found = events_of(tmp_path, path, columns=BY_USER)
+        assert [str(at) for at in found["started_at"]] == [
+            "2020-01-01 10:00:00",
+            "2020-01-01 10:01:00",
+            "2020-01-02 10:00:00",
+        ]
+
+    def test_a_first_time_that_is_missing_says_nothing_of_the_others(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\nu,a,NaN\nu,b,2020-01-01T10:00:00\nu,c,1588334400\n")
+        message = refused(tmp_path, path, columns=BY_USER)
+        assert "line 2: the time 'NaN' is not ISO text" in message
+        assert "2 of 3 rows" in message
+
+    def test_times_in_32_bits_are_rounded(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        times = pa.array([1588334400.0, 1588334430.0], pa.float32())
+        pq.write_table(pa.table({"user": ["u"] * 2, "track": ["t"] * 2, "time": times}), path)
+        assert "is a rounded number" in refused(tmp_path, path, columns=BY_USER)
+
     def test_categories_of_text(self, tmp_path):
         path = CASES / "categorical_time/plays.parquet"
         found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")
@@ -388,6 +461,8 @@ class TestTimes:
         assert found.filter(pl.col("skipped") == "true")["track"].to_list() == ["C"]
         assert "duration" in label(tmp_path / "end.csv", *rule, "--time-is", "end")
         assert "duration_unit: ms" in label(tmp_path / "end.csv", *rule, *options[:4])
+        ends.with_columns(ms=pl.Series(lasted) // 1000).write_csv(tmp_path / "end.csv")
+        assert "set duration_unit: s" in label(tmp_path / "end.csv", *rule, *options)
 
     @pytest.mark.parametrize("time", ["time '10:00:00'", "interval 3 hours"])
     def test_a_time_of_day_is_none(self, tmp_path, time):
@@ -412,6 +487,43 @@ class TestLabels:
         assert found["skipped"].to_list() == [True, False, None, None]
 
     @pytest.mark.parametrize("rule", ["end == fwdbtn", "end != trackdone"])
+    def test_a_rule_on_text(self, tmp_path, rule):
+        path = tmp_path / "plays.csv"
+        cells = ("fwdbtn", "fwdbtn ", "trackdone", "", "NaN", "None", "NULL", "null", "\\N", "<NA>")
+        path.write_text("session,track,end\n" + "".join(f"s,t,{cell}\n" for cell in cells))
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when=rule)
+        assert found["skipped"].to_list() == [True, True, False, *[None] * 7]
+
+    @pytest.mark.parametrize("suffix", ["csv", "parquet"])
+    @pytest.mark.parametrize("rule", ["skip == true", "skip != False"])
+    def test_a_rule_that_compares_with_true_reads_a_boolean(self, tmp_path, suffix, rule):
+        path = tmp_path / f"plays.{suffix}"
+        frame = pl.DataFrame({"session": "s", "track": "t", "skip": [1, 0, None]})
+        getattr(frame, f"write_{suffix}")(path)
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when=rule)
+        assert found["skipped"].to_list() == [True, False, None]
+
+    @pytest.mark.parametrize(
+        ("kind", "second"),
+        [(pl.Duration("ms"), 10**3), (pl.Duration("ns"), 10**9), (pl.Time, 10**9)],
+    )
+    def test_a_rule_on_durations_compares_seconds(self, tmp_path, label, kind, second):
+        path = tmp_path / "plays.parquet"
+        played = pl.Series([10 * second, 40 * second, None]).cast(kind)
+        pl.DataFrame({"session": "s", "track": "t", "played": played}).write_parquet(path)
+        found = events_of(tmp_path, path, columns=BY_SESSION, skipped_when="played < 30")
+        assert found["skipped"].to_list() == [True, False, None]
+        assert label(path, "--session", "session", "--skipped-when", "played < 30").height == 3
+        assert "played < 30" in preview([path])
+
+    def test_a_rule_on_dates_is_refused(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        at = pa.array([10, 40], pa.timestamp("ms"))
+        pq.write_table(pa.table({"session": ["s"] * 2, "track": ["t"] * 2, "at": at}), path)
+        message = refused(tmp_path, path, columns=BY_SESSION, skipped_when="at < 30")
+        assert "column 'at' holds '1970-01-01 00:00:00.010', which is not a number" in message
+
+    @pytest.mark.parametrize("rule", ["end == fwdbtn", "end != trackdone"])
     def test_a_rule_on_categories(self, tmp_path, rule):
         path = tmp_path / "plays.parquet"
         ends = pa.array(["fwdbtn", "trackdone", None]).dictionary_encode()
@@ -434,8 +546,29 @@ class TestLabels:
         assert found["skipped"].sum() == 2
         assert read_json(tmp_path / "source")["left_out"] == {"not a listen": 2}
 
+    @pytest.mark.parametrize("event", ["LISTEN", "0"])
+    def test_an_event_that_yambda_does_not_have_is_named(self, tmp_path, event):
+        frame = pl.read_parquet(CASES / "yambda_multi_event/multi_event.parquet")
+        path = tmp_path / "multi_event.parquet"
+        frame.with_columns(event_type=pl.lit(event)).write_parquet(path)
+        message = refused(tmp_path, path, form="yambda", skipped_when="played_ratio_pct < 50")
+        assert f"column 'event_type' holds '{event}', which is none of listen" in message
+
 
 class TestLabelCommand:
+    def test_tables_of_an_archive_with_columns_in_another_order(self, label, tmp_path):
+        path = tmp_path / "logs.zip"
+        members = {
+            "1.csv": b"session,track,skip\ns,a,1\n",
+            "2.csv": b"skip,more,track,session\n0,x,b,r\n",
+        }
+        path.write_bytes(zipped(members))
+        found = label(path, "--session", "session", "--skipped-when", "skip")
+        assert found.select("session", "track", "more", "skipped").rows() == [
+            ("r", "b", "x", "false"),
+            ("s", "a", None, "true"),
+        ]
+
     def test_batches_are_left_out_before_lengths_are_derived(self, label, tmp_path):
         path = CASES / "label_batch/plays.csv"
         rule = {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180}
@@ -447,16 +580,38 @@ class TestLabelCommand:
         assert plays.filter("skipped").select("track_key", "position").rows() == [("A", 5)]
 
     def test_the_length_in_the_log_decides_where_there_is_one(self, label, tmp_path):
-        """Starts are 100 s apart; an empty, a wrong and no length are none."""
+        """Starts are 100 s apart; an empty cell, NaN, zero and less are no length."""
         path = tmp_path / "log.csv"
         rows = [f"u,{track},{100 * at},{length}" for at, (track, length) in enumerate(
-            [("a", 90), ("b", 240), ("c", ""), ("d", "x"), ("e", 1)]
+            [("a", 90), ("b", 240), ("c", ""), ("d", "NaN"), ("e", 0), ("f", -1), ("g", 1)]
         )]  # fmt: skip
         path.write_text("\n".join(["user,track,time,seconds", *rows]))
         found = label(path, "--rule", "known_length", "--length", "seconds", "--margin", 0)
-        assert found["skipped"].to_list() == ["false", "true", "true", "true", None]
+        assert found["skipped"].to_list() == ["false", *["true"] * 5, None]
         found = label(path, "--rule", "known_length")
-        assert found["skipped"].to_list() == ["true"] * 4 + [None]
+        assert found["skipped"].to_list() == ["true"] * 6 + [None]
+
+    @pytest.mark.parametrize(
+        ("length", "options", "expected"),
+        [
+            ("10:00", (), "the length '10:00' is not between 0 and 24 hours in seconds"),
+            ('"600,0"', (), "the length '600,0' is not"),
+            ("600000", (), "set duration_unit: ms"),
+            ("600", ("--duration-unit", "ms"), "less than a second.*set duration_unit: s"),
+            (" 300", (), None),
+        ],
+    )
+    def test_a_length_that_cannot_be_is_a_wrong_row(
+        self, label, tmp_path, length, options, expected
+    ):
+        path = tmp_path / "log.csv"
+        rows = [f"u,t{at},{1588334400 + 200 * at},{length}" for at in range(3)]
+        path.write_text("\n".join(["user,track,time,length", *rows]))
+        found = label(path, "--rule", "known_length", "--length", "length", *options)
+        if expected:
+            assert re.search(f"log.csv, line 2: .*{expected}", found)
+        else:
+            assert found["skipped"].to_list() == ["true", "true", None]
 
     def test_sessions_of_any_length(self, label, tmp_path):
         rows = [f"u,t{at % 50},{int(at % 7 == 0)}" for at in range(2**15 + 2)]
@@ -503,6 +658,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
         ("plays.csv", b"\xef\xbb\xbf" + text_of(";").replace(b"\n", b"\r\n")),
         ("plays.csv", b'"user","track","time"\n' + text_of(",").split(b"\n", 1)[1]),
         ("plays.csv.gz", gzip.compress(text_of(","))),
+        ("PLAYS.CSV.GZ", gzip.compress(text_of(","))),
         ("plays.tsv.bz2", bz2.compress(text_of("\t"))),
         ("plays.csv.zst", packed(text_of(","))),
         ("plays.zip", zipped({"a/plays.csv": text_of(","), "__MACOSX/._plays.csv": b"x"})),
@@ -538,6 +694,9 @@ def test_every_kind_of_table(tmp_path, name, content):
         ("plays.ndjson", objects(lines=True) + b"{oops\n", "line 3: not a json object"),
         ("plays.ndjson", objects(lines=True) + b'{"user": "\xe9"}\n', "line 3: not a json object"),
         ("plays.ndjson", b'{"user": "u"}\n', "no column 'track'"),
+        ("plays.ndjson", b"\n" + objects(lines=False)[1:], "line 3: not a json object"),
+        ("plays.ndjson", b'["u", "t", 1]\n["u", "t", 2]\n', "line 1: not a json object"),
+        ("plays.json", b'[["u", "t", 1]]', "line 1: not a json object"),
         ("plays.json", objects(lines=False)[:-9], "not a readable json"),
     ],
 )  # fmt: skip
@@ -621,6 +780,20 @@ class TestPaths:
             raw_files("mine", {"paths": [str(tmp_path)]}, "")
         with pytest.raises(UserError, match=r"link.csv is a link to .*gone.csv, which is not"):
             raw_files("mine", {"paths": [str(tmp_path / "*.csv")]}, "")
+
+    @pytest.mark.parametrize(
+        ("patterns", "expected"),
+        [
+            (["**.csv"], r"only between slashes; write .*/\*\*.csv as .*/\*\*/\*.csv"),
+            (["2020/*.csv", "2021/*.csv"], "no file matches .*/2021/"),
+        ],
+    )
+    def test_a_pattern_that_passes_over_files_is_refused(self, tmp_path, patterns, expected):
+        (tmp_path / "2020").mkdir()
+        for name in ("plays.csv", "2020/a.csv"):
+            (tmp_path / name).write_text("x")
+        with pytest.raises(UserError, match=expected):
+            raw_files("mine", {"paths": [f"{tmp_path}/{pattern}" for pattern in patterns]}, "")
 
     def test_files_of_one_name_in_different_folders(self, tmp_path):
         for folder in ("a", "b"):

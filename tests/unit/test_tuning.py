@@ -177,41 +177,51 @@ class TestSearch:
         search(data, task(), trials=4)
         assert found(data) == whole[:4]
 
-    def test_a_way_begins_with_the_best_of_half_of_the_trials_of_its_reference(self, data):
+    def test_a_way_begins_with_the_best_settings_of_its_reference(self, data):
         search(data, task())
-        orig, tried_first = found(data), tried(data)
-        (data / "trials.parquet").rename(data / "first.parquet")
-        # What comes after the first four has no say.
-        values = (0.1, 0.2, 0.4, 0.3, 1.0, 1.0, 1.0, 1.0)
+        values = (0.1, 0.2, 0.4, 0.3, 0.0, 0.5, 0.2, 0.1)
+        states = ["complete"] * 5 + ["pruned"] + ["complete"] * 2
         rows = [
-            row | {"valid_ndcg_10": value, "seconds": 1.0}
-            for row, value in zip(orig, values, strict=True)
+            row | {"valid_ndcg_10": value, "state": state, "seconds": 1.0}
+            for row, value, state in zip(found(data), values, states, strict=True)
         ]
-        top = rows[2]
+        by_value = [json.loads(rows[number]["settings"]) for number in (2, 3, 1, 6)]
         table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
         write_artifact(table, "trials", data / "first.parquet")
 
         tau = {"tau": {"low": 0.03, "high": 5.0, "log": True}}
         way = task(variant="contrastive-item", space=SPACE | tau)
         (data / "checkpoints/search.journal").unlink()
-        search(data, replace(way, own=["tau"]), first="first.parquet")
+        search(data, replace(way, own=["tau"]), trials=4, first="first.parquet")
         first, *others = tried(data)
-        assert first == json.loads(top["settings"]) | {"tau": 0.1}
+        assert first == by_value[0] | {"tau": 0.1}
         # One in each quarter of the range, of which the first has the configured value.
         values = [settings.pop("tau") for settings in others]
         assert sorted(values) == [0.204, 0.734, 2.64]
         assert [settings | {"tau": 0.1} for settings in others] == [first] * 3
         won = read_json(data / "best.json")
-        assert won["trials"] == TRIALS
+        assert won["trials"] == TRIALS + 4
         assert won["settings"] in tried(data)
         assert won["configured"] == way.configured
 
-        # Without settings of its own, all change, and the half of an odd budget is rounded down.
+        # Without settings of its own it tries the best of its reference, the earlier of equals.
         (data / "checkpoints/search.journal").unlink()
-        search(data, way, trials=5, first="first.parquet")
-        first, *others = tried(data)
-        assert len(others) == 2
-        assert not [settings for settings in others if settings in tried_first]
+        search(data, task(), trials=4, first="first.parquet")
+        assert tried(data) == by_value
+
+    def test_a_way_that_changes_nothing_has_the_result_of_its_reference(self, data):
+        """To the last digit of a setting that the search would round."""
+        same = task(learning_rate=0.0123456789)
+        search(data, same)
+        reference = read_json(data / "best.json")
+        (data / "trials.parquet").rename(data / "first.parquet")
+        (data / "checkpoints/search.journal").unlink()
+        search(data, same, trials=4, first="first.parquet")
+        won = read_json(data / "best.json")
+        assert (won["settings"], won["value"]) == (reference["settings"], reference["value"])
+        assert {"learning_rate": 0.0123456789} in [
+            {"learning_rate": settings["learning_rate"]} for settings in tried(data)
+        ]
 
     def test_a_way_with_another_budget_is_as_if_it_were_the_first(self, data):
         settings = {"learning_rate": 0.02, "dropout": 0.1, "batch_size": 16}
@@ -220,34 +230,21 @@ class TestSearch:
         write_artifact(table, "trials", data / "first.parquet")
         search(data, task(), trials=6, first="first.parquet")
         whole = found(data)
+        assert len(whole) == 6  # the last two of which are the sampler's
         (data / "checkpoints/search.journal").unlink()
         search(data, task(), trials=4, first="first.parquet")
         search(data, task(), trials=6, first="first.parquet")
         assert found(data) == whole
 
-    def test_a_way_tries_no_point_of_its_reference_again(self, data):
-        settings = {"learning_rate": 0.02, "dropout": 0.1, "batch_size": 16}
-        search(data, task(max_epochs=1), trials=6)
-        of_reference = tried(data)
-        rows = [trial(number, 0.3 - number / 100, **settings) for number in range(6)]
-        table = pa.Table.from_pylist(rows, schema=ARTIFACTS["trials"].schema)
-        write_artifact(table, "trials", data / "first.parquet")
-        (data / "checkpoints/search.journal").unlink()
-        search(data, task(max_epochs=1), trials=12, first="first.parquet")
-        first, *others = tried(data)
-        assert first == settings
-        assert len(others) == 5  # the last of which is the sampler's
-        assert not [point for point in others if point in of_reference]
-
     def test_a_way_takes_no_value_outside_of_its_own_range(self):
         what = task()
-        begun = what.after([trial(0, 0.3, learning_rate=1e-5, dropout=0.3, batch_size=64)])
+        begun = what.after([trial(0, 0.3, learning_rate=1e-5, dropout=0.3, batch_size=64)], 4)
         assert begun.settings == what.settings | {"dropout": 0.3}
 
     def test_without_a_trained_reference_a_way_begins_as_configured(self):
         what = task()
-        assert what.after([]) == what
-        assert what.after([trial(0, 0.3, "pruned", dropout=0.2)]) == what
+        assert what.after([], 4) == what
+        assert what.after([trial(0, 0.3, "pruned", dropout=0.2)], 4) == what
 
     @pytest.mark.parametrize("seed", range(5))
     def test_the_first_trials_are_spread_over_the_space(self, seed):

@@ -3,7 +3,7 @@
 
 
 rule tune:
-    """The same number of trials for every variant of a model, scored on validation data."""
+    """The searches of all variants, scored on validation data."""
     input:
         result("table").format(table="tuning", format="csv"),
         expand(result("tuned"), dataset=config["datasets"]),
@@ -37,7 +37,7 @@ rule search_settings:
         gpu=gpus_of_run,
     params:
         search=search,
-        trials=lambda wildcards: checked.trials(config, wildcards.model),
+        trials=lambda wildcards: checked.trials(config, wildcards.model, wildcards.variant),
     message:
         "Searching settings of {wildcards.model} {wildcards.variant} on {wildcards.dataset}"
     script:

@@ -319,7 +319,7 @@ def label(
         str | None, typer.Option(help="Column of the session, where sessions are given.")
     ] = None,
     session_gap: Annotated[
-        float, typer.Option(min=0, help="Seconds between two starts that begin a new session.")
+        float, typer.Option(min=1, help="Seconds between two starts that begin a new session.")
     ] = 1200,
     skipped_when: Annotated[
         str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are inferred from time.")
@@ -514,7 +514,12 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
             "take --format json"
         )
     if format is Format.csv:
-        text = frame.write_csv()
+        from polars import selectors
+
+        from skipwise.raw.tabular import as_numbers
+
+        # Text has no durations; they are written in the seconds that rules compare.
+        text = frame.with_columns(*map(as_numbers, frame.select(selectors.duration()))).write_csv()
     elif format is Format.json:
         text = json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False, default=str) + "\n"
     else:

@@ -73,7 +73,8 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
         plays.append(reader.of(given, ledger))
         rows.append(given.rows)
         ledger.check()
-    return pl.concat(rows), pl.concat(plays)
+    # Tables of an archive may have their columns in another order, or others besides.
+    return pl.concat(rows, how="diagonal"), pl.concat(plays)
 
 
 def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:

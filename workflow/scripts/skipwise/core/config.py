@@ -303,6 +303,12 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
         )
     if is_end and "time" not in columns:
         yield f"{key}.time_is", "plays have no time; name its column, `columns.time`"
+    if columns and "session" not in columns and entry["session_gap"] is None:
+        yield (
+            f"{key}.session_gap",
+            "columns names no `session`, so that all plays of a user would be one; set seconds "
+            "such as 1200, or name the column of the user as `session` too",
+        )
     labelled = "skipped_when" in entry or derives_skips(entry["skip_rule"]["name"])
     if declared.get("LABELS") == "skipped_when" and not labelled:
         yield key, "give `skipped_when`, or a skip_rule that derives skips from time"
@@ -494,8 +500,11 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     if "paths" in entry:
         remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
         found = {pattern: _matches(name, pattern) for pattern in entry["paths"]}
+        # The patterns of a data set that says how to get it are the layouts that it comes in.
         absent = [
-            pattern for pattern, files in found.items() if not files and not glob.has_magic(pattern)
+            pattern
+            for pattern, files in found.items()
+            if not files and not (glob.has_magic(pattern) and "how_to_get" in entry)
         ]
         if absent or not any(found.values()):
             sought = " ".join(
@@ -529,9 +538,15 @@ def _matches(name: str, pattern: str) -> list[str]:
     """The files of a pattern, in which ``**`` is any number of folders and ``~`` the user's own; a
     name that is there is taken as it is, whatever characters are in it.
 
-    Raises UserError for a folder and for a link to nothing.
+    Raises UserError for a folder, for a link to nothing, and for ``**`` within a name, which would
+    go down no folder.
     """
     path = os.path.expanduser(pattern)
+    if not os.path.lexists(path) and any("**" in part != "**" for part in Path(path).parts):
+        raise UserError(
+            f"{name}: `**` is any number of folders only between slashes; write {pattern} as "
+            f"{pattern.replace('**', '**/*')}"
+        )
     found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
     for file in found:
         if os.path.islink(file) and not os.path.exists(file):
@@ -706,13 +721,14 @@ def own_space(config: dict, model: str, variant: str) -> list[str]:
     return [name for name in search_space(config, model, variant) if name in own]
 
 
-def trials(config: dict, model: str) -> int:
-    """The number of trials of each variant of a model; those of a model that is not neural take
-    seconds, so it may have more.
+def trials(config: dict, model: str, variant: str) -> int:
+    """The number of trials of a variant; those of a model that is not neural take seconds, so it
+    may have more.  A way that begins with the best of another variant has half as many.
     """
     tuning = config["tuning"]
     is_neural = config["model_registry"][model]["family"] == "neural"
-    return tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
+    number = tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
+    return -(-number // 2) if begins_with(config, model, variant) else number
 
 
 def searches(config: dict) -> list[dict]:
@@ -766,7 +782,8 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     found = shipped(config, dataset, split, model, variant)
     if not found and config["tuning"]["settings"] != "search":
         return "as configured"
-    number = found["trials"] if found else trials(config, model)
+    of = [variant, begins_with(config, model, variant)]
+    number = found["trials"] if found else sum(trials(config, model, name) for name in of if name)
     return f"tuned, {number} trial{'s' if number > 1 else ''}"
 
 

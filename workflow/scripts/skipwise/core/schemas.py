@@ -86,6 +86,7 @@ ARTIFACTS: dict[str, Artifact] = {
                 pa.field("skipped", pa.bool_()),
                 *CONTEXT,
                 pa.field("track_length", pa.float64()),  # seconds, if the raw data says
+                pa.field("member", pa.string()),  # of an archive; null where the file is one table
             ]
         ),
         (),

@@ -372,7 +372,8 @@ def _of_seeds(ranked: Ranked, seeds: tuple[str, ...]) -> Ranked:
 
 
 def compared(measure: Measure, ours: Ranked, orig: Ranked, intervals: Intervals) -> dict:
-    """The columns that every table of comparisons has, of one row, but for ``p_holm``.
+    """The columns that every table of comparisons has, of one row, but for ``p_holm``, and the
+    ``estimate`` that they are of.
 
     ``seed_sd`` is the standard deviation over the seeds of the difference, None with one seed.
     ``sessions`` are those that the measure is about: of a skip metric those with unseen skips.
@@ -384,6 +385,7 @@ def compared(measure: Measure, ours: Ranked, orig: Ranked, intervals: Intervals)
     return {
         "reference_value": known(reference.mean()),
         "value": known(value.mean()),
+        "estimate": found,
         **intervals.columns(found, "difference"),
         "relative_change": known(found.value / reference.mean()) if reference.mean() else None,
         "seed_sd": known(change.std(ddof=1)) if len(change) > 1 else None,

@@ -5,7 +5,10 @@ Clusters and seeds are crossed: all seeds rank the same sessions.  The variance 
 over seeds, plus what the clusters add beyond what clusters and seeds together explain (Cameron,
 Gelbach & Miller 2011).  Each part has its own degrees of freedom, and a half-width is the root of
 the sum of the squared half-widths of the parts (Graybill & Wang 1980), so three seeds have the t
-quantile of three seeds.  Nothing is resampled but the signs of :func:`sign_flip_p`.
+quantile of three seeds.  The variance over clusters is that of leaving each one out (the
+jackknife), with the degrees of freedom of their effective number (Kish 1965): clusters of which a
+few have most sessions say less than as many that are equal.  Nothing is resampled but the signs of
+:func:`sign_flip_p`.
 """
 
 from collections.abc import Callable
@@ -76,11 +79,11 @@ class Estimate:
             low, high = tails[at], tails[min(at + 1, 64)]
         return max(min(2 * float(np.exp(low)), 1.0), self.sign_flip or 0.0)
 
-    def detectable(self, level: float, power: float = POWER) -> float:
-        """The smallest effect that a study like this one shows with this power, if it asks nothing
-        else: Holm's correction asks for more.
+    def detectable(self, level: float, power: float = POWER, tests: int = 1) -> float:
+        """The smallest effect that a study like this one shows with this power; of several
+        ``tests``, as the first that Holm's correction lets pass.
         """
-        return float(self.half_width((1 - level) / 2) + self.half_width(1 - power))
+        return float(self.half_width((1 - level) / 2 / tests) + self.half_width(1 - power))
 
     def resized(self, sessions: float, seeds: int) -> "Estimate":
         """The estimate that a study with ``sessions`` times as many test sessions and so many seeds
@@ -152,16 +155,19 @@ def estimate(
     if n < 2:
         return Estimate(value, UNKNOWN.components, deciding=int(decides.sum()))
     by_cluster = np.stack([np.bincount(index, row, minlength=n) for row in influence])
+    share = np.bincount(index) / n_sessions
+    left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
+    freedom = max(int(1 / (share**2).sum() + 1e-6) - 1, 1)  # n − 1 where they are equal
     mean = by_cluster.mean(0)
-    over_clusters = _variance(mean)
-    components, crossed = [Component(over_clusters, n - 1)], 0.0
+    over_clusters = _variance(mean * left_out)
+    components, crossed = [Component(over_clusters, freedom)], 0.0
     if n_seeds >= LEAST_SEEDS:
         of_seed = by_cluster.sum(1)
-        both = by_cluster - mean - of_seed[:, None] / n
+        both = (by_cluster - mean - of_seed[:, None] / n) * left_out
         over_both = (both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds
         over_seeds = float(of_seed.var(ddof=1)) / n_seeds
         components = [
-            Component(max(over_clusters - over_both, 0.0), n - 1),
+            Component(max(over_clusters - over_both, 0.0), freedom),
             Component(over_seeds, n_seeds - 1),
         ]
         crossed = min(over_both / over_seeds, 1.0) if over_seeds > 0 else 0.0

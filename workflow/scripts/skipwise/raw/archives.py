@@ -179,7 +179,7 @@ def opened(path: Path, packing: str | None = None) -> Iterator[Callable[[int], b
 
     Raises UserError if it is damaged.
     """
-    packing = path.suffix if packing is None else packing
+    packing = path.suffix.lower() if packing is None else packing
     try:
         if packing == ".bz2":
             with _opened_bz2(path) as read:

@@ -8,6 +8,7 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.conditions import judged_labels
 from skipwise.raw.glimpse import Glimpse
+from skipwise.raw.tabular import as_numbers
 from skipwise.raw.times import PER_SECOND, Clock
 
 # How columns are called, in letters only, the likeliest name first.
@@ -112,7 +113,7 @@ def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
                 continue
             if _NOT.search(_words(column)) and not (said := _negation(held, said)):
                 continue
-            largest = held.cast(pl.Float64, strict=False).max() if least is not None else None
+            largest = as_numbers(held).max() if least is not None else None
             if least is None or (isinstance(largest, float) and largest > least):
                 left.remove(column)
                 yield said

@@ -5,11 +5,12 @@ Files write the same id as 100, as 100.0 after a missing value, as a UUID or as 
 
 import polars as pl
 
+from skipwise.raw.tabular import MISSING
+
 # Past these, whole numbers of a floating type are no longer exact.
-_EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**53}
+EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**53}
 _WHOLE = r"^-?\d+\.0+$"
-_ROUNDED = r"^-?\d(\.\d+)?[eE]\+\d+$"  # how programs write large numbers that they have rounded
-_MISSING = ("nan", "NaN", "NAN", "<NA>", "NaT")
+_ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"  # how programs write large numbers that they have rounded
 
 
 def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
@@ -27,12 +28,12 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
     elif kind.is_float():
         odd = pl.Series([True]).new_from_index(0, len(text))
     else:
-        odd = (text.str.len_bytes() == 0).fill_null(True) | text.is_in(_MISSING)
+        odd = text.is_in(MISSING).fill_null(True)
         for sign in (".", "+"):
             odd |= text.str.contains(sign, literal=True).fill_null(False)
     if not odd.any():
         return text, reasons
-    limit = _EXACT.get(type(kind) if isinstance(kind, pl.DataType) else kind, 2**53)
+    limit = EXACT.get(type(kind) if isinstance(kind, pl.DataType) else kind, 2**53)
     judged = _judged(text.filter(odd), name, limit, is_float=kind.is_float())
     places = odd.arg_true()
     return text.scatter(places, judged["text"]), reasons.scatter(places, judged["reason"])
@@ -45,8 +46,8 @@ def _judged(text: pl.Series, name: str, limit: int, *, is_float: bool) -> pl.Dat
     number = held.cast(pl.Float64, strict=False)
     inexact = number.abs() > limit
     reason = (
-        pl.when(held.is_in(_MISSING) | (number.is_nan() & is_float))
-        .then(pl.lit("is missing (NaN)"))
+        pl.when(held.is_in(MISSING) | (number.is_nan() & is_float))
+        .then(pl.lit("stands for a missing id"))
         .when(inexact & (decimals | is_float))
         .then(pl.lit("is a floating number too large to be exact; write ids as whole numbers"))
         .when(is_float & (number != number.floor()))

@@ -278,6 +278,8 @@ def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> R
         column = batch.column(name)
         if pa.types.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
+        if pa.types.is_decimal256(column.type):  # which polars cannot read
+            column = column.cast(pa.decimal128(38, column.type.scale))
         if isinstance(column.type, pa.UuidType):
             column = pa.array([None if at is None else str(at) for at in column.to_pylist()])
         columns[name] = column
@@ -341,6 +343,11 @@ def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows
                 if names is None:
                     keys = "select distinct unnest(json_keys(object)) as key from objects"
                     present = [key for (key,) in connection.sql(f"{keys} order by key").fetchall()]
+                    if not present and len(objects):
+                        raise UserError(
+                            f"{name}, line {objects['line'][0]}: not a json object; write one "
+                            "object per line, or an array of objects"
+                        )
                     # Later objects may have keys that these do not.
                     names = list(dict.fromkeys([*take.of(present, name), *take.optional]))
                 paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in names]
@@ -365,7 +372,9 @@ def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows
 def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl.DataFrame]:
     """``line`` and ``text`` of json objects, some at a time; an array counts its elements."""
     head = read(_HEAD)
-    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] == b"[":
+    first, _, rest = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")
+    # A line that is an array by itself is one of lines that are no objects, and is named as such.
+    if first.startswith(b"[") and not (rest.strip() and _is_json(first)):
         is_streamed = is_archive(path) or path.suffix.lower() in _STREAMED
         yield from _elements(name, head, read) if is_streamed else _elements_of(path)
         return
@@ -379,6 +388,15 @@ def _objects(path: Path, name: str, read: Callable[[int], bytes]) -> Iterator[pl
         lines = pl.DataFrame({"text": pl.Series([text]).str.split("\n").explode()})
         lines = lines.with_row_index("line", block.first_line)
         yield lines.filter(pl.col("text").str.strip_chars(" \t\r") != "")
+
+
+def _is_json(text: bytes) -> bool:
+    """Whether text is one value of json."""
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _elements_of(path: Path) -> Iterator[pl.DataFrame]:

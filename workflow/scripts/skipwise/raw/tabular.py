@@ -11,6 +11,11 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import Block, count_byte
 
+# How programs write a cell that holds nothing, to the letter.
+MISSING = (
+    *("", "nan", "NaN", "NAN", "NaT", "<NA>", "None", "NULL", "null", r"\N"),
+    "__HIVE_DEFAULT_PARTITION__",
+)
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 PolarsType = pl.DataType | type[pl.DataType]
@@ -37,6 +42,21 @@ def first_row(wrong: pl.Series) -> int:
     row = wrong.arg_max()
     assert row is not None
     return row
+
+
+def as_numbers(column: pl.Series) -> pl.Series:
+    """The cells as floating numbers, null where one is none: of text also with spaces around it, of
+    durations and times of day the seconds.
+    """
+    if column.dtype in (pl.Duration, pl.Time):
+        return column.cast(pl.Duration("us")).cast(pl.Float64) / 1e6
+    if column.dtype.is_temporal():
+        return pl.Series([None], dtype=pl.Float64).new_from_index(0, len(column))
+    numbers = column.cast(pl.Float64, strict=False)
+    # Few files have spaces, so they are looked for only if a cell does not fit.
+    if column.dtype == pl.String and numbers.null_count() > column.null_count():
+        numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
+    return numbers
 
 
 def read_delimited(raw: bytes, layout: Layout, name: str) -> pl.DataFrame:

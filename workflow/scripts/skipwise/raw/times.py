@@ -5,7 +5,8 @@ import datetime
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tabular import first_row
+from skipwise.raw.identities import EXACT
+from skipwise.raw.tabular import MISSING, as_numbers, first_row
 
 PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 # Plays between these seconds are plausible: no log of plays is older than 1990, and milliseconds
@@ -14,8 +15,16 @@ EARLIEST = 631_152_000
 LATEST = 4_102_444_800
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)"
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
-# Days of a spreadsheet, which counts from 1899-12-30, of the same years.
-_FIRST_DAY, _LAST_DAY = 32_874, 73_051
+# What the same years are in other counts: from and to, and what a number between them is.
+_COUNTS = (
+    (1990, 2100, "a year"),
+    (199_001, 210_012, "a month"),
+    (32_874, 73_051, "a day of a spreadsheet"),  # which counts from 1899-12-30
+    (2_447_892, 2_488_070, "a Julian day"),
+    (EARLIEST // 60, LATEST // 60, "one in minutes"),
+    (199_001_010_000, 210_012_312_359, "a date and time written as a number"),
+)
+_NEAR = 3600  # seconds from 0 within which a clock that starts nowhere has its first play
 _LONGEST = 86_400  # seconds that a play may last
 
 
@@ -24,7 +33,7 @@ class Clock:
 
     Text is ISO, or unix numbers in ``unit`` if the first value is one.  Numbers are plausible from
     1990 to 2100.  A clock that ``starts_nowhere``, known of the form or seen in the first rows of
-    the file (numbers from 0 on, in no other unit a date), is only held to not being negative.
+    the file (numbers from near 0 on, in no other unit a date), is only held to not being negative.
     """
 
     def __init__(self, unit: str = "s", *, starts_nowhere: bool | None = None):
@@ -41,25 +50,31 @@ class Clock:
             return nothing, pl.Series([what]).new_from_index(0, len(column))
         if column.dtype != pl.String:
             return self._numbers(column)
-        if self._numeric is None and column.count():
-            first = column.drop_nulls().head(1)
-            self._numeric = bool(first.cast(pl.Float64, strict=False).count())
+        if self._numeric is None:
+            text = column.str.strip_chars()
+            number = text.cast(pl.Float64, strict=False).is_finite().fill_null(False)
+            known = number.filter(number | text.str.contains(_ISO).fill_null(False))
+            self._numeric = known[0] if len(known) else None
         if self._numeric:
             return self._numbers(column)
-        iso = pl.select(pl.when(column.str.contains(_ISO)).then(column)).to_series()
-        found = iso.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False)
+        found, again = _iso(column), column
+        # Polars reads either the times with a zone or those without, and none with spaces around.
+        while again.count() and (left := found.is_null() & column.is_not_null()).any():
+            again = _iso(column.filter(left).str.strip_chars())
+            found = found.scatter(left.arg_true(), again)
         return self._dates(found.dt.replace_time_zone(None), column)
 
     def _dates(self, found: pl.Series, column: pl.Series) -> tuple[pl.Series, pl.Series]:
         right = (found.dt.epoch("ms") / 1000).is_between(EARLIEST, LATEST)
         unread = pl.when(pl.col("found").is_null())
-        what = unread.then(pl.lit("is neither ISO text nor a number")).otherwise(
+        kind = "neither ISO text nor a number" if self._numeric is None else "not ISO text"
+        what = unread.then(pl.lit(f"is {kind}; write it as 2021-12-31T23:59:00")).otherwise(
             pl.lit("is not between 1990 and 2100")
         )
         return _judged(found, right, column, what)
 
     def _numbers(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
-        numbers = column.cast(pl.Float64, strict=False)
+        numbers = as_numbers(column)
         seconds = numbers / PER_SECOND[self._unit]
         if self._starts_nowhere is None and numbers.count():
             self._starts_nowhere = self._sees_no_start(numbers, seconds)
@@ -71,7 +86,12 @@ class Clock:
         right = right.fill_null(False)
         if not right.all() and not self._starts_nowhere:
             number = numbers.filter(~right).drop_nulls().head(1).to_list()
-            what += self._remedy(*number) if number else ""
+            remedy = self._remedy(*number) if number else ""
+            what += remedy or ("" if right.any() else ": write times as ISO text, or from 0 on")
+        if column.dtype in (pl.Float16, pl.Float32):
+            inexact = right & (numbers.abs() > EXACT[type(column.dtype)])
+            right &= ~inexact
+            what = "is a rounded number; write times as whole numbers" if inexact.any() else what
         whole = (seconds * 1000).round().set(~right, None)
         found = pl.from_epoch(whole.cast(pl.Int64), time_unit="ms")
         return _judged(found, right, column, pl.lit(what))
@@ -83,6 +103,7 @@ class Clock:
         least = numbers.filter(numbers >= 0).min()
         return (
             isinstance(least, float)
+            and least <= _NEAR * PER_SECOND[self._unit]
             and not self._remedy(least)
             and bool((seconds < EARLIEST).all())
         )
@@ -94,25 +115,54 @@ class Clock:
                 return f": it is one in {_UNITS[unit]}, set time_unit: {unit}"
         if _is_date(number):
             return ": it is a date written as a number, write it as YYYY-MM-DD"
-        if _FIRST_DAY <= number <= _LAST_DAY:
-            return ": it is a day of a spreadsheet, write it as ISO text"
+        for low, high, what in _COUNTS:
+            if low <= number <= high:
+                return f": it is {what}, write it as ISO text"
         return ""
 
 
-def durations(column: pl.Series, unit: str) -> tuple[pl.Series, pl.Series]:
-    """Durations in milliseconds, null if there is none that can be, and the reasons why not."""
-    if column.dtype == pl.Duration:
-        seconds = column.dt.total_milliseconds() / 1000
-    else:
-        seconds = column.cast(pl.Float64, strict=False) / PER_SECOND[unit]
-    right = seconds.is_between(0, _LONGEST).fill_null(False)
-    other = "ms" if unit == "s" else "s"
-    what = (
-        f"is not a duration of a play in {_UNITS[unit]}; correct it, or set duration_unit: {other}"
-    )
-    held = (seconds * 1000).round().cast(pl.Int64, strict=False)
-    found = held.set(~right, None)
-    return _judged(found, right, column, pl.lit(what), "duration")
+class Stopwatch:
+    """Reads how long plays or tracks of one file last, some at a time.
+
+    Numbers are in ``unit``.  If it is not ``known`` of the form, the first rows show whether it is
+    too small: nine of ten would last less than a second.  With ``optional`` a missing cell, zero
+    and less are none.
+    """
+
+    def __init__(self, unit: str, kind: str, *, known: bool = False, optional: bool = False):
+        self._unit, self._kind, self._optional = unit, kind, optional
+        self._too_small = False if known else None
+
+    def read(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
+        """Milliseconds, null if there is none that can be, and the reasons why not."""
+        seconds = as_numbers(column)
+        what = "is not between 0 and 24 hours"
+        if column.dtype.is_temporal():
+            column = seconds
+        else:
+            seconds /= PER_SECOND[self._unit]
+            longer = seconds.filter((seconds > 0) & seconds.is_finite())
+            if self._too_small is None and len(longer):
+                short = (longer < 1).sum()
+                self._too_small = self._unit != "s" and short >= 0.9 * len(longer)
+            what = "is less than a second, like nine of ten," if self._too_small else what
+            what += f" in {_UNITS[self._unit]}; correct it, or set duration_unit: "
+            what += "ms" if self._unit == "s" else "s"
+        right = seconds.is_between(0, 0 if self._too_small else _LONGEST).fill_null(False)
+        if self._optional:
+            none = (seconds <= 0).fill_null(False)
+            if not right.all():
+                text = column.cast(pl.String, strict=False).str.strip_chars()
+                none |= text.is_in(MISSING).fill_null(True)
+            seconds, right = seconds.set(none, None), right | none
+        found = (seconds * 1000).round().set(~right, None).cast(pl.Int64, strict=False)
+        return _judged(found, right, column, pl.lit(what), self._kind)
+
+
+def _iso(text: pl.Series) -> pl.Series:
+    """Times of ISO text in UTC, null where a cell is none."""
+    iso = pl.select(pl.when(text.str.contains(_ISO)).then(text)).to_series()
+    return iso.str.to_datetime(time_unit="ms", time_zone="UTC", strict=False)
 
 
 def unix_times(

@@ -91,13 +91,19 @@ def _check_order(steps: Steps, recipe: Recipe) -> None:
 
 
 def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> None:
-    """Raise UserError if two files of a user's own share a play, or a session without a reason."""
+    """Raise UserError if two files of a user's own, or two members of an archive, share a play, or
+    a session without a reason.
+    """
     columns = recipe.columns
-    if len(events) == 1 or (columns is None and not recipe.plays_are_unique):
+    if columns is None and not recipe.plays_are_unique:
         return
-    statement = "create view shards as from read_parquet({}, filename = true, hive_partitioning = "
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in events)
-    steps.connection.execute(f"{statement.format(f'[{quoted}]')}false) where part = {part}")
+    steps.connection.execute(
+        "create view shards as select * replace (coalesce(member, filename) as filename) from "
+        f"read_parquet([{quoted}], filename = true, hive_partitioning = false) where part = {part}"
+    )
+    if steps.value("select min(filename) = max(filename) from shards"):
+        return
     for session, track, started, *files in steps.query("find_shared_play").fetchall():
         raise UserError(
             f"{recipe.dataset}: {_shards(files)} have the same play, track '{track}' of "
@@ -123,5 +129,6 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
 
 
 def _shards(files: list[str]) -> str:
-    """Files of events by the names of their shards."""
-    return " and ".join(Path(file).parent.name.removeprefix("shard=") for file in files)
+    """Members of archives by their names, files of events by those of their shards."""
+    shards = (Path(file).parent.name.partition("shard=")[2] for file in files)
+    return " and ".join(shard or file for shard, file in zip(shards, files, strict=True))

@@ -60,12 +60,13 @@ class Steps:
         self.connection.sql(f"insert into {table} {statement}", params=parameters)
 
     def read(self, table: str, paths: list[str], *, part: int | None = None) -> None:
-        """Read parquet files, or one part of events, as ``table``."""
-        statement = f"create or replace temp table {table} as from read_parquet($paths, "
-        statement += "hive_partitioning = false)"
+        """Read parquet files, or the plays of one part of events, as ``table``."""
+        statement = "from read_parquet($paths, hive_partitioning = false)"
         parameters: dict[str, list[str] | int] = {"paths": [str(path) for path in paths]}
         if part is not None:
-            statement, parameters = f"{statement} where part = $part", parameters | {"part": part}
+            statement = f"select * exclude (part, member) {statement} where part = $part"
+            parameters["part"] = part
+        statement = f"create or replace temp table {table} as {statement}"
         self.connection.sql(statement, params=parameters)
 
     def view(self, table: str, paths: list[str]) -> None:

@@ -1,10 +1,10 @@
-"""Search of a variant's settings on validation data, with Optuna: the same number of trials for
-every variant of every model.
+"""Search of a variant's settings on validation data, with Optuna.
 
 A way to use skips has settings of its own beside those of its model, and a few trials of all at
-once would never try a good weight with a good learning rate.  So it begins with the best of the
-first half of the trials of its reference, ``blind`` or ``orig``; its own trials, the other half,
-change what the way adds, or all if that is nothing.
+once would never try a good weight with a good learning rate.  So it begins with the best settings
+of its reference, ``blind`` or ``orig``, and changes what the way adds; a way that adds none chooses
+among the best that its reference has tried.  Thus a way has no setting of the model that its
+reference has not had: else the luck of a search with few trials would look like the worth of a way.
 
 The test data is not an input of anything here.  A search writes each step into a journal and goes
 on from it: whatever stops it, the same trials and the same winner come out.
@@ -50,8 +50,8 @@ from skipwise.training.checkpoints import Checkpoint
 from skipwise.training.memory import check_memory
 from skipwise.training.train import fingerprint, validated
 
-# Trials before the sampler learns from earlier ones, spread evenly over the space; fewer in a
-# search that begins with another.
+# Trials before the sampler learns from earlier ones, spread evenly over the space; one fewer, at
+# most, in a search that begins with another.
 STARTUP = 6
 # Latin hypercubes of which the one is taken whose points are farthest apart.
 DRAWS = 200
@@ -68,8 +68,9 @@ RESULT = "result"  # the attribute of a trial with its row
 @dataclass(frozen=True)
 class Search:
     """What is searched: ``settings`` as configured, and ``space`` with the range of each setting
-    that may change.  A search that begins with another's changes only the ``own`` of its way, if
-    there are any; ``begun`` is the number of trials of that one.
+    that may change.  ``own`` are the settings of the way.  A search that begins with another's
+    changes only the ``changed`` or, where ``points`` are given, tries these first.  The sampler
+    learns from earlier trials after ``startup`` of them.
 
     A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
     ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
@@ -85,7 +86,9 @@ class Search:
     threads: int
     validation_sessions: int
     own: Sequence[str] = ()
-    begun: int = 0
+    changed: Sequence[str] = ()
+    points: Sequence[dict] = ()
+    startup: int = STARTUP
 
     @property
     def configured(self) -> dict:
@@ -95,22 +98,29 @@ class Search:
     @property
     def tried(self) -> dict[str, dict]:
         """The part of the space that trials change."""
-        names = self.own if self.begun and self.own else self.space
-        return {name: self.space[name] for name in names}
+        return {name: self.space[name] for name in self.changed or self.space}
 
-    def after(self, trials: list[dict]) -> "Search":
-        """This search, beginning with the settings of the best of ``trials``, the rows of another
-        one.
+    def after(self, trials: list[dict], size: int) -> "Search":
+        """This search, of ``size`` trials, beginning with the best of ``trials``, the rows of
+        another one: with the settings of the best one, or, if the way has none of its own, with
+        those of the best ``size``.
         """
-        top = winner(trials)
-        if top is None:
+        complete = [row for row in trials if row["state"] == "complete"]
+        complete.sort(key=lambda row: row["valid_ndcg_10"], reverse=True)
+        taken = [
+            {
+                name: value
+                for name, value in json.loads(row["settings"]).items()
+                if name in self.space and name not in self.own and _holds(self.space[name], value)
+            }
+            for row in complete
+        ]
+        if not taken:
             return self
-        taken = {
-            name: value
-            for name, value in json.loads(top["settings"]).items()
-            if name in self.space and name not in self.own and _holds(self.space[name], value)
-        }
-        return replace(self, settings=self.settings | taken, begun=len(trials))
+        begun = replace(self, settings=self.settings | taken[0], startup=min(size, STARTUP - 1))
+        if self.own:
+            return replace(begun, changed=self.own)
+        return replace(begun, points=[begun.configured | values for values in taken[:size]])
 
 
 def search_settings(
@@ -133,8 +143,7 @@ def search_settings(
     Trial 0 has the configured settings.  With it up to ``STARTUP`` trials are :func:`spread` over
     the space; settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k)
     from the trials before it, so a larger budget contains the smaller, but for a way.  ``first`` is
-    the ``trials.parquet`` of the reference of a way: half of the budget is that of its first
-    trials, which are not tried again, and the best of them is where this search begins.  A trial
+    the ``trials.parquet`` of the reference of a way, with whose best this search begins.  A trial
     that is among the worst quarter in an epoch that enough others have reached is pruned, not
     in the first ``min_epochs``.  The winner has the highest validation NDCG@10 among the candidates
     that ``split``, the ``split.json``, says; the earlier of equals.
@@ -147,13 +156,12 @@ def search_settings(
     data = {"train": sha256(train), "valid": sha256(valid), "tracks": sha256(tracks)}
     candidates = read_json(split)["headline"]
     asked = search
-    shared = trials // 2 if first else 0
-    if first:
-        search = search.after(read_artifact("trials", first).to_pylist()[:shared])
+    of_reference = read_artifact("trials", first).to_pylist() if first else []
+    search = search.after(of_reference, trials)
     mark = fingerprint(
         search.recommender,
         [search.settings, search.tried, search.sampler_seed, search.validation_sessions],
-        [candidates, search.seed, search.threads, search.begun],
+        [candidates, search.seed, search.threads, search.startup, search.points],
         data,
         code=code,
         packages=("optuna",),
@@ -164,17 +172,16 @@ def search_settings(
     n_tracks = pq.read_metadata(tracks).num_rows
     if done := len(ended(study)):
         logger.info("continues from %s with trial %d", journal, done)
-    own = trials - shared
-    for number in range(len(ended(study)), own):
+    for number in range(len(ended(study)), trials):
         saved = Checkpoint(checkpoint, f"{mark} {number}")
         _run_trial(study, number, search, candidates, *parts, n_tracks, saved)
         Path(checkpoint).unlink(missing_ok=True)
-        _log_trial(study, number, own)
+        _log_trial(study, number, trials)
         gc.collect()  # the model of the trial
-    found = rows(study)[:own]
+    found = rows(study)[:trials]
     table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
     write_artifact(table, "trials", out_trials)
-    write_json(best(found, asked, shared), out_best)
+    write_json(best(found, asked, len(of_reference)), out_best)
 
 
 def pruner(min_epochs: int) -> optuna.pruners.BasePruner:
@@ -263,7 +270,8 @@ def _run_trial(
     """Choose the settings of one trial, train with them and note how good they are."""
     trial = _ask(study, number, search)
     chosen = suggest(trial, search.tried)  # in any case: the sampler learns of no other values
-    chosen = search.configured | (chosen if number else {})  # those to the last digit
+    exact = search.points or [search.configured]  # to the last digit
+    chosen = exact[number] if number < len(exact) else search.configured | chosen
     settings = search.settings | chosen
     logger.info("trial %d: %s", number, in_words(chosen))
     history: list[dict] = []
@@ -344,14 +352,14 @@ def _train(
 def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
     """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
     seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
-    # In other parts than those of the search that it begins with, whose points are not tried again.
-    first = min(search.begun, STARTUP - 1) if search.begun else STARTUP
     study.sampler = optuna.samplers.TPESampler(
-        seed=int(seed), n_startup_trials=first, multivariate=True, constant_liar=False
+        seed=int(seed), n_startup_trials=search.startup, multivariate=True, constant_liar=False
     )
-    if number < first and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-        begin = {name: search.settings[name] for name in search.tried}
-        study.enqueue_trial(spread(search.tried, begin, first, search.sampler_seed)[number])
+    begin = {name: search.settings[name] for name in search.tried}
+    points = search.points or spread(search.tried, begin, search.startup, search.sampler_seed)
+    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+    if number < len(points) and not waiting:
+        study.enqueue_trial(points[number])
     return study.ask()
 
 
@@ -440,9 +448,9 @@ def winner(found: list[dict]) -> dict | None:
     return max(complete, key=lambda row: row["valid_ndcg_10"], default=None)
 
 
-def best(found: list[dict], search: Search, shared: int = 0) -> dict:
-    """The content of ``best.json``: the settings of the winner and how they were found; further
-    ``shared`` trials are those of the search that it began with.
+def best(found: list[dict], search: Search, before: int = 0) -> dict:
+    """The content of ``best.json``: the settings of the winner and how they were found; ``before``
+    them came the trials of the search that it began with.
     """
     top = winner(found)
     if top is None:
@@ -462,7 +470,7 @@ def best(found: list[dict], search: Search, shared: int = 0) -> dict:
         "settings": settings,
         "configured": search.configured,
         "trial": top["trial"],
-        "trials": len(found) + shared,
+        "trials": len(found) + before,
         "value": top["valid_ndcg_10"],
         "at_edge": edges,
     }

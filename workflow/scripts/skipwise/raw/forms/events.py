@@ -10,8 +10,8 @@ from skipwise.core.schemas import FLAGS
 from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, Rows, counts_rows, read_rows
-from skipwise.raw.times import Clock, durations
+from skipwise.raw.tables import Dialect, Rows, counts_rows, is_archive, read_rows
+from skipwise.raw.times import Clock, Stopwatch
 
 # Keys of its entry in the registry, and the source of its labels.
 NEEDS = ("columns",)
@@ -42,7 +42,8 @@ class Plays:
     """Makes plays of the rows of one file; ``wanted`` are the columns that it needs.
 
     ``context`` are boolean columns that events have too.  ``starts_nowhere`` is that of
-    :class:`Clock`, None where the file shows it.
+    :class:`Clock`, None where the file shows it.  ``knows_unit`` says that the unit of durations is
+    that of the form.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Plays:
         *,
         context: tuple[str, ...] = (),
         starts_nowhere: bool | None = None,
+        knows_unit: bool = False,
     ):
         self._path, self._entry, self._columns = path, entry, entry["columns"]
         if not self._columns.keys() & {"session", "user"}:
@@ -65,20 +67,25 @@ class Plays:
         read = (parse_rule(rule)[0] for rule in self._rules)
         self.wanted = list(dict.fromkeys([*self._columns.values(), *read, *context]))
         self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
-        self._rows = 0
+        unit = entry.get("duration_unit", "s")
+        self._duration = Stopwatch(unit, "duration", known=knows_unit)
+        self._length = Stopwatch(unit, "length", known=knows_unit, optional=True)
+        self._rows, self._first = 0, ""
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
         """The plays of some rows; ``position`` counts the rows of the file."""
         ledger.unit = "row" if counts_rows(self._path) else "line"
         rows, entry = given.rows, self._entry
-        unit = entry.get("duration_unit", "s")
         keys, reasons = {}, []
         for name in ("user", "session", "track"):
             if name in self._columns:
                 keys[name], reason = ids(rows[self._columns[name]], self._columns[name])
                 reasons.append(reason)
+        # The first table of an archive goes by the archive's name: one that is packed by itself has
+        # the keys that a loose one has.
+        self._first = self._first or given.name
         if "session" in keys and entry.get("session_ids") == "per_file":
-            keys["session"] += f" of {self._path}"
+            keys["session"] += f" of {self._path if given.name == self._first else given.name}"
         session = keys.get("session", keys.get("user"))
         if len(keys) == 3:
             session = session_keys(keys["user"], keys["session"])
@@ -90,6 +97,8 @@ class Plays:
             ),
             "track_key": keys["track"],
         }
+        if is_archive(self._path):
+            columns["member"] = pl.repeat(given.name, rows.height, eager=True)
         labels: pl.Series | None = None
         for rule in self._rules:
             found, reason = judged_labels(rows[parse_rule(rule)[0]], rule)
@@ -101,12 +110,12 @@ class Plays:
             columns["started_at"], reason = self._clock.read(rows[self._columns["time"]])
             reasons.append(reason)
             if entry.get("time_is") == "end":
-                lasted, reason = durations(rows[self._columns["duration"]], unit)
+                lasted, reason = self._duration.read(rows[self._columns["duration"]])
                 reasons.append(reason)
                 columns["started_at"] -= lasted.cast(pl.Duration("ms"))
         if "length" in self._columns:
-            # A length that cannot be is none: the play is right.
-            length, _ = durations(rows[self._columns["length"]], unit)
+            length, reason = self._length.read(rows[self._columns["length"]])
+            reasons.append(reason)
             columns["track_length"] = length / 1000
         for name, column in self._context.items():
             columns[name], reason = judged_labels(rows[column], column)

@@ -43,7 +43,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 
 
 def _blocks(path: Path) -> Iterator[Block]:
-    if not path.name.endswith((".tar.gz", ".tgz")):
+    if not path.name.lower().endswith((".tar.gz", ".tgz")):
         yield from file_blocks(path, _NAMES)
         return
     found = False

@@ -11,6 +11,7 @@ from skipwise.raw.forms.events import Plays
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import read_rows
+from skipwise.raw.times import Stopwatch
 
 # A history may lie there packed and unpacked: a play that two files have is an error.
 UNIQUE = True
@@ -33,17 +34,19 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     the listen, if it has one; ``skipped`` stays null.
     """
     columns = {"user": "user", "track": "track", "time": "time", "length": "length"}
-    plays = Plays(path, {"columns": columns, "duration_unit": "ms"})
+    plays = Plays(path, {"columns": columns, "duration_unit": "ms"}, knows_unit=True)
+    lengths = Stopwatch("ms", "length", known=True, optional=True)
     person = next((at.parent for at in path.parents if at.name == "listens"), path)
     for given in read_rows(path, ["track_metadata"], optional=_OTHERS, members=_MEMBERS):
         rows, said = given.rows, _Metadata(given.rows["track_metadata"])
+        # Players send what they like: a length that cannot be is none, and the listen is right.
         milliseconds, seconds = said.number("duration_ms"), said.number("duration") * 1000
         read = pl.DataFrame(
             {
                 "user": rows["user_name"].fill_null(rows["user_id"]).fill_null(str(person)),
                 "track": said.text("artist_name") + "\t" + said.text("track_name"),
                 "time": rows["listened_at"].fill_null(rows["timestamp"]),
-                "length": milliseconds.fill_null(seconds),
+                "length": lengths.read(milliseconds.fill_null(seconds))[0],
             }
         )
         yield plays.of(given._replace(rows=read), ledger)

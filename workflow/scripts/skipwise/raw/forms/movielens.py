@@ -46,7 +46,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
             f"{path}: skipped_when: '{entry['skipped_when']}' compares with no number, as in "
             "rating < 4"
         )
-    is_recbole = path.suffix == ".inter"
+    is_recbole = path.suffix.lower() == ".inter"
     wanted = [*_RECBOLE] if is_recbole else [*_COLUMNS]
     dialect = Dialect("\t", quote=None, names=None if is_recbole else _COLUMNS)
     columns = {"user": "user_id", "track": "item_id", "time": "timestamp"}

@@ -118,7 +118,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 
 def _blocks(path: Path) -> Iterator[Block]:
     """Every log of a raw file in blocks of lines."""
-    if not path.name.endswith((".tar.gz", ".tgz")):
+    if not path.name.lower().endswith((".tar.gz", ".tgz")):
         with opened(path) as read:
             yield from text_blocks(read, str(path))
         return

@@ -49,7 +49,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     columns = {"user": "username", "track": "spotify_track_uri", "time": "ts"}
     ends = {"time_is": "end", "duration_unit": "ms", "skipped_when": rule}
     own = {"columns": columns | {"duration": "ms_played"}} | ends
-    plays = Plays(path, own, context=("shuffle",))
+    plays = Plays(path, own, context=("shuffle",), knows_unit=True)
     person = path if path.suffix.lower() == ".zip" else path.parent
     for given in read_rows(path, [*_COLUMNS], optional=_OTHERS, members=_MEMBERS):
         rows = given.rows

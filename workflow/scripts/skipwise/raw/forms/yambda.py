@@ -22,6 +22,7 @@ DISLIKES = True
 
 _COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
 _EVENT = "event_type"
+_EVENTS = ("listen", "like", "dislike", "unlike", "undislike")
 # What `disliked_when` names: no column of the file, but of its events.
 _DISLIKED = "disliked"
 _PLACE = ("uid", "item_id", "timestamp")
@@ -56,6 +57,11 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
         wanted[wanted.index(_DISLIKED)] = "track_length_seconds"
     for given in read_rows(path, list(dict.fromkeys(wanted)), optional=(_EVENT,)):
         event = given.rows[_EVENT].cast(pl.String)
+        if unknown := event.filter(~event.is_in(_EVENTS)).head(1).to_list():
+            raise UserError(
+                f"{given.name}: column '{_EVENT}' holds '{unknown[0]}', which is none of "
+                f"{', '.join(_EVENTS)}; this is not the published file"
+            )
         if dislikes is not None:
             given = given._replace(rows=_with_dislikes(given.rows, dislikes))
         others = {"not a listen": event != "listen"}

@@ -54,8 +54,10 @@ COLUMNS = rows_of(
 )
 EXPLAINS = {
     "answer": Column("answer", "Whether the difference is told from 0, and to which side."),
-    "with_skips": Column("best with skips", "By validation, of those that use labels of skips."),
-    "without": Column("best without", "By validation, of those that see no label."),
+    "with_skips": Column(
+        "best with skips", "By validation NDCG@10, of those that use labels of skips."
+    ),
+    "without": Column("best without", "By validation NDCG@10, of those that see no label."),
     "within": Column(
         "within a model", "The better one's model, with its best use of labels − without; or none."
     ),
@@ -66,8 +68,9 @@ EXPLAINS = {
 }
 NOTE = (
     "HR@10 among the candidates of the row, on the same test sessions, with the interval over "
-    "clusters of sessions and over seeds. detectable: the smallest difference that this run shows "
-    "with power 0.8. Each row asks one question of its data set, so no p is corrected."
+    "clusters of sessions and over seeds. detectable: the smallest difference that this run tells "
+    "from 0 with power 0.8; skips are worth something if it is also told from its control. Each "
+    "row asks one question of its data set, so no p is corrected."
 )
 WORTH, COST, NOTHING = "skips are worth something", "skips cost something", "practically nothing"
 UNKNOWN = "cannot be told"
@@ -188,7 +191,9 @@ def _sentence(row: dict, intervals: Intervals) -> str:
     elif row["answer"] in (SHUFFLED, UNTRIED):
         ending = ""
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
-        ending = f"; a difference of {row['detectable']:.3f} would have shown"
+        ending = (
+            f"; a true one of {row['detectable']:.3f} is told from 0 in four of five such studies"
+        )
     elif row["answer"] == NOTHING:
         ending = f" (within ±{intervals.equivalence:g})"
     return (

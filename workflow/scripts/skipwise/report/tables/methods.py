@@ -6,12 +6,14 @@ gain that the control has, too, does not come from skips. The last columns are w
 training. config/methods.yaml runs it.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
+from skipwise.core.registry import reads_labels
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
     BLIND,
@@ -20,6 +22,7 @@ from skipwise.evaluation.comparisons import (
     RankedRuns,
     compared,
     headlines,
+    known,
     mean_measure,
     reference_of,
     with_holm,
@@ -46,7 +49,10 @@ COLUMNS = rows_of(
     required("outcome", pa.string()),
     pa.field("value", pa.float64()),
     *(pa.field(f"{name}{end}", pa.float64()) for name in COMPARED for end in ("", "_low", "_high")),
-    *(pa.field(name, pa.float64()) for name in ("p_holm", "detectable", "seed_sd")),
+    *(
+        pa.field(name, pa.float64())
+        for name in ("p_holm", "detectable", "detectable_holm", "seed_sd")
+    ),
     *(pa.field(name, pa.float64()) for name in ("epochs", "epoch_seconds", "cost", "peak_gib")),
     required("sessions", pa.int64()),
     required("seeds", pa.string()),
@@ -57,7 +63,7 @@ EXPLAINS = {
     "outcome": Column(
         "outcome",
         "On the gain over orig or, of orig and of ways that predict the next track, over blind, "
-        "after Holm's correction; helps: and more than its control.",
+        "after Holm's correction; helps: and, of a way that reads labels, more than its control.",
     ),
     "over_orig": Column("− orig", "HR@10, variant − orig, on the same sessions.", _gain),
     "over_blind": Column("− blind", "HR@10, variant − blind, which sees no label.", _gain),
@@ -67,6 +73,11 @@ EXPLAINS = {
         _gain,
     ),
     "over_control": Column("− control", "HR@10, variant − its control.", _gain),
+    "detectable_holm": Column(
+        "detectable, Holm",
+        "The same if it is the first that Holm's correction over these rows lets pass.",
+        _gain,
+    ),
     "epochs": Column("epochs", "Of a training, mean over seeds.", "{:.1f}".format),
     "epoch_seconds": Column("s/epoch", "Seconds of an epoch, mean over seeds.", "{:.2f}".format),
     "cost": Column("cost", "Seconds of an epoch, by those of orig.", "{:.2f}".format),
@@ -74,6 +85,7 @@ EXPLAINS = {
 }
 HELPS, COSTS, NOTHING, UNKNOWN = "helps", "costs", "practically nothing", "cannot be told"
 NOT_THE_SKIPS = "helps, and so may shuffled labels"
+UNTRIED = "gains; its control did not run"
 # Rows whose p-values are corrected together.
 FAMILY_OF_ROWS = ("dataset", "split")
 
@@ -85,8 +97,9 @@ def note(given: Given) -> str:
         f"{intervals['level']:.0%} intervals over clusters of sessions and over seeds; p_holm: "
         "Holm over the rows of a data set and split. An outcome follows the law of the findings: "
         "the interval is on one side of 0 and p_holm is small, or it lies within "
-        f"±{intervals['equivalence']:g}, which is practically nothing. A way {HELPS} if it is also "
-        "better than its control, where it has one. Seconds are of the machine as busy as it was."
+        f"±{intervals['equivalence']:g}, which is practically nothing. A way that reads labels "
+        f"{HELPS} if it is also better than its control. Seconds are of the machine as busy as it "
+        "was."
     )
 
 
@@ -98,10 +111,17 @@ def rows(given: Given) -> list[dict]:
         each = with_holm([row[name] | row for row in found], FAMILY_OF_ROWS)
         for row, its in zip(found, each, strict=True):
             row[name] |= {"p_holm": its["p_holm"]}
-    return [
-        row | {"p_holm": row["gain"]["p_holm"], "outcome": _outcome(row, intervals)}
-        for row in found
-    ]
+    tests = Counter(_family(row) for row in found if row["gain"]["p"] is not None)
+    for row in found:
+        row |= {"p_holm": row["gain"]["p_holm"], "outcome": _outcome(row, intervals)}
+        if row["gain"]["p"] is not None:
+            most = row["gain"]["estimate"].detectable(intervals.level, tests=tests[_family(row)])
+            row["detectable_holm"] = known(most)
+    return found
+
+
+def _family(row: dict) -> tuple:
+    return tuple(row[name] for name in FAMILY_OF_ROWS)
 
 
 def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
@@ -192,7 +212,8 @@ def _outcome(row: dict, intervals: Intervals) -> str:
         beyond, _ = _told(row["beyond"], row["seeds"], intervals)
         return HELPS if beyond == HOLDS else NOT_THE_SKIPS
     if told == HOLDS:
-        return HELPS
+        of_labels = row["variant"] == REFERENCE or reads_labels(row["way"])
+        return UNTRIED if of_labels else HELPS
     if told == FAILS:
         return NOTHING if reason.startswith("within") else COSTS
     return f"{UNKNOWN}: {reason}"

@@ -34,9 +34,9 @@ COLUMNS = rows_of(
 
 def note(given: Given) -> str:
     return (
-        "The first trial has the configured settings. Half of those of a way to use skips are the "
-        "first of orig or blind, whose best it begins with; pruned trials and seconds are of its "
-        "own. The highest validation NDCG@10 of a variant decides. No test data is read."
+        "The first trial has the configured settings. Those of a way to use skips are the trials "
+        "of orig or blind, with whose best it begins, and its own; pruned trials and seconds are "
+        "of its own. The highest validation NDCG@10 of a variant decides. No test data is read."
     )
 
 

@@ -3,11 +3,12 @@
     L = mean over predicted positions of −(b · log σ(s(t) − log k) + Σ_c log(1 − σ(s(c) − log k)))
     b = a · (calibration · (1 − 1/a) + 1/a),  a = k / (N − 1)
 
-with t the target, c the other k candidates and N tracks.  With the calibration 0 it is plain binary
-cross-entropy; with 1 the probabilities of sampled negatives are corrected in full.  Petrov &
-Macdonald, "gSASRec: Reducing Overconfidence in Sequential Recommendation Trained with Negative
-Sampling", RecSys 2023, arXiv 2308.07192.  A base loss to compare with, so that a better loss is not
-mistaken for the worth of skips.
+with t the target, c the other k candidates, which are the sampled ones and the other targets of the
+batch, and N tracks; the formula of a is that of uniform draws, as in the source.  With the
+calibration 0 it is plain binary cross-entropy; with 1 the probabilities of sampled negatives are
+corrected in full.  Petrov & Macdonald, "gSASRec: Reducing Overconfidence in Sequential
+Recommendation Trained with Negative Sampling", RecSys 2023, arXiv 2308.07192.  A base loss to
+compare with, so that a better loss is not mistaken for the worth of skips.
 
 The offset log k moves no rank: a score of 0 has the odds of one target among k others (as Lin et
 al., ICCV 2017, begin a classifier of rare classes).  gSASRec has vectors of its own for the output,
