@@ -93,8 +93,12 @@ def test_a_way_of_one_model_is_a_mistake_of_that_model_only(tmp_path):
             "line 3, model_registry.sasrec.variants.mine: reference_epochs (5) leaves none of",
         ),
         (
-            "registry: {lfm1k: {skip_rule: {min_support: .inf}}}\n",
-            "line 1, registry.lfm1k.skip_rule.min_support: inf is not a whole number from 1",
+            "registry: {lfm1k: {skip_rule: {min_support: 0.5}}}\n",
+            "line 1, registry.lfm1k.skip_rule.min_support: 0.5 is not a whole number from 1",
+        ),
+        (
+            "model_registry: {ease: {variants: {orig: {\n  regularization: .inf}}}}\n",
+            "line 2, model_registry.ease.variants.orig.regularization: inf is not a finite number",
         ),
     ],
 )
@@ -104,6 +108,23 @@ def test_the_line_of_a_mistake(tmp_path, text, place):
     with pytest.raises(UserError) as error:
         check_overlays([path])
     assert str(error.value).startswith(f"{path}, {place}")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("{name: gap_below, seconds: 30}", "{name: length_margin, margin: 20}"),
+        ("{name: known_length, margin: 5}", "{name: gap_below, seconds: 30}"),
+    ],
+)
+def test_each_overlay_may_name_another_rule(tmp_path, first, second):
+    one, two = tmp_path / "1.yaml", tmp_path / "2.yaml"
+    for path, rule in ((one, first), (two, second)):
+        path.write_text(f"registry: {{lfm1k-sim: {{skip_rule: {rule}}}}}\n")
+    assert "lfm1k-sim" in check_overlays([one, two])
+    two.write_text(two.read_text().replace("}}}", ", lead: 3}}}"))
+    with pytest.raises(UserError, match=r"2.yaml, line 1.*has no parameter 'lead'"):
+        check_overlays([one, two])
 
 
 def test_what_no_overlay_has_is_of_the_configuration(tmp_path):

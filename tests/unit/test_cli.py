@@ -37,6 +37,7 @@ from skipwise.commands.cli import main
 from skipwise.commands.recommend import TrainedModel, read_session, top
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
 from skipwise.core.config import check_config
+from skipwise.core.errors import UserError
 from skipwise.core.registry import find_model
 from skipwise.evaluation.rank_sessions import rank_test_sessions
 from skipwise.evaluation.run_files import ranks_of_run
@@ -277,6 +278,11 @@ class TestRecommend:
             ("a", 1, KEYS[3]),
         ]
 
+    def test_one_session_has_one_spelling(self, tmp_path):
+        (tmp_path / "s.csv").write_text("session,track\n1.0,a\n1,b\n")
+        options = {"track": "track", "session": "session", "skipped_when": None}
+        assert read_session(tmp_path / "s.csv", **options)["session"].to_list() == ["1", "1"]
+
     def test_equal_scores_are_in_the_order_of_the_tracks(self):
         scores = torch.tensor([-torch.inf, 1, 3, 1, 3, 1, 0, -torch.inf])
         for k, expected in ((3, [2, 4, 1]), (5, [2, 4, 1, 3, 5]), (99, [2, 4, 1, 3, 5, 6])):
@@ -301,7 +307,17 @@ class TestRecommend:
             ({"--session": "absent.parquet"}, ["absent.parquet"]),
             ({"--session": "unknown.csv"}, ["no track that is in", "tracks.parquet"]),
             ({"--session": "empty.csv"}, ["empty.csv holds no plays"]),
-            ({"--session": "hole.csv"}, ["hole.csv, row 2", "'track' is empty"]),
+            ({"--session": "hole.csv"}, ["hole.csv, line 3", "'track' is empty"]),
+            ({"--session": "half.parquet"}, ["half.parquet, row 2", "1.5", "not a whole number"]),
+            (
+                {"--session": "nan.parquet", "--session-column": "n"},
+                ["nan.parquet, row 2: column 'n' holds 'NaN'"],
+            ),
+            (
+                {"--session": "blank.csv", "--skipped-when": "skipped"},
+                ["blank.csv, line 4: column 'skipped' holds 'maybe'"],
+            ),
+            ({"--names": "half.parquet"}, ["half.parquet, row 2", "not a whole number"]),
             ({"--session": "weights.csv"}, ["weights.csv is not delimited text"]),
             ({"--track": "trak"}, ["no column 'trak'", "did you mean 'track'?"]),
             ({"--skipped-when": "seconds < 30"}, ["no column 'seconds'"]),
@@ -321,6 +337,11 @@ class TestRecommend:
         pl.DataFrame({"track": pl.Series([], dtype=pl.String)}).write_csv(tmp_path / "empty.csv")
         (tmp_path / "unknown.csv").write_text("track\nnobody\n")
         (tmp_path / "hole.csv").write_text(f"track,n\n{KEYS[1]},1\n,2\n")
+        held = {"track": [1.0, 1.5], "name": ["a", "b"]}
+        pl.DataFrame(held).write_parquet(tmp_path / "half.parquet")
+        held = {"track": [KEYS[1]] * 2, "n": [1.0, float("nan")]}
+        pl.DataFrame(held).write_parquet(tmp_path / "nan.parquet")
+        (tmp_path / "blank.csv").write_text(f"track,skipped\n\n{KEYS[1]},0\n{KEYS[1]},maybe\n")
         (tmp_path / "weights.csv").write_bytes(
             (model_folder(results, "sasrec") / "model.safetensors").read_bytes()
         )
@@ -439,7 +460,7 @@ class TestEvaluate:
         assert found["rank_sampled"].null_count == found.num_rows
 
     def test_items_may_be_spelled_as_other_tools_do(self, tmp_path):
-        """12.0 after a join in pandas, categories, a score with a space."""
+        """12.0 after a join in pandas, categories, a space before each cell."""
         _, scores, path = scored(tmp_path, levels=15)
         plain = run_file(scores, tmp_path / "run.parquet")
         options = {"session": "session", "item": "item", "score": "score"}
@@ -450,6 +471,33 @@ class TestEvaluate:
             score=" " + pl.col("score").cast(pl.String),
         ).write_parquet(tmp_path / "other.parquet")
         assert ranks_of_run(tmp_path / "other.parquet", path, **options).equals(expected)
+        spaced = plain.select(pl.format(" {}", column).alias(column) for column in plain.columns)
+        spaced.write_csv(tmp_path / "spaced.csv")
+        assert ranks_of_run(tmp_path / "spaced.csv", path, **options).equals(expected)
+
+    @pytest.mark.parametrize(
+        ("column", "cells", "expected"),
+        [
+            ("item", [3.0, 12.5], "holds '12.5', which is not a whole number"),
+            ("item", [3.0, 2.0**60], "is a floating number too large to be exact"),
+            ("session", [1.0, 1.5], "holds '1.5', which is not a whole number"),
+            ("score", ["1", "x"], "holds 'x', which is not a finite number"),
+        ],
+    )
+    def test_a_wrong_cell_is_named_with_its_row(self, tmp_path, column, cells, expected):
+        write_part(sequences([[1, 2], [3]], targets=[3, 2]), "test", tmp_path / "test.parquet")
+        run = pl.DataFrame({"session": [1, 1], "item": [3, 2], "score": [1, 2]})
+        run = run.with_columns(pl.Series(column, cells))
+        run.write_parquet(tmp_path / "run.pq")
+        run.write_ndjson(tmp_path / "run.ndjson")
+        names = {"session": "session", "item": "item", "score": "score"}
+        with pytest.raises(UserError) as error:
+            ranks_of_run(tmp_path / "run.pq", tmp_path / "test.parquet", **names)
+        assert str(error.value).startswith(f"{tmp_path}/run.pq, row 2: column '{column}' ")
+        assert expected in str(error.value)
+        if column == "score":
+            with pytest.raises(UserError, match=r"run\.ndjson, line 2: column 'score'"):
+                ranks_of_run(tmp_path / "run.ndjson", tmp_path / "test.parquet", **names)
 
     def test_a_short_list_has_the_ranks_up_to_its_end(self, tmp_path, run):
         test, scores, path = scored(tmp_path, levels=10**6)  # no ties
@@ -611,10 +659,10 @@ class TestEvaluate:
     @pytest.mark.parametrize(
         ("text", "options", "expected"),
         [
-            ("session,item,score\n1,3,x\n", (), ["row 2", "'score' holds 'x'", "finite"]),
-            ("session,item,score\n1,3,nan\n", (), ["row 2", "finite"]),
+            ("session,item,score\n1,3,x\n", (), ["line 2", "'score' holds 'x'", "finite"]),
+            ("session,item,score\n1,3,nan\n", (), ["line 2", "finite"]),
             ("session,item,score\n1,3,1\n9,3,1\n", (), ["session 9 is not in"]),
-            ("session,item,score\na,3,1\n", (), ["row 2", "'session' holds 'a'", "session_id"]),
+            ("session,item,score\na,3,1\n", (), ["line 2", "'session' holds 'a'", "session_id"]),
             ("session,item,score\n1,3,1\n1,3,2\n", (), ["session 1 has item '3' twice"]),
             (
                 "session,item,score\n1,1,1\n",
@@ -629,6 +677,9 @@ class TestEvaluate:
                 ["two items at rank 2", "ties"],
             ),
             ("session,item,rank\n1,3,2\n", ("--rank", "rank", "--score", "rank"), ["either"]),
+            ("session,item,score\n", (), ["run.csv is empty"]),
+            ("session,item,score\n\n1,3,1\n1,2,x\n", (), ["run.csv, line 4: column 'score'"]),
+            ("session,score\n1,1\n", ("--item", "session"), ["two of them are named 'session'"]),
         ],
     )
     def test_a_wrong_run_is_one_line(self, tmp_path, run, text, options, expected):
@@ -666,6 +717,7 @@ class TestLabel:
         return tmp_path / "log.csv"
 
     COLUMNS = ("--user", "who", "--time", "at", "--track", "song")
+    BELOW = (*COLUMNS, "--rule", "gap_below", "--seconds")
 
     def test_a_rule_on_a_column(self, run, log):
         status, out, err = run("label", log, *self.COLUMNS, "--skipped-when", "seconds_played < 30")
@@ -776,6 +828,11 @@ class TestLabel:
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
             ((*COLUMNS, "--time-is", "end"), ["--time-is", "--duration"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),
+            ((*COLUMNS, "--skipped-when", "note <"), ["'note <' is no column and no rule"]),
+            ((*BELOW, "nan"), ["gap_below.seconds: nan is not a finite number"]),
+            ((*BELOW, "-5"), ["gap_below.seconds: -5.0 is not above 0"]),
+            ((*BELOW, "0"), ["gap_below.seconds: 0.0 is not above 0"]),
+            ((*COLUMNS, "--margin", "nan"), ["length_margin.margin: nan is not a finite number"]),
         ],
     )
     def test_a_mistake_is_one_line(self, run, log, options, expected):

@@ -911,6 +911,10 @@ def test_a_value_of_another_kind_says_how_to_write_it(path, value, expected):
         ("caser", "window", 5.0, "5.0 is not a whole number to YAML; write 5"),
         ("sasrec", "tau", 0, "0 is less than or equal to the minimum of 0"),
         ("ease", "regularization", "1e3", "'1e3' is text to YAML; write 1000"),
+        ("bpr", "skips", "typo", "'typo' is not one of ['preferred', "),
+        ("session-knn", "idf", "no", "'no' is not of type 'boolean'"),
+        ("markov", "targets", "foo", "'foo' is not one of ['listened', "),
+        ("sasrec", "positions", "both", "'both' is not one of ['start', 'end']"),
     ],
 )
 def test_a_setting_that_breaks_a_model_is_named(model, name, value, expected):
@@ -943,6 +947,34 @@ def test_a_parameter_that_the_overlay_itself_gives_is_still_a_mistake():
     assert "gap_below has no parameter 'margin'" in mistake(config)
 
 
+def test_a_number_is_finite_wherever_it_stands():
+    for path, value in (
+        (("raw", "tolerance"), float("nan")),
+        (("registry", "mssd", "session_gap"), float("nan")),
+        (("registry", "lfm1k", "skip_rule", "margin"), float("-inf")),
+        (("neural", "learning_rate"), float("inf")),
+        (("model_registry", "ease", "settings", "unheard"), float("nan")),
+        (("temporal_split",), {"valid_share": float("nan")}),
+        (("metrics", "hr"), [1, float("inf")]),
+    ):
+        inner = {list: ".1", dict: ".valid_share"}.get(type(value), "")
+        key = ".".join(path) + inner
+        message = mistake(changed(*path, value=value))
+        assert message.startswith(f"configuration, {key}: ")
+        assert message.endswith("is not a finite number")
+
+
+def test_a_seed_has_64_bits():
+    assert "seeds.0: 18446744073709551616 is greater than the maximum" in mistake(
+        changed("seeds", value=[2**64])
+    )
+
+
+def test_targets_of_a_variant_may_be_by_the_labels_that_it_sees():
+    entry = {"way": "contrastive", "query": "item", "labels": "shuffled", "targets": "labelled"}
+    check_config(changed("model_registry", "sasrec", "variants", "x", value=entry), SCHEMA)
+
+
 def test_an_overlay_may_take_out_a_column():
     config = {"registry": {"mine": {"columns": {"track": "t", "session": None, "user": "u"}}}}
     take_replacements(config, {})
@@ -969,6 +1001,13 @@ def test_own_tables_with_every_key_are_right():
         ({"until": "2020-01-01"}, "registry.mine.until: plays have no time"),
         ({"columns": TIMED | {"session": "s"}, "session_gap": 1200}, "set session_gap: null"),
         ({"separator": ";;"}, "registry.mine.separator"),
+        ({"separator": "§"}, "registry.mine.separator: '§' cannot stand between cells"),
+        ({"separator": '"'}, "registry.mine.separator"),
+        ({"until": "2020-02-31", "columns": TIMED, "session_gap": 9}, "2020-02-31 is no date"),
+        ({"skipped_when": ""}, "registry.mine.skipped_when: '' is no column and no rule"),
+        ({"skipped_when": "x <"}, "registry.mine.skipped_when: 'x <' is no column and no rule"),
+        ({"skipped_when": "x <= two"}, "mine.skipped_when: 'x <= two' compares with 'two'"),
+        ({"disliked_when": "< 3"}, "registry.mine.disliked_when: '< 3' is no column"),
         ({"columns": TIMED, "session_gap": None}, "registry.mine.session_gap: columns names no"),
         ({"columns": TIMED, "session_gap": 0.1}, "registry.mine.session_gap: 0.1"),
     ],

@@ -15,11 +15,11 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 from skipwise.core.artifacts import read_artifact
+from skipwise.core.conditions import parse_rule
 from skipwise.core.errors import UserError
 from skipwise.core.registry import find, names
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.raw import tables
-from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import extract_events, read_plays
 from skipwise.raw.ledger import Ledger
 
@@ -1061,6 +1061,9 @@ def test_parse_rule_that_compares_sizes_with_text():
         UserError, match="'rating < four' compares with 'four', which is not a number"
     ):
         parse_rule("rating < four")
+    for rule in ("", "  ", "x <", "< 3", "=="):
+        with pytest.raises(UserError, match="is no column and no rule like rating < 4"):
+            parse_rule(rule)
 
 
 @pytest.mark.parametrize("form", names("raw form"))

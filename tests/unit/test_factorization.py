@@ -310,10 +310,24 @@ class TestWRMF:
         ):
             find_model("wrmf")(10, settings | {"alpha": 1.6})
 
+    def test_factors_that_are_not_finite_are_named(self):
+        train = random_sessions(60, 10, seed=1)
+        for model, name, value in (
+            ("wrmf", "alpha", 1e30),
+            ("bpr", "regularization", 1000),
+        ):
+            recommender = find_model(model)(10, settings_of(model, "orig") | {name: value})
+            with pytest.raises(
+                DivergedError, match=rf"lower model_registry\.{model}\.settings\.{name}"
+            ):
+                recommender.fit(train, train, seed=1, threads=1)
+
     @pytest.mark.parametrize("variant", ["orig", "bl", "nr"])
     def test_an_alpha_that_gives_a_play_no_weight_is_an_error(self, variant):
         settings = settings_of("wrmf", variant) | {"alpha": 1.0}
-        with pytest.raises(UserError, match=r"wrmf: alpha must be above 1: .*; it is 1$"):
+        with pytest.raises(
+            UserError, match=r"wrmf: alpha: 1\.0 is less than or equal to the minimum"
+        ):
             find_model("wrmf")(10, settings)
 
 

@@ -484,11 +484,28 @@ class TestBaselines:
         found = weighted_tracks(sessions, 3, "linear", sessions.listened.values)
         assert found.toarray().tolist() == [[0, 0, 3 / 4, 1 / 4]]
 
-    def test_an_unknown_weighting_is_named(self):
-        for model in ("session-knn", "item-knn", "ease"):
-            settings = settings_of(model, "orig") | {"weighting": "cubic"}
-            with pytest.raises(UserError, match="weighting is none, linear, quadratic, log, not"):
-                find_model(model)(5, settings)
+    @pytest.mark.parametrize(
+        ("models", "name", "value", "expected"),
+        [
+            (["session-knn", "item-knn", "ease"], "weighting", "cubic", "'cubic' is not one of"),
+            (["bpr", "wrmf", "ease"], "skips", "typo", "'typo' is not one of"),
+            (["session-knn"], "idf", "no", "'no' is not of type 'boolean'"),
+            (["sasrec", "bert4rec"], "norm", "none", "'none' is not one of"),
+            (["wrmf"], "alpha", float("inf"), "inf is not a finite number"),
+            (["item-knn"], "shrinkage", float("nan"), "nan is not a finite number"),
+            (["item-knn"], "half_life", "7", "'7' is text to YAML; write 7"),
+        ],
+    )
+    def test_a_value_that_is_not_allowed_is_named(self, models, name, value, expected):
+        for model in models:
+            said = rf"^model_registry\.{model}: {name}: {expected}"
+            with pytest.raises(UserError, match=said):
+                find_model(model)(5, settings_of(model, "orig") | {name: value})
+
+    @pytest.mark.parametrize("model", ["bpr", "wrmf"])
+    def test_rejected_skips_need_their_own_setting(self, model):
+        with pytest.raises(UserError, match="the model needs the setting 'skip_"):
+            find_model(model)(5, settings_of(model, "orig") | {"skips": "rejected"})
 
     def test_a_neighbour_votes_for_what_may_be_a_target(self):
         train = sequences([[1, 2, 3], [1, 3]], [[False, True, False], [False, True]])
@@ -630,7 +647,9 @@ class TestBaselines:
 
     def test_a_half_life_is_above_zero(self):
         for model in ("decayed-popularity", "item-knn"):
-            with pytest.raises(UserError, match="half_life is a number of days above 0, not 0"):
+            with pytest.raises(
+                UserError, match="half_life: 0 is less than or equal to the minimum"
+            ):
                 find_model(model)(5, settings_of(model, "orig") | {"half_life": 0})
 
 

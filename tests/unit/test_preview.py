@@ -119,8 +119,38 @@ class TestTables:
             ("session_id,track_id,skipped", "s,t,1", {"session_gap": None}),
             ("session,user,song,rating", "s,u,t,5", {"skipped_when": "rating < 4"}),
             ("user,track,time", "u,t,2021-03-01 08:00:00", {"skip_rule": DERIVED[0]}),
-            ("user,track,skipped,title", "u,t,no,x", {"columns": {"session": "user"}}),
             ("user,track,time,watch_ratio", "u,t,1614585600,0.9", {}),
+            (
+                "user,track,time,not_skipped",
+                "u,t,1614585600,0",
+                {"skipped_when": "not_skipped == 0"},
+            ),
+            (
+                "user,track,time,neverSkipped",
+                "u,t,1614585600,No",
+                {"skipped_when": "neverSkipped == No"},
+            ),
+            ("user,track,time,not_skipped", "u,t,1614585600,1", {"skip_rule": DERIVED[0]}),
+            (
+                "user,track,time,spentMs",
+                "u,t,1614585600,90000",
+                {"skipped_when": "spentMs < 30000"},
+            ),
+            (
+                "user,track,time,playback secs",
+                "u,t,1614585600,90",
+                {"skipped_when": "playback secs < 30"},
+            ),
+            ("user,track,endTime,skip", "u,t,2021-03-01 08:00,1", {"columns": {"time": "endTime"}}),
+            ("user,track,created_at,skip", "u,t,1614585600,1", {"columns": {"time": "created_at"}}),
+            *(
+                (f"user,track,time,{name}", f"u,t,1614585600,{value}", {"skip_rule": DERIVED[0]})
+                for name, value in (
+                    *(("duration_ms", 180000), ("playlist_id", 100), ("play_count", 100)),
+                    *(("generation", 2020), ("registration_year", 2020), ("display_ms", 2000)),
+                    *(("shared", 1), ("listeners", 1000), ("listened_at", 1614585600)),
+                )
+            ),
         ],
     )
     def test_columns_and_rules_by_their_names(self, tmp_path, header, row, expected):
@@ -266,7 +296,10 @@ class TestOther:
         [
             ("songs.csv", b"title_of_it,length\nx,3\n", "no column is called like a track"),
             ("songs.csv", b"track,length\nx,3\n", "no column is called like a user or session"),
-            ("log.csv", b"user,track\nu,t\n", "no column that shows a skip"),
+            ("log.csv", b"session,track\nu,t\n", "no column that shows a skip"),
+            ("log.csv", b"user,track,skipped\nu,t,1\n", "name one: --time, or --session"),
+            ("log.csv", b"user,track,endTime\nu,t,2021-03-01\n", "only from the starts"),
+            ("log.csv", b"user,track,time,skipped\n", "holds no plays: it has a header and no"),
             ("empty.csv", b"", "is empty"),
             ("a.pdf", b"%PDF-1.7\n\0\xff", "no column is called like a track"),
             ("a.bin", bytes(range(256)), "is not delimited text"),

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import yaml
+from snakemake.common.configfile import load_configfile
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config, validate
 
@@ -37,7 +38,8 @@ try:
     whole = copy.deepcopy(registered.get("registry", {}))
     update_config(whole, config.get("registry") or {})
     config["registry"] = whole
-    checked.take_replacements(config, registered)
+    overlays = map(load_configfile, workflow.overwrite_configfiles)
+    checked.take_replacements(config, registered, *overlays)
     checked.check_config(config, checked.read_yaml(SCHEMA))
     validate(config, str(SCHEMA))
     SHARDS = {

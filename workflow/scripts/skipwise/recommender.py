@@ -1,5 +1,6 @@
 """The contract that every model keeps: what the workflow needs of it."""
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from skipwise.core.config import setting_mistakes
 from skipwise.core.errors import UserError
 from skipwise.core.registry import uses_labels
 from skipwise.sessions.sequences import Sequences
@@ -33,7 +35,8 @@ class Recommender(ABC):
 
     family: str
     # Names of the settings that the model reads; a setting it would ignore is an error, not a
-    # surprise.  A model whose settings use labels of skips may have ``labels``, too.
+    # surprise.  A model whose settings use labels of skips may have ``labels``, too.  With ``skips:
+    # rejected`` none is optional.  Their values are held to the ``LIMITS`` of the model's file.
     SETTINGS: frozenset[str] = frozenset()
     OPTIONAL: frozenset[str] = frozenset()
     # The candidates that validation ranks among, and that recommendations are taken from: ``full``,
@@ -46,18 +49,25 @@ class Recommender(ABC):
     watch: Callable[[dict], None] | None = None
 
     def __init__(self, n_tracks: int, settings: dict):
-        """Raises UserError when a setting is missing or unknown."""
+        """Raises UserError when a setting is missing or unknown, or its value is not allowed."""
         model = type(self).__module__.rsplit(".", 1)[-1].replace("_", "-")
         optional = self.OPTIONAL | ({"labels"} if uses_labels(settings) else set())
+        needed = self.SETTINGS
+        if settings.get("skips") == "rejected":
+            needed |= self.OPTIONAL
         for wrong, what in (
-            (self.SETTINGS - settings.keys(), "needs the setting"),
+            (needed - settings.keys(), "needs the setting"),
             (settings.keys() - self.SETTINGS - optional, "has no setting"),
         ):
             if wrong:
-                known = ", ".join(sorted(self.SETTINGS))
+                known = ", ".join(sorted(needed))
                 raise UserError(
                     f"model_registry.{model}: the model {what} '{min(wrong)}'; it reads {known}"
                 )
+        limits = getattr(sys.modules[type(self).__module__], "LIMITS", {})
+        for name, value in settings.items():
+            for said in setting_mistakes(value, limits.get(name, {})):
+                raise UserError(f"model_registry.{model}: {name}: {said}")
         self.n_tracks = n_tracks
         self.settings = settings
         self.labels: str = settings.get("labels", "right")  # that a use of skips sees

@@ -17,10 +17,11 @@ def check_overlays(paths: list[Path]) -> list[str]:
     entry that is wrong, and its key.
     """
     base = [PROJECT / "config" / name for name in ("config.yaml", "datasets.yaml")]
+    files = [read_yaml(path) for path in (*base, *paths)]
     config: dict = {}
-    for path in (*base, *paths):
-        _merge(config, _unshared(read_yaml(path)))
-    take_replacements(config, read_yaml(base[1]))
+    for file in files:
+        _merge(config, _unshared(file))
+    take_replacements(config, *files)
     schema = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
     if found := mistakes(config, schema):
         lines = (f"{_place(key, wrong, paths)}, {key}: {wrong}" for key, wrong in found)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.config import reads_lengths
+from skipwise.core.config import reads_lengths, rule_mistakes
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import parameters
@@ -110,4 +110,7 @@ def rule_with(name: str, known: dict[str, float], given: list[str] | None) -> di
     needed = parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
     if missing := sorted(needed - values.keys()):
         raise UserError(f"the skip rule {name} needs --parameter {missing[0]}=NUMBER")
-    return {"name": name} | {parameter: values[parameter] for parameter in sorted(needed)}
+    rule = {"name": name} | {parameter: values[parameter] for parameter in sorted(needed)}
+    for key, wrong in rule_mistakes(name, rule):
+        raise UserError(f"{key}: {wrong}")
+    return rule

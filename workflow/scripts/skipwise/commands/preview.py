@@ -9,13 +9,13 @@ from typing import NamedTuple
 import polars as pl
 import yaml
 
+from skipwise.core.conditions import parse_rule
 from skipwise.core.config import read_yaml, rule_words
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT, declared, find, names
-from skipwise.raw.conditions import parse_rule
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.guess import columns_of, rules_of
+from skipwise.raw.guess import columns_of, is_end, rules_of
 from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
@@ -103,19 +103,19 @@ def identify(
     for name, entry in () if is_told else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
-        wanted = [*columns.values(), parse_rule(entry.get("skipped_when", ""))[0]]
-        if columns and called and file.has_columns(*filter(None, wanted)):
+        wanted = [parse_rule(entry[key])[0] for key in ("skipped_when",) if key in entry]
+        if columns and called and file.has_columns(*columns.values(), *wanted):
             return Source(name, entry, {}, [*rules_of(file, columns)])
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     if rules:
         how = {"skipped_when": rules[0], "skip_rule": {"name": "given"}}
-    elif found["session_gap"] and "time" in found["columns"]:
+    elif found["session_gap"] and not is_end(found["columns"]["time"]):
         how = {"skip_rule": derived[0]}
     else:
         raise UserError(
             f"{file.path} has no column that shows a skip, and skips are derived only from the "
-            f"times of a user's plays (it has: {file.columns_in_words}); say what a skip is, "
+            f"starts of a user's plays (it has: {file.columns_in_words}); say what a skip is, "
             "--skipped-when 'seconds < 30'"
         )
     entry = {"form": "events", **found, **how}

@@ -9,13 +9,13 @@ import torch
 from safetensors import SafetensorError
 
 from skipwise.core.artifacts import read_json, sha256
+from skipwise.core.conditions import parse_rule
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.paths import tracks_beside
-from skipwise.raw.conditions import parse_rule, skip_labels
+from skipwise.raw.conditions import judged_labels
 from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
-from skipwise.raw.tabular import first_row
 from skipwise.recommender import Recommender
 from skipwise.sessions.catalogue import Catalogue
 from skipwise.sessions.sequences import Ragged, Sequences
@@ -180,38 +180,37 @@ def read_session(
     ``seconds_played < 30``; an unknown label is null. Raises UserError that names what is
     wrong in the file.
     """
-    path = Path(path)
-    wanted = [
-        track,
-        *([session] if session else []),
-        *([parse_rule(skipped_when)[0]] if skipped_when else []),
-    ]
-    frame = read_columns(path, list(dict.fromkeys(wanted)))
-    plays = frame.select(
-        session=pl.col(session).cast(pl.String).fill_null("") if session else pl.lit(""),
-        track=ids(frame[track], track)[0],
-    )
+
+    def judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.Series]]:
+        found = {"track": ids(rows[track], track)}
+        if session:
+            found["session"] = ids(rows[session], session)
+        if skipped_when:
+            found["skipped"] = judged_labels(rows[parse_rule(skipped_when)[0]], skipped_when)
+        plays = rows.select(**{name: made for name, (made, _) in found.items()})
+        absent = {"session": pl.lit(""), "skipped": pl.lit(False)}
+        plays = plays.with_columns(**{key: absent[key] for key in absent if key not in found})
+        return plays.select("session", "track", "skipped"), [reason for _, reason in found.values()]
+
+    wanted = [track, session, parse_rule(skipped_when)[0] if skipped_when else None]
+    plays = read_columns(Path(path), [column for column in wanted if column], judged)
     if plays.is_empty():
         raise UserError(f"{path} holds no plays")
-    empty = (plays["track"].str.len_bytes() == 0).fill_null(True)
-    if empty.any():
-        raise UserError(
-            f"{path}, row {first_row(empty) + 1}: column '{track}' is empty; correct or remove "
-            "this "
-            "row"
-        )
-    if not skipped_when:
-        return plays.with_columns(skipped=pl.lit(False))
-    labels = skip_labels(frame, skipped_when, str(path), header=path.suffix != ".parquet")
-    return plays.with_columns(skipped=labels)
+    return plays
 
 
 def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> pl.DataFrame:
     """What the tracks ``keys`` are called, from a csv, tsv or parquet file with one row per track:
     columns track and name.
     """
-    frame = read_columns(Path(path), [track, name])
-    names = frame.select(track=ids(frame[track], track)[0], name=pl.col(name).cast(pl.String))
+
+    def judged(rows: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.Series]]:
+        found, reasons = ids(rows[track], track)
+        named = rows.select(track=found, name=pl.col(name).cast(pl.String))
+        # A name of no track does no harm.
+        return named, [reasons.set((found.fill_null("") == ""), None)]
+
+    names = read_columns(Path(path), [track, name], judged)
     return names.filter(pl.col("track").is_in(keys.implode())).unique(
         "track", keep="first", maintain_order=True
     )

@@ -6,6 +6,7 @@ Plain Python without heavy imports, because Snakemake reads it at every start.
 import datetime
 import difflib
 import glob
+import math
 import os
 import re
 from collections import Counter
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, cast
 import yaml
 
 from skipwise.core import paths, registry
+from skipwise.core.conditions import parse_rule
 from skipwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -63,11 +65,12 @@ def check_config(config: dict, schema: dict) -> None:
 
 
 def mistakes(config: dict, schema: dict) -> list[tuple[str, str]]:
-    """Key and mistake of what is wrong in ``config``: against the schema, else names that must be
-    in a registry or have a file, else the parameters of what is found by its file, else values that
-    the file of a model does not allow.
+    """Key and mistake of what is wrong in ``config``: numbers that are none, else against the
+    schema, else names that must be in a registry or have a file, else the parameters of what is
+    found by its file, else values that the file of a model does not allow.
     """
     steps = (
+        _not_finite(config),
         _schema_mistakes(config, schema),
         _name_mistakes(config),
         _parameter_and_limit_mistakes(config),
@@ -87,10 +90,15 @@ def _setting_mistakes(config: dict, shared: dict) -> Iterator[tuple[str, str]]:
     for model in config["models"]:
         for key, name, value in _model_settings(config, model):
             limits = _limits(config, model, shared).get(name, {})
-            for error in _validator()(limits).iter_errors(value):
-                yield key, _what(error)
-            if isinstance(value, str) and _number(value) is not None:
-                yield key, _as_number(value)
+            yield from ((key, wrong) for wrong in setting_mistakes(value, limits))
+
+
+def setting_mistakes(value: Any, limits: dict) -> Iterator[str]:
+    """What is wrong with the value of a setting, whose JSON Schema is ``limits``."""
+    yield from (wrong for _, wrong in _not_finite(value))
+    yield from map(_what, _validator()(limits).iter_errors(value))
+    if isinstance(value, str) and _number(value) is not None:
+        yield _as_number(value)
 
 
 def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
@@ -102,30 +110,48 @@ def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
         ways = (way.replace("-", "_") for way in registry.names("way"))
         for key in ("neural", *ways):
             limits = shared.get(key, {}).get("properties", {}) | limits
-    return limits
+    # Those of a variant may be by the labels that it sees.
+    return limits | {"targets": {"enum": ["listened", "labelled", "next"]}}
 
 
-def take_replacements(config: dict, base: dict) -> None:
-    """Change ``config``, which Snakemake merged key by key from ``base`` and overlays, to what the
-    overlays say: a skip rule of another name does not keep the parameters of the one before, and
-    a column that is null is none.
+def take_replacements(config: dict, *files: dict) -> None:
+    """Change ``config``, which Snakemake merged key by key from ``files`` and what is given
+    besides, to what they say: a skip rule of another name does not keep parameters of the one
+    before that it does not have, and a column that is null is none.
     """
     for name, entry in (config.get("registry") or {}).items():
         if not isinstance(entry, dict):
             continue
-        before = base.get("registry", {}).get(name, {}).get("skip_rule", {})
-        rule = entry.get("skip_rule")
-        if isinstance(rule, dict) and before and rule.get("name") != before.get("name"):
-            needed = {"name"}
-            if rule.get("name") in registry.names("skip rule"):
-                needed |= _rule_parameters(rule["name"])
-            entry["skip_rule"] = {
-                key: value
-                for key, value in rule.items()
-                if key in needed or before.get(key) != value
-            }
+        if isinstance(rule := entry.get("skip_rule"), dict):
+            known = rule.get("name") in registry.names("skip rule")
+            wanted = _rule_parameters(rule["name"]) if known else set()
+            wanted |= _given_with_name(rule, [_rule_of(file, name) for file in files])
+            entry["skip_rule"] = {key: rule[key] for key in rule if key in wanted}
         if isinstance(columns := entry.get("columns"), dict):
             entry["columns"] = {key: name for key, name in columns.items() if name is not None}
+
+
+def _rule_of(file: dict, dataset: str) -> dict:
+    """The skip rule that a file gives for a data set, empty if it gives none."""
+    for key in ("registry", dataset, "skip_rule"):
+        file = file.get(key) or {}
+        if not isinstance(file, dict):
+            return {}
+    return file
+
+
+def _given_with_name(rule: dict, files: list[dict]) -> set[str]:
+    """The keys of a merged skip rule that were given with its name, or after it."""
+    merged: dict = {}
+    for given in files:
+        merged |= given
+    besides = {key: value for key, value in rule.items() if merged.get(key, ...) != value}
+    name, keys = None, {"name"}
+    for given in [*files, besides]:
+        if given.get("name", name) != name:
+            name, keys = given["name"], {"name"}
+        keys |= given.keys()
+    return keys
 
 
 def _rule_parameters(name: str) -> set[str]:
@@ -189,12 +215,12 @@ def _parameter_and_limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
         yield from _parameter_mistakes(f"{split}_split", f"the split {split}", parameters, given)
     for place, rule in enumerate(config.get("lfm_skip_rules", {}).get("rules", ())):
         key = f"lfm_skip_rules.rules.{place}"
-        yield from _rule_mistakes(key, rule)
+        yield from rule_mistakes(key, rule)
         if not derives_skips(rule["name"]):
             yield key, f"the rule {rule['name']} does not derive skips from time"
     yield from _limit_mistakes(config)
     for name, entry in config["registry"].items():
-        yield from _rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
+        yield from rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
     for name in config["datasets"]:
         entry = config["registry"][name]
         yield from _entry_mistakes(f"registry.{name}", entry)
@@ -294,6 +320,21 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
                 f"{key}.disliked_when",
                 "dislikes add to the labels of `skipped_when`; set skip_rule: {name: given}",
             )
+    for name in ("skipped_when", "disliked_when"):
+        try:
+            parse_rule(entry.get(name, "unused"))
+        except UserError as error:
+            yield f"{key}.{name}", str(error)
+    try:
+        datetime.date.fromisoformat(entry.get("until", "2000-01-01"))
+    except ValueError as error:
+        yield f"{key}.until", f"{entry['until']} is no date: {error}"
+    separator, quote = entry.get("separator", ","), entry.get("quote", '"')
+    if not separator.isascii() or separator in ("\n", "\r", "\0", quote):
+        yield (
+            f"{key}.separator",
+            f"{separator!r} cannot stand between cells; write the file with one of , tab ; |",
+        )
     if not entry.keys() & {"files", "paths"}:
         yield key, "give `paths`, or `files` to download"
     elif not entry.keys() & {"paths", "simulation"} and not all(
@@ -302,9 +343,10 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
         yield key, "files need `urls`; for files that are already here give `paths`"
 
 
-def _rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
+def rule_mistakes(key: str, rule: dict) -> Iterator[tuple[str, str]]:
     """A skip rule with other parameters than those of its SQL."""
     name = rule["name"]
+    yield from _not_finite(rule, key)
     needed = _rule_parameters(name)
     given = {parameter: value for parameter, value in rule.items() if parameter != "name"}
     yield from _parameter_mistakes(key, f"the skip rule {name}", needed, given)
@@ -324,6 +366,15 @@ def _parameter_mistakes(
             yield key, f"{what} has no parameter '{name}'{_known(name, sorted(needed))}"
     for name in sorted(needed - given.keys()):
         yield key, f"{what} needs `{name}`"
+
+
+def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Numbers that are none, which pass all comparisons."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key, f"{value} is not a finite number"
+    pairs = value.items() if isinstance(value, dict) else ()
+    for name, inner in enumerate(value) if isinstance(value, list) else pairs:
+        yield from _not_finite(inner, f"{key}.{name}" if key else str(name))
 
 
 def _empty_keys(value: object, key: str = "") -> Iterator[tuple[str, str]]:
@@ -415,9 +466,10 @@ def _what(error: "ValidationError") -> str:
 
 def _number(text: str) -> float | None:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return None
+    return number if math.isfinite(number) else None
 
 
 def _as_number(text: str) -> str:

@@ -18,7 +18,6 @@ from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking import metrics
 from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
-from skipwise.raw.tabular import first_row
 from skipwise.sessions.catalogue import Catalogue
 
 
@@ -109,7 +108,7 @@ def ranks_of_run(
         )
     run = Path(run)
     sessions = pl.DataFrame(read_artifact("test", test))
-    rows = _read_run(run, session, item, score, rank).rename({"item": "track"})
+    rows = _read_run(run, session, item, score, rank, track_keys=track_keys)
     strange = rows.join(sessions, left_on="session", right_on="session_id", how="anti")
     if strange.height:
         raise UserError(
@@ -226,48 +225,55 @@ def _with_new_ranks(
 
 
 def _read_run(
-    run: Path, session: str, item: str, score: str | None, rank: str | None
+    run: Path, session: str, item: str, score: str | None, rank: str | None, *, track_keys: bool
 ) -> pl.DataFrame:
-    """The run as session (Int32), item (String) and value (Float64), checked."""
+    """The run as session (Int32), track (String) and value (Float64), checked."""
     value = score or rank
     assert value is not None
-    frame = read_columns(run, [session, item, value])
-    first = 1 if run.suffix == ".parquet" else 2  # line of the first row
-    values = frame[value]
-    if values.dtype == pl.String:
-        values = values.str.strip_chars()
-    rows = pl.DataFrame(
-        {
-            "session": ids(frame[session], session)[0].cast(pl.Int32, strict=False),
-            "item": ids(frame[item], item)[0],
-            "value": values.cast(pl.Float64, strict=False),
-        }
-    )
+    if len({session, item, value}) < 3:
+        raise UserError(
+            f"session, item and {'score' if score else 'rank'} are three columns; two of them are "
+            f"named {session if session in (item, value) else item!r}"
+        )
     right = {
         session: (pl.col("session").is_not_null(), "is not a session_id of the split"),
-        item: (pl.col("item").str.len_bytes() > 0, "is no item"),
         value: (pl.col("value").is_finite(), "is not a finite number"),
     }
     if rank:
-        right[rank] = (
-            pl.col("value").is_between(1, 2**31 - 1) & (pl.col("value") % 1 == 0),
-            "is not a rank from 1",
+        is_rank = pl.col("value").is_between(1, 2**31 - 1) & (pl.col("value") % 1 == 0)
+        right[rank] = (is_rank, "is not a rank from 1")
+
+    def judged(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[pl.Series]]:
+        bare = frame.with_columns(pl.col(pl.String).str.strip_chars())
+        sessions, not_sessions = ids(bare[session], session)
+        tracks, not_tracks = ids((frame if track_keys else bare)[item], item)
+        rows = pl.DataFrame(
+            {
+                "session": sessions.cast(pl.Int32, strict=False),
+                "track": tracks,
+                "value": bare[value].cast(pl.Float64, strict=False),
+            }
         )
-    for column, (holds, what) in right.items():
-        fine = rows.select(holds.fill_null(False)).to_series()
-        if not fine.all():
-            row = first_row(~fine)
-            raise UserError(
-                f"{run}, row {row + first}: column '{column}' holds '{frame[column][row]}', "
-                f"which {what}"
-            )
+        reasons = [not_sessions, not_tracks]
+        for column, (holds, what) in right.items():
+            first = rows.select((~holds.fill_null(False)).arg_true().head(1)).to_series()
+            said = [
+                f"column '{column}' holds '{held}', which {what}"
+                for held in frame[column].gather(first)
+            ]
+            reasons.append(pl.Series(dtype=pl.String).clear(len(rows)).scatter(first, said))
+        return rows, reasons
+
+    rows = read_columns(run, [session, item, value], judged)
+    if rows.is_empty():
+        raise UserError(f"{run} is empty: it has no row of a session, an item and a {value}")
     for columns, what in (
-        (["session", "item"], "item '{}' twice"),
+        (["session", "track"], "item '{}' twice"),
         (["session", "value"], "two items at rank {:.0f}"),
     ):
         twice = (
             rows.filter(pl.struct(columns).is_duplicated())
-            if columns[1] == "item" or rank
+            if columns[1] == "track" or rank
             else rows.clear()
         )
         if twice.height:

@@ -13,6 +13,8 @@ LIMITS = {
     "heads": {"type": "integer", "minimum": 1},
     "feed_forward": {"type": "integer", "minimum": 1},
     "mask_share": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+    "norm": {"enum": ["pre", "post"]},
+    "positions": {"enum": ["start", "end"]},
 }
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},

@@ -30,6 +30,7 @@ LIMITS = {
     "learning_rate": {"type": "number", "exclusiveMinimum": 0},
     "regularization": {"type": "number", "minimum": 0},
     "skip_pair_share": {"type": "number", "minimum": 0, "maximum": 1},
+    "skips": {"enum": ["preferred", "unobserved", "rejected"]},
 }
 SEARCH = {
     "learning_rate": {"low": 0.001, "high": 0.3, "log": True},
@@ -111,9 +112,12 @@ class BPR(VectorRecommender):
         return history
 
     def _diverged(self) -> DivergedError:
+        rate, weight = self.settings["learning_rate"], self.settings["regularization"]
+        # A step takes rate × weight of a factor away.
+        name = "regularization" if rate * weight > 1 and weight > 1 else "learning_rate"
         return DivergedError(
-            "the factors are no longer finite; lower model_registry.bpr.settings.learning_rate, "
-            f"which is {self.settings['learning_rate']:g}"
+            f"the factors are no longer finite; lower model_registry.bpr.settings.{name}, which is "
+            f"{self.settings[name]:g}"
         )
 
     @property

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from torch import Tensor
 
 from skipwise.core.log import logger
-from skipwise.models.parts.plays import check_half_life, decay, matrix_of, tensors_of
+from skipwise.models.parts.plays import decay, matrix_of, tensors_of
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 
@@ -34,10 +34,6 @@ class DecayedPopularity(Recommender):
 
     family = "baseline"
     SETTINGS = frozenset({"half_life"})
-
-    def __init__(self, n_tracks: int, settings: dict):
-        super().__init__(n_tracks, settings)
-        check_half_life(settings["half_life"])
 
     def fit(
         self,

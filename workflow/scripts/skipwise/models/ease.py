@@ -11,8 +11,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from skipwise.core.errors import UserError
-from skipwise.models.parts.plays import check_weighting, weighted_tracks
+from skipwise.models.parts.plays import weighted_tracks
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import seen_labels
@@ -21,6 +20,8 @@ from skipwise.training.batches import seen_labels
 SQUARES = (5, "the tracks' common sessions, their inverse and the weights")
 LIMITS = {
     "regularization": {"type": "number", "exclusiveMinimum": 0},
+    "weighting": {"enum": ["none", "linear", "quadratic", "log"]},
+    "skips": {"enum": ["preferred", "unobserved"]},
 }
 SEARCH = {
     "regularization": {"low": 1.0, "high": 100000.0, "log": True},
@@ -41,19 +42,6 @@ class EASE(Recommender):
 
     family = "baseline"
     SETTINGS = frozenset({"regularization", "weighting", "skips"})
-
-    def __init__(self, n_tracks: int, settings: dict):
-        super().__init__(n_tracks, settings)
-        check_weighting(settings["weighting"])
-        if not settings["regularization"] > 0:
-            raise UserError(
-                "model_registry.ease: regularization must be above 0, or XᵀX has no inverse; it is "
-                f"{settings['regularization']!r}"
-            )
-        if settings["skips"] not in ("preferred", "unobserved"):
-            raise UserError(
-                f"model_registry.ease: skips is preferred or unobserved, not {settings['skips']!r}"
-            )
 
     def fit(
         self,

@@ -9,12 +9,9 @@ import torch
 from scipy.sparse import csr_matrix, diags, vstack
 from torch import Tensor
 
-from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.models.parts.plays import (
     blocks,
-    check_half_life,
-    check_weighting,
     decay,
     largest,
     matrix_of,
@@ -28,6 +25,8 @@ from skipwise.training.batches import may_be_target
 LIMITS = {
     "neighbours": {"type": "integer", "minimum": 1},
     "shrinkage": {"type": "number", "minimum": 0},
+    "weighting": {"enum": ["none", "linear", "quadratic", "log"]},
+    "half_life": {"type": ["number", "null"], "exclusiveMinimum": 0},
 }
 SEARCH = {
     "neighbours": {"low": 10, "high": 3000, "log": True},
@@ -52,15 +51,6 @@ class ItemKNN(Recommender):
 
     family = "baseline"
     SETTINGS = frozenset({"neighbours", "shrinkage", "weighting", "half_life", "targets"})
-
-    def __init__(self, n_tracks: int, settings: dict):
-        super().__init__(n_tracks, settings)
-        check_weighting(settings["weighting"])
-        if settings["half_life"] is not None:
-            check_half_life(settings["half_life"])
-        for name, least in (("neighbours", 1), ("shrinkage", 0)):
-            if settings[name] < least:
-                raise UserError(f"model_registry.item-knn: {name} must be {least} or more")
 
     def fit(
         self,

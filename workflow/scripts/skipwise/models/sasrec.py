@@ -10,6 +10,8 @@ LIMITS = {
     "layers": {"type": "integer", "minimum": 1},
     "heads": {"type": "integer", "minimum": 1},
     "feed_forward": {"type": "integer", "minimum": 1},
+    "norm": {"enum": ["pre", "post"]},
+    "positions": {"enum": ["start", "end"]},
 }
 SEARCH = {
     "learning_rate": {"low": 0.0002, "high": 0.02, "log": True},

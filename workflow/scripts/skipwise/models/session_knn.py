@@ -9,11 +9,9 @@ import torch
 from scipy.sparse import csr_matrix, diags
 from torch import Tensor
 
-from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.models.parts.plays import (
     blocks,
-    check_weighting,
     largest,
     matrix_of,
     tensors_of,
@@ -26,6 +24,8 @@ from skipwise.training.batches import may_be_target
 LIMITS = {
     "neighbours": {"type": "integer", "minimum": 1},
     "sample_size": {"type": ["integer", "null"], "minimum": 1},
+    "weighting": {"enum": ["none", "linear", "quadratic", "log"]},
+    "idf": {"type": "boolean"},
 }
 SEARCH = {
     "neighbours": {"low": 10, "high": 2000, "log": True},
@@ -50,13 +50,6 @@ class SessionKNN(Recommender):
 
     family = "baseline"
     SETTINGS = frozenset({"neighbours", "weighting", "idf", "sample_size", "targets"})
-
-    def __init__(self, n_tracks: int, settings: dict):
-        super().__init__(n_tracks, settings)
-        check_weighting(settings["weighting"])
-        for name in ("neighbours", "sample_size"):
-            if settings[name] is not None and settings[name] < 1:
-                raise UserError(f"model_registry.session-knn: {name} must be 1 or more")
 
     def fit(
         self,

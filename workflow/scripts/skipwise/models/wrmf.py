@@ -5,11 +5,12 @@ implicit's ALS.
 import numpy as np
 import torch
 from implicit.cpu.als import AlternatingLeastSquares
+from implicit.recommender_base import ModelFitError
 from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from skipwise.core.errors import UserError
+from skipwise.core.errors import DivergedError, UserError
 from skipwise.recommender import Savepoint, VectorRecommender
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import seen_labels
@@ -20,6 +21,7 @@ LIMITS = {
     "regularization": {"type": "number", "exclusiveMinimum": 0},
     "alpha": {"type": "number", "exclusiveMinimum": 1},
     "skip_confidence": {"type": "number", "exclusiveMinimum": 0},
+    "skips": {"enum": ["preferred", "unobserved", "rejected"]},
 }
 SEARCH = {
     "alpha": {"low": 1.1, "high": 100.0, "log": True, "limit": "low"},
@@ -52,12 +54,6 @@ class WRMF(VectorRecommender):
 
     def __init__(self, n_tracks: int, settings: dict):
         super().__init__(n_tracks, settings)
-        if settings["alpha"] <= 1:
-            raise UserError(
-                "model_registry.wrmf: alpha must be above 1: the confidence of a track is alpha × "
-                "plays and that of an unobserved one is 1, so a play would weigh no more than no "
-                f"play; it is {settings['alpha']:g}"
-            )
         if settings["skips"] == "rejected" and settings["alpha"] * settings["skip_confidence"] <= 1:
             raise UserError(
                 "model_registry.wrmf: alpha × skip_confidence must be above 1, the confidence of "
@@ -92,7 +88,14 @@ class WRMF(VectorRecommender):
             als = self._als(
                 iterations=self.settings["iterations"], random_state=seed, num_threads=threads
             )
-            als.fit(self._preferences(train), show_progress=False, callback=note)
+            try:
+                als.fit(self._preferences(train), show_progress=False, callback=note)
+            except ModelFitError as error:
+                alpha, weight = self.settings["alpha"], self.settings["regularization"]
+                raise DivergedError(
+                    "the factors are no longer finite; lower model_registry.wrmf.settings.alpha, "
+                    f"which is {alpha:g}, or regularization, which is {weight:g}"
+                ) from error
         history[-1]["best"] = True
         self._use(als.item_factors)
         return history

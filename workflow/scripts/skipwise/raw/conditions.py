@@ -1,15 +1,10 @@
 """Conditions on a column of the raw data, ``column operator value``, that make a play a skip."""
 
-import re
-
 import polars as pl
 
-from skipwise.core.errors import UserError
-from skipwise.raw.tabular import MISSING, as_numbers, first_row
+from skipwise.core.conditions import parse_rule
+from skipwise.raw.tabular import MISSING, as_numbers
 
-_PATTERN = re.compile(
-    r"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator><=|>=|==|!=|<|>)\s*(?P<value>\S.*?)\s*$"
-)
 _COMPARE = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge"}
 _TRUTH = {
     **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
@@ -17,27 +12,6 @@ _TRUTH = {
 }
 # What stands for a missing boolean or number, in any case.
 _MISSING = {word.lower() for word in (*MISSING, "NA")}
-
-
-def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
-    """Split ``rating < 4`` into column, operator and value; a bare column name has neither operator
-    nor value.
-
-    Raises UserError where the operator compares sizes and the value is not a number.
-    """
-    match = _PATTERN.match(rule)
-    if not match:
-        return rule.strip(), None, None
-    value = match["value"]
-    try:
-        number = float(value)
-    except ValueError:
-        number = float("nan")
-    if number == number:
-        return match["column"], match["operator"], number
-    if match["operator"] in ("==", "!="):
-        return match["column"], match["operator"], value.strip("'\"")
-    raise UserError(f"skipped_when: '{rule}' compares with '{value}', which is not a number")
 
 
 def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
@@ -77,18 +51,3 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     said = pl.format("column '{}' holds '{}', which is not {}", pl.lit(name), "text", pl.lit(kind))
     reasons = pl.Series("reason", dtype=pl.String).clear(len(column))
     return labels, reasons.scatter(wrong["index"], wrong.select(said).to_series())
-
-
-def skip_labels(frame: pl.DataFrame, rule: str, name: str, *, header: bool = True) -> pl.Series:
-    """:func:`judged_labels` of a file's rows, which must fit the rule.
-
-    ``name`` stands for the file in messages; ``header`` says whether line 1 of it is a header.
-    Raises UserError that names the first line which does not fit.
-    """
-    labels, reasons = judged_labels(frame[parse_rule(rule)[0]], rule)
-    if reasons.count():
-        row = first_row(reasons.is_not_null())
-        raise UserError(
-            f"{name}, line {row + 1 + header}: {reasons[row]}; correct or remove this row"
-        )
-    return labels

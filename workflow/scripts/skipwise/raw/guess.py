@@ -24,17 +24,31 @@ _CALLED = {
         *("ts", "timems", "unixtime", "date", "at"),
     ),
 }
-# What makes a play a skip, by the name of a column; with a number the largest value must be above
-# it, so that shares are not read as percents and seconds not as milliseconds.
-_RULES: tuple[tuple[str, str, float | None], ...] = (
-    (r"skip|dislike|hate", "{}", None),
-    (r"reasonend", "{} == fwdbtn", None),
-    (r"pct|percent", "{} < 50", 1.5),
-    (r"ratio|share|fraction|completion", "{} < 0.5", 0),
-    (r"(play|listen|watch|heard|spent).*ms$|ms(played|heard)", "{} < 30000", 1000),
-    (r"play|listen|watch|heard|spent", "{} < 30", 1),
-    (r"rating|stars", "{} < 4", 1),
+# Other names of times have such words only, as event_time and streamEndTime have.
+_TIME = r"time|timestamp|datetime|date|ts|at|on|start(ed)?|end(ed)?"
+_OF_A_TIME = re.compile(
+    rf"(({_TIME}|play(ed)?|listen(ed)?|stream(ed)?|scrobbled|created|log(ged)?|event|unix|utc|local"
+    r"|server|client|epoch|s|ms|us|ns)( |$))+"
 )
+# What makes a play a skip, by the words of a column's name; with a number the largest value must be
+# above it, so that shares are not read as percents and seconds not as milliseconds.
+_PLAYED = r"play(ed|ing|back|time)?|listen(ed|ing)?|watch(ed|ing)?|heard|(time)?spent"
+_SHARE = rf"ratio|fraction|completion( rate)?|share ({_PLAYED})|({_PLAYED}) share"
+_RULES: tuple[tuple[str, str, float | None], ...] = (
+    (r"skip(s|ped)?|(dislike|hate)[sd]?", "{}", None),
+    (r"reason end", "{} == fwdbtn", None),
+    (r"pct|percent(age)?", "{} < 50", 1.5),
+    (_SHARE, "{} < 0.5", 0),
+    (rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})", "{} < 30000", 1000),
+    (_PLAYED, "{} < 30", 1),
+    (r"ratings?|stars?", "{} < 4", 1),
+)
+# All words of a name with a number: the id of a play and the year of a rating are numbers too.
+_OF_A_NUMBER = re.compile(
+    rf"(({_PLAYED}|{_SHARE}|pct|percent(age)?|ratings?|stars?|time|duration|length|total|of|s|secs?"
+    r"|seconds?|ms|track|song|item|user|completed?|float|double)( |$))+"
+)
+_NOT = re.compile(r"\b(not?|non|never|without)\b")
 
 
 def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
@@ -56,6 +70,7 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
     for name, called in _CALLED.items():
         found = [spelled[spelling] for spelling in called if spelling in spelled]
         if name == "time":
+            found += [column for column in head.columns if _is_time(column, head[column])]
             unread = [column for column in found if not unit_of(head[column])]
         found = [column for column in found if column not in unread]
         if found and name not in named:
@@ -67,14 +82,20 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
             f"{what} (it has: {file.columns_in_words}); if it is one, name its columns: --track, "
             "--user or --session, --time; and say what a skip is: --skipped-when"
         )
+    if head.is_empty():
+        raise UserError(f"{file.path} holds no plays: it has a header and no row that can be read")
     if unread and not columns.keys() & {"session", "time"}:
         shown = next(iter(head[unread[0]].drop_nulls().to_list()), "")
         raise UserError(
             f"{file.path}: column '{unread[0]}' is called like a time, and {shown!r} is none; "
             "write times as 2021-12-31 23:59:00, or name another column: --time or --session"
         )
-    if columns.keys() == {"track", "user"}:
-        columns = {"session": columns["user"], "track": columns["track"]}
+    if not columns.keys() & {"session", "time"}:
+        raise UserError(
+            f"{file.path}: no column is called like a time or a session (it has: "
+            f"{file.columns_in_words}); name one: --time, or --session (the column of the user, if "
+            "all plays of a user are one session)"
+        )
     unit = unit_of(head[columns["time"]]) if "time" in columns else "s"
     by_gap = {"session_gap": None if "session" in columns else 1200}
     return {"columns": columns} | ({"time_unit": unit} if unit != "s" else {}) | by_gap
@@ -82,16 +103,50 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
 
 def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
     """The rules for ``skipped_when`` that fit the other columns, the likeliest first."""
-    left = [column for column in file.head.columns if column not in columns.values()]
+    # A name with an operator would be read as a rule.
+    read = {*columns.values()}
+    left = [name for name in file.head.columns if name not in read and not {*name} & {*"<>="}]
     for pattern, rule, least in _RULES:
-        for column in [column for column in left if re.search(pattern, _letters(column))]:
+        for column in [column for column in left if _is_called(column, pattern, least)]:
             held, said = file.head[column], rule.format(column)
             if not held.count() or held.dtype.is_nested() or judged_labels(held, said)[1].count():
+                continue
+            if _NOT.search(_words(column)) and not (said := _negation(held, said)):
                 continue
             largest = as_numbers(held).max() if least is not None else None
             if least is None or (isinstance(largest, float) and largest > least):
                 left.remove(column)
                 yield said
+
+
+def _is_called(column: str, pattern: str, least: float | None) -> bool:
+    """Whether whole words of a column's name are a pattern of the rules."""
+    words = _words(column)
+    return bool(re.search(rf"\b({pattern})\b", words)) and (
+        least is None or bool(_OF_A_NUMBER.fullmatch(words))
+    )
+
+
+def _negation(held: pl.Series, rule: str) -> str:
+    """The rule that is true where a boolean column is false, empty if there is none."""
+    labels, _ = judged_labels(held, rule)
+    spelled = held.filter(~labels).cast(pl.String).unique(maintain_order=True)
+    rules = (f"{rule} == {word.strip()}" for word in spelled)
+    return next((said for said in rules if judged_labels(held, said)[0].equals(~labels)), "")
+
+
+def is_end(column: str) -> bool:
+    """Whether a column is called like the end of a play."""
+    return bool(re.search(r"\bend(ed)?\b", _words(column)))
+
+
+def _is_time(column: str, held: pl.Series) -> bool:
+    """Whether a column is called like a time, and not like a duration: it has no small numbers."""
+    words = _words(column)
+    if not _OF_A_TIME.fullmatch(words) or not re.search(rf"\b({_TIME})\b", words):
+        return False
+    unit = unit_of(held)
+    return not unit or (Clock(unit).read(held)[0].dt.year() >= 1990).any()
 
 
 def unit_of(column: pl.Series) -> str | None:
@@ -105,6 +160,12 @@ def unit_of(column: pl.Series) -> str | None:
         if found.count() >= 0.9 * len(column):
             return unit
     return None
+
+
+def _words(column: str) -> str:
+    """The words of a column's name in small letters: ``end time`` of endTime and End_Time2."""
+    parted = re.sub(r"([^\W\d_A-Z])([A-Z])", r"\1 \2", column)
+    return " ".join(re.findall(r"[^\W\d_]+", parted.lower()))
 
 
 def _letters(column: str) -> str:

@@ -142,13 +142,22 @@ class _Columns(NamedTuple):
         return [column for column in (*self.wanted, *self.optional) if column in present]
 
 
-def read_columns(path: Path, wanted: list[str]) -> pl.DataFrame:
-    """The wanted columns of a table at once; raises UserError for the first wrong row too."""
-    found = []
-    for name, rows, _, wrong in read_rows(path, wanted):
-        for line, reason in wrong.sort("line").head(1).iter_rows():
-            raise UserError(f"{name}, line {line}: {reason}; correct or remove this row")
-        found.append(rows.select(wanted))
+def read_columns(
+    path: Path,
+    wanted: list[str],
+    judged: Callable[[pl.DataFrame], tuple[pl.DataFrame, list[pl.Series]]],
+) -> pl.DataFrame:
+    """What ``judged`` makes of the wanted columns of a table, read at once.
+
+    It also gives the reasons why rows are wrong, else null; raises UserError for the first one.
+    """
+    found, unit = [], "row" if counts_rows(path) else "line"
+    for name, rows, lines, wrong in read_rows(path, list(dict.fromkeys(wanted))):
+        made, reasons = judged(rows)
+        odd = pl.DataFrame({"line": lines, "reason": pl.select(pl.coalesce(reasons)).to_series()})
+        for line, reason in pl.concat([wrong, odd.drop_nulls()]).sort("line").head(1).iter_rows():
+            raise UserError(f"{name}, {unit} {line}: {reason}; correct or remove this row")
+        found.append(made)
     return pl.concat(found)
 
 

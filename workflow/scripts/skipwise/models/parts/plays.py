@@ -7,7 +7,6 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from skipwise.core.errors import UserError
 from skipwise.sessions.sequences import Sequences
 
 # Weight of a track whose last play is at position p (from 1) of a session of L plays.  All but
@@ -20,12 +19,6 @@ WEIGHTINGS = {
 }
 # Products of two cells that a block of a sparse product may have.
 CELLS = 2**22
-
-
-def check_weighting(weighting: str) -> None:
-    """Raises UserError for a weighting that there is none of."""
-    if weighting not in WEIGHTINGS:
-        raise UserError(f"weighting is {', '.join(WEIGHTINGS)}, not {weighting!r}")
 
 
 def weighted_tracks(
@@ -50,12 +43,6 @@ def weighted_tracks(
 def decay(days: np.ndarray, half_life: float) -> np.ndarray:
     """Weights that halve with every ``half_life`` days."""
     return 0.5 ** (days / half_life)
-
-
-def check_half_life(half_life: float) -> None:
-    """Raises UserError for a half-life that is none."""
-    if not half_life > 0:
-        raise UserError(f"half_life is a number of days above 0, not {half_life!r}")
 
 
 def largest(matrix: csr_matrix, k: int) -> csr_matrix:

@@ -7,10 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from skipwise.core.errors import UserError
-from skipwise.models.parts.layers import Dropout, check_choice, linear
-
-NORMS = ("post", "pre")
-POSITIONS = ("end", "start")
+from skipwise.models.parts.layers import Dropout, linear
 
 
 class TransformerEncoder(nn.Module):
@@ -40,8 +37,6 @@ class TransformerEncoder(nn.Module):
                 f"neural.dimension ({dimension}) must be a multiple of heads "
                 f"({settings['heads']}); change one of them"
             )
-        check_choice("positions", settings["positions"], POSITIONS)
-        check_choice("norm", settings["norm"], NORMS)
         self.causal, self.from_start = causal, settings["positions"] == "start"
         self.positions = nn.Parameter(
             torch.empty(length, dimension).normal_(0, dimension**-0.5, generator=generator)
