@@ -110,8 +110,7 @@ def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
         ways = (way.replace("-", "_") for way in registry.names("way"))
         for key in ("neural", *ways):
             limits = shared.get(key, {}).get("properties", {}) | limits
-    # Those of a variant may be by the labels that it sees.
-    return limits | {"targets": {"enum": ["listened", "labelled", "next"]}}
+    return limits
 
 
 def take_replacements(config: dict, *files: dict) -> None:
