@@ -27,6 +27,7 @@ LIMITS = {
     "shrinkage": {"type": "number", "minimum": 0},
     "weighting": {"enum": ["none", "linear", "quadratic", "log"]},
     "half_life": {"type": ["number", "null"], "exclusiveMinimum": 0},
+    "targets": {"enum": ["listened", "labelled", "next"]},
 }
 SEARCH = {
     "neighbours": {"low": 10, "high": 3000, "log": True},

@@ -10,6 +10,10 @@ from skipwise.recommender import Savepoint
 from skipwise.sessions.sequences import Sequences
 from skipwise.training.batches import following, may_be_target
 
+LIMITS = {
+    "targets": {"enum": ["listened", "labelled", "next"]},
+}
+
 
 class Markov(Popularity):
     """Score = how often the track was the target after the context's last track + popularity

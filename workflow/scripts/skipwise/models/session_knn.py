@@ -26,6 +26,7 @@ LIMITS = {
     "sample_size": {"type": ["integer", "null"], "minimum": 1},
     "weighting": {"enum": ["none", "linear", "quadratic", "log"]},
     "idf": {"type": "boolean"},
+    "targets": {"enum": ["listened", "labelled", "next"]},
 }
 SEARCH = {
     "neighbours": {"low": 10, "high": 2000, "log": True},
