@@ -82,7 +82,7 @@ def test_steps_run_while_they_fit_and_the_overlay_is_that_of_the_last(tmp_path):
     assert [step.what for step in running.done] == [
         "one seed",
         "three seeds",
-        "tuned, 8 trials of every variant",
+        "tuned, 8 trials of a variant",
     ]
     assert running.left_out.startswith("4 more ways to use skips; five seeds")
     assert "about 20 s, 10 s are left" in running.left_out

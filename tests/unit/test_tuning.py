@@ -192,15 +192,19 @@ class TestSearch:
         tau = {"tau": {"low": 0.03, "high": 5.0, "log": True}}
         way = task(variant="contrastive-item", space=SPACE | tau)
         (data / "checkpoints/search.journal").unlink()
-        search(data, replace(way, own=["tau"]), trials=4, first="first.parquet")
+        search(data, replace(way, own=["tau"]), trials=6, first="first.parquet")
         first, *others = tried(data)
         assert first == by_value[0] | {"tau": 0.1}
         # One in each quarter of the range, of which the first has the configured value.
         values = [settings.pop("tau") for settings in others]
-        assert sorted(values) == [0.204, 0.734, 2.64]
-        assert [settings | {"tau": 0.1} for settings in others] == [first] * 3
+        assert sorted(values[:3]) == [0.204, 0.734, 2.64]
+        assert [settings | {"tau": 0.1} for settings in others[:3]] == [first] * 3
+        # The best of these with what was next best for its reference.
+        best_own = max(found(data)[:4], key=lambda row: row["valid_ndcg_10"])
+        assert values[3:] == [json.loads(best_own["settings"])["tau"]] * 2
+        assert others[3:] == by_value[1:3]
         won = read_json(data / "best.json")
-        assert won["trials"] == TRIALS + 4
+        assert won["trials"] == TRIALS + 6
         assert won["settings"] in tried(data)
         assert won["configured"] == way.configured
 
@@ -230,21 +234,30 @@ class TestSearch:
         write_artifact(table, "trials", data / "first.parquet")
         search(data, task(), trials=6, first="first.parquet")
         whole = found(data)
-        assert len(whole) == 6  # the last two of which are the sampler's
+        assert len(whole) == 4  # its reference had no more
         (data / "checkpoints/search.journal").unlink()
-        search(data, task(), trials=4, first="first.parquet")
+        search(data, task(), trials=3, first="first.parquet")
         search(data, task(), trials=6, first="first.parquet")
         assert found(data) == whole
 
+    def test_epochs_of_a_frozen_reference_do_not_count(self, data):
+        """Nor are they pruned: they are the same with every weight."""
+        alpha = {"alpha": {"low": 0.1, "high": 5.0, "log": True}}
+        way = task("sasrec", "orig", alpha, way="pairwise", alpha=1.0, reference_epochs=3, layers=1)
+        search(data, replace(way, own=["alpha"]), trials=3)
+        rows = found(data)
+        assert [row["best_epoch"] > 3 for row in rows] == [True] * 3
+        assert len({row["valid_ndcg_10"] for row in rows}) > 1
+
     def test_a_way_takes_no_value_outside_of_its_own_range(self):
         what = task()
-        begun = what.after([trial(0, 0.3, learning_rate=1e-5, dropout=0.3, batch_size=64)], 4)
+        begun = what.after([trial(0, 0.3, learning_rate=1e-5, dropout=0.3, batch_size=64)], 6)
         assert begun.settings == what.settings | {"dropout": 0.3}
 
     def test_without_a_trained_reference_a_way_begins_as_configured(self):
         what = task()
-        assert what.after([], 4) == what
-        assert what.after([trial(0, 0.3, "pruned", dropout=0.2)], 4) == what
+        assert what.after([], 6) == what
+        assert what.after([trial(0, 0.3, "pruned", dropout=0.2)], 6) == what
 
     @pytest.mark.parametrize("seed", range(5))
     def test_the_first_trials_are_spread_over_the_space(self, seed):

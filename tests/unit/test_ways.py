@@ -309,8 +309,14 @@ class TestPairwise:
         assert loss.item() == 0
         assert not predictions.grad.any()
 
-    def test_the_reference_is_the_model_after_its_epochs_without_dropout(self):
-        """Of the first batch after them: no margin is left, so each pair costs log 2."""
+    @pytest.mark.parametrize("best", [1, 2])
+    def test_the_way_begins_at_the_best_of_its_reference_without_dropout(self, best, monkeypatch):
+        """Of the first batch there: no margin is left, so each pair costs log 2."""
+        values = iter([2, 1] if best == 1 else [1, 2])
+        monkeypatch.setattr(
+            "skipwise.training.loop.validation_metrics",
+            lambda _: {"valid_hr_10": 0.0, "valid_ndcg_10": next(values) / 20},
+        )
         train = random_sessions(60, N_TRACKS, seed=1)
         settings = settings_with("sasrec", "pairwise", reference_epochs=2, max_epochs=2, dropout=0)
         recommender = find_model("sasrec")(N_TRACKS, settings | {"batch_size": 64})
@@ -318,14 +324,23 @@ class TestPairwise:
         training = Training(
             recommender, ranker(recommender, train.counts(N_TRACKS)), train, train, seed=1
         )
+        states = []
         for _ in range(2):
             assert not training.step.reference
             for _ in training.steps():
                 pass
             assert training.sums[2] == 0
+            training.step.rows.catch_up_all()
+            states.append({name: t.clone() for name, t in recommender.state().items()})
             training.evaluate()
         frozen = {name: tensor.clone() for name, tensor in training.step.reference.items()}
         assert frozen.keys() == recommender.state().keys()
+        for name, tensor in recommender.state().items():
+            assert torch.equal(frozen[name], states[best - 1][name]), name
+            assert torch.equal(tensor, frozen[name]), name
+        # A new optimiser: nothing moves a row that has no gradient yet.
+        training.step.rows.catch_up_all()
+        assert torch.equal(recommender.table, frozen["table"])
         (first,) = training.batches.epoch(np.random.default_rng(1))
         assert training.step(first)[2].item() == pytest.approx(math.log(2), rel=1e-4)
         assert training.step(first)[2].item() < math.log(2) - 1e-4

@@ -64,7 +64,7 @@ VARIANTS = {name: {"way": name} for name in WAYS}
 STEPS = (
     Step("one seed", {"seeds": [1], "tuning": {"settings": "configured"}}),
     Step("three seeds", {"seeds": [1, 2, 3], "tuning": {"settings": "configured"}}),
-    Step(f"tuned, {TRIALS} trials of every variant", {"seeds": [1, 2, 3], "tuning": SEARCH}),
+    Step(f"tuned, {TRIALS} trials of a variant", {"seeds": [1, 2, 3], "tuning": SEARCH}),
     Step(
         f"{len(WAYS)} more ways to use skips",
         {

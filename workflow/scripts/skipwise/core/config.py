@@ -722,12 +722,13 @@ def own_space(config: dict, model: str, variant: str) -> list[str]:
 
 def trials(config: dict, model: str, variant: str) -> int:
     """The number of trials of a variant; those of a model that is not neural take seconds, so it
-    may have more.  A way that begins with the best of another variant has half as many.
+    may have more.  A way that begins with the best of another variant has half as many for its own
+    settings, and a quarter for the next best of the other.
     """
     tuning = config["tuning"]
     is_neural = config["model_registry"][model]["family"] == "neural"
     number = tuning["trials"] if is_neural else tuning["quick_trials"] or tuning["trials"]
-    return -(-number // 2) if begins_with(config, model, variant) else number
+    return -(-number // 2) + number // 4 if begins_with(config, model, variant) else number
 
 
 def searches(config: dict) -> list[dict]:

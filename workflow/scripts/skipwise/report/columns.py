@@ -192,9 +192,7 @@ COLUMNS = {
     ),
     "single_seed": Column("single seeds", "Least and greatest estimate of a seed.", _signed),
     "papers_print": Column("papers print", "Quoted, on their data."),
-    "trials": Column(
-        "trials", "Tried settings, the same number for every variant of a model.", _count
-    ),
+    "trials": Column("trials", "Tried settings, of a way with those of its reference.", _count),
     "pruned": Column("pruned", "Trials that were ended before their last epoch.", _count),
     "seconds": Column("seconds", "Of training, all trials.", "{:.1f}".format),
     "valid_ndcg_10_begin": Column(

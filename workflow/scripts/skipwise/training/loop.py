@@ -72,7 +72,8 @@ def train_network(
     ``candidates``; training stops when it has not risen for ``patience`` epochs, not before
     ``min_epochs``, and not while it is at most the model's ``floor``: a model may stay near the
     order by popularity for many epochs before it begins to learn.  Epochs that train a frozen
-    reference count for neither.  Raises DivergedError when the loss is no longer finite.
+    reference count for neither: the best of them is the reference, and the way begins there.
+    Raises DivergedError when the loss is no longer finite.
 
     With a ``checkpoint`` everything is saved after every epoch, and the training goes on from what
     is there: the weights are those of a training without a break.  SIGTERM and SIGINT then save
@@ -147,7 +148,7 @@ class Training:
             self.step.target_shares = self.batches.target_shares(model.n_tracks)
         self.valid = validation_sample(valid, self.settings["validation_sessions"])
         self.ranker = ranker
-        # The epochs before the way begins, whose model is the frozen reference.
+        # The epochs before the way begins, the best of which is the frozen reference.
         self.reference_epochs = self.settings.get("reference_epochs") or 0
         self.history: list[dict] = []
         self.best = 0
@@ -217,7 +218,7 @@ class Training:
                 "best": False,
             }
         )
-        if self.epoch > self.reference_epochs and (
+        if (
             not self.best
             or self.history[-1]["valid_ndcg_10"] > self.history[self.best - 1]["valid_ndcg_10"]
         ):
@@ -227,16 +228,26 @@ class Training:
             }
         _log_epoch(
             self.history[-1],
-            self.best,
+            self.best if self.epoch > self.reference_epochs else 0,
             self.settings["max_epochs"],
             self.seconds + time.perf_counter() - started,
         )
         if self.epoch == self.reference_epochs:
-            self.step.reference = {name: t.clone() for name, t in self.model.state().items()}
+            self._begin_way()
         self.epoch, self.done, self.seconds = self.epoch + 1, 0, 0.0
         self.sums.zero_()
         self.order_drawn_from = self.rng.bit_generator.state
         self.watch(self.history[-1:])
+
+    def _begin_way(self) -> None:
+        """Go back to the best epoch so far: its copy is the reference, and the optimiser is new."""
+        device = self.model.table.device
+        self.step.reference = {name: tensor.to(device) for name, tensor in self.best_state.items()}
+        for name, tensor in self._tensors().items():
+            best = self.best_state.get(name.removeprefix("model."))
+            tensor.zero_() if best is None else tensor.copy_(best)
+        self.step.rows.step = 0
+        self.best, self.best_state = 0, {}
 
     def watch(self, rows: list[dict]) -> None:
         """Show rows of the history to the one who watches the training, who may end it."""

@@ -2,9 +2,10 @@
 
 A way to use skips has settings of its own beside those of its model, and a few trials of all at
 once would never try a good weight with a good learning rate.  So it begins with the best settings
-of its reference, ``blind`` or ``orig``, and changes what the way adds; a way that adds none chooses
-among the best that its reference has tried.  Thus a way has no setting of the model that its
-reference has not had: else the luck of a search with few trials would look like the worth of a way.
+of its reference, ``blind`` or ``orig``, and changes what the way adds; then it tries, with the best
+of that, the next best settings of its reference.  A way that adds none chooses among the best of
+its reference.  Thus a way has no setting of the model that its reference has not had: else the luck
+of a search with few trials would look like the worth of a way.
 
 The test data is not an input of anything here.  A search writes each step into a journal and goes
 on from it: whatever stops it, the same trials and the same winner come out.
@@ -68,9 +69,10 @@ RESULT = "result"  # the attribute of a trial with its row
 @dataclass(frozen=True)
 class Search:
     """What is searched: ``settings`` as configured, and ``space`` with the range of each setting
-    that may change.  ``own`` are the settings of the way.  A search that begins with another's
-    changes only the ``changed`` or, where ``points`` are given, tries these first.  The sampler
-    learns from earlier trials after ``startup`` of them.
+    that may change.  ``own`` are the settings of the way.  ``points`` are the settings of the model
+    that a search which begins with another's may have, the best first: its trials change the
+    ``own`` with the first of them, and the last ones take the others.  The sampler learns from
+    earlier trials after ``startup`` of them.
 
     A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
     ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
@@ -86,7 +88,6 @@ class Search:
     threads: int
     validation_sessions: int
     own: Sequence[str] = ()
-    changed: Sequence[str] = ()
     points: Sequence[dict] = ()
     startup: int = STARTUP
 
@@ -98,29 +99,29 @@ class Search:
     @property
     def tried(self) -> dict[str, dict]:
         """The part of the space that trials change."""
-        return {name: self.space[name] for name in self.changed or self.space}
+        names = self.own if self.points and self.own else self.space
+        return {name: self.space[name] for name in names}
 
     def after(self, trials: list[dict], size: int) -> "Search":
         """This search, of ``size`` trials, beginning with the best of ``trials``, the rows of
-        another one: with the settings of the best one, or, if the way has none of its own, with
-        those of the best ``size``.
+        another one: two thirds of it with the best settings, if the way has some of its own, and
+        the rest with the next best.
         """
         complete = [row for row in trials if row["state"] == "complete"]
         complete.sort(key=lambda row: row["valid_ndcg_10"], reverse=True)
-        taken = [
+        points = [
             {
                 name: value
                 for name, value in json.loads(row["settings"]).items()
                 if name in self.space and name not in self.own and _holds(self.space[name], value)
             }
-            for row in complete
+            for row in complete[: size // 3 + 1 if self.own else size]
         ]
-        if not taken:
+        if not points:
             return self
-        begun = replace(self, settings=self.settings | taken[0], startup=min(size, STARTUP - 1))
-        if self.own:
-            return replace(begun, changed=self.own)
-        return replace(begun, points=[begun.configured | values for values in taken[:size]])
+        settings = self.settings | points[0]
+        startup = min(size - len(points) + 1 if self.own else size, STARTUP - 1)
+        return replace(self, settings=settings, points=points, startup=startup)
 
 
 def search_settings(
@@ -158,6 +159,8 @@ def search_settings(
     asked = search
     of_reference = read_artifact("trials", first).to_pylist() if first else []
     search = search.after(of_reference, trials)
+    if search.points and not search.own:
+        trials = min(trials, len(search.points))
     mark = fingerprint(
         search.recommender,
         [search.settings, search.tried, search.sampler_seed, search.validation_sessions],
@@ -174,7 +177,7 @@ def search_settings(
         logger.info("continues from %s with trial %d", journal, done)
     for number in range(len(ended(study)), trials):
         saved = Checkpoint(checkpoint, f"{mark} {number}")
-        _run_trial(study, number, search, candidates, *parts, n_tracks, saved)
+        _run_trial(study, number, trials, search, candidates, *parts, n_tracks, saved)
         Path(checkpoint).unlink(missing_ok=True)
         _log_trial(study, number, trials)
         gc.collect()  # the model of the trial
@@ -260,6 +263,7 @@ def rows(study: optuna.Study) -> list[dict]:
 def _run_trial(
     study: optuna.Study,
     number: int,
+    trials: int,
     search: Search,
     candidates: str,
     train: Sequences,
@@ -268,10 +272,10 @@ def _run_trial(
     checkpoint: Checkpoint,
 ) -> None:
     """Choose the settings of one trial, train with them and note how good they are."""
-    trial = _ask(study, number, search)
+    fixed = _fixed(study, number, trials, search)
+    trial = _ask(study, number, search, fixed)
     chosen = suggest(trial, search.tried)  # in any case: the sampler learns of no other values
-    exact = search.points or [search.configured]  # to the last digit
-    chosen = exact[number] if number < len(exact) else search.configured | chosen
+    chosen = search.configured | chosen | fixed
     settings = search.settings | chosen
     logger.info("trial %d: %s", number, in_words(chosen))
     history: list[dict] = []
@@ -318,10 +322,14 @@ def _train(
 ) -> str:
     """Train and add the rows with validation metrics to ``history``; returns how it ended.
 
-    Epochs of a training that goes on from its checkpoint are in ``history``, too.
+    Epochs of a training that goes on from its checkpoint are in ``history``, too; those of a frozen
+    reference, which are the same with every setting of the way, are not.
     """
+    before = search.settings.get("reference_epochs") or 0
 
     def watch(row: dict) -> None:
+        if row["epoch"] is not None and row["epoch"] <= before:
+            return
         if math.isnan(row["valid_ndcg_10"]):
             raise UserError(
                 f"no validation session has a target among {model.candidates} candidates; set "
@@ -349,17 +357,32 @@ def _train(
     return "complete"
 
 
-def _ask(study: optuna.Study, number: int, search: Search) -> optuna.Trial:
+def _fixed(study: optuna.Study, number: int, trials: int, search: Search) -> dict:
+    """The settings of a trial that are not chosen, to the last digit: of the first one, and of
+    those that take settings of a reference.
+    """
+    if not number:
+        return search.configured
+    later = number - (0 if not search.own else trials - len(search.points))
+    if not search.points or later < 1:
+        return {}
+    top = winner(rows(study)) if search.own else None
+    return (json.loads(top["settings"]) if top else search.configured) | search.points[later]
+
+
+def _ask(study: optuna.Study, number: int, search: Search, fixed: dict) -> optuna.Trial:
     """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
     seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
     study.sampler = optuna.samplers.TPESampler(
         seed=int(seed), n_startup_trials=search.startup, multivariate=True, constant_liar=False
     )
-    begin = {name: search.settings[name] for name in search.tried}
-    points = search.points or spread(search.tried, begin, search.startup, search.sampler_seed)
-    waiting = study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-    if number < len(points) and not waiting:
-        study.enqueue_trial(points[number])
+    if not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        begin = {name: search.settings[name] for name in search.tried}
+        if fixed:
+            study.enqueue_trial({name: fixed[name] for name in begin})
+        elif number < search.startup:
+            points = spread(search.tried, begin, search.startup, search.sampler_seed)
+            study.enqueue_trial(points[number])
     return study.ask()
 
 

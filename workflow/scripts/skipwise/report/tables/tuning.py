@@ -1,6 +1,6 @@
 """The search of settings on validation data, one row per variant: what it cost, what it gained and
-what it found. Every variant of a model had the same number of trials, so none is favoured. No
-test data was read.
+what it found. Every variant of a model had the same number of trials, and a way to use skips some
+more for what it adds. No test data was read.
 """
 
 import json

@@ -7,7 +7,8 @@ pair.  The loss is that of BPR (Rendle et al., UAI 2009), on the pairs of a list
 track that preference optimisation takes (S-DPO, Chen et al., NeurIPS 2024, arXiv 2406.09215).
 
 Without ``reference_epochs`` r is 0.  With them the model is first trained for so many epochs on the
-base loss only; then it is copied, and r is s(p) − s(x) of the frozen copy.  As the softmax of both
+base loss only; the best of them by validation is copied and trained on, and r is s(p) − s(x) of the
+frozen copy.  As the softmax of both
 tracks has the same denominator, that is the loss of direct preference optimisation with its β at 1.
 """
 
