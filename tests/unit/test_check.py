@@ -14,6 +14,8 @@ from skipwise.core.errors import UserError
         ("- ml100k\n", ": a configuration has keys at top level"),
         ("", ": a configuration has keys at top level"),
         ("a: \x07\n", ": not valid YAML"),
+        ("registry: {mine: {until: 2020-02-30}}\n", ": a date or number cannot be (day is out of"),
+        ("registry: [1]\n", ", line 1, registry: [1] is not of type 'object'"),
     ],
 )
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path, text, expected):

@@ -148,9 +148,8 @@ class TestRecommend:
     def test_json_names_and_tracks_that_are_new(self, run, results, tmp_path):
         session = session_file(tmp_path / "s.csv", [4, 5, 6, 5])
         names = tmp_path / "names.csv"
-        pl.DataFrame({"track": KEYS[:9], "name": [f"Song {i}" for i in range(1, 10)]}).write_csv(
-            names
-        )
+        called = [f"Song {i}" for i in range(1, 10)]
+        pl.DataFrame({"track": [*KEYS[:9], "NULL"], "name": [*called, "no track"]}).write_csv(names)
         out = tmp_path / "out.json"
         options = (
             "--candidates",
@@ -307,6 +306,7 @@ class TestRecommend:
             ({"--session": "absent.parquet"}, ["absent.parquet"]),
             ({"--session": "unknown.csv"}, ["no track that is in", "tracks.parquet"]),
             ({"--session": "empty.csv"}, ["empty.csv holds no plays"]),
+            ({"--session": "empty.json"}, ["empty.json holds no rows"]),
             ({"--session": "hole.csv"}, ["hole.csv, line 3", "'track' is empty"]),
             ({"--session": "half.parquet"}, ["half.parquet, row 2", "1.5", "not a whole number"]),
             (
@@ -335,6 +335,7 @@ class TestRecommend:
         (tmp_path / "results").mkdir()
         (tmp_path / "absent").touch()
         pl.DataFrame({"track": pl.Series([], dtype=pl.String)}).write_csv(tmp_path / "empty.csv")
+        (tmp_path / "empty.json").write_text("[]")
         (tmp_path / "unknown.csv").write_text("track\nnobody\n")
         (tmp_path / "hole.csv").write_text(f"track,n\n{KEYS[1]},1\n,2\n")
         held = {"track": [1.0, 1.5], "name": ["a", "b"]}
@@ -838,6 +839,10 @@ class TestLabel:
     def test_a_mistake_is_one_line(self, run, log, options, expected):
         line = failure(run, "label", log, *options)
         assert all(part in line for part in expected), line
+
+    def test_an_array_without_plays(self, run, tmp_path):
+        (tmp_path / "empty.json").write_text("[]")
+        assert "holds no plays" in failure(run, "label", tmp_path / "empty.json", *COLUMNS)
 
 
 def inspected(folder: Path, plays: pl.DataFrame, skip_rule: dict) -> tuple[dict, Path]:

@@ -28,7 +28,9 @@ from skipwise.core.config import raw_files
 from skipwise.core.errors import UserError
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
+from skipwise.raw.guess import unit_of
 from skipwise.raw.tabular import MISSING
+from skipwise.raw.times import Stopwatch
 
 pytestmark = pytest.mark.long
 
@@ -361,6 +363,21 @@ class TestSessions:
         assert plays.height == 56
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "right"),
+    [
+        ([200, 200, 20, 200], 0),  # seconds
+        ([500], 1),  # of one play nobody can tell
+        ([300] * 95 + [180_000] * 5, 100),  # most are skipped at once
+        ([0, 0, 180_000, 200_000], 4),
+    ],
+)
+def test_the_unit_of_durations_is_told_of_enough_of_them(milliseconds, right):
+    found, reasons = Stopwatch("ms", "duration").read(pl.Series(milliseconds))
+    assert found.count() == right
+    assert reasons.count() == len(milliseconds) - right
+
+
 class TestTimes:
     @pytest.mark.parametrize(
         ("times", "unit", "expected"),
@@ -379,8 +396,7 @@ class TestTimes:
             (["202001", "202002"], "s", "a month, write it as ISO text"),
             (["2458970.5"], "s", "a Julian day, write it as ISO text"),
             (["202001011000"], "ms", "a date and time written as a number"),
-            (["20200101100000"], "us", "write times as ISO text, or from 0 on"),
-            (["5000000", "5000100"], "s", "write times as ISO text, or from 0 on"),
+            (["20200101100000"], "us", "a date and time written as a number"),
         ],
     )
     @pytest.mark.parametrize("suffix", ["csv", "parquet", "ndjson"])
@@ -408,6 +424,14 @@ class TestTimes:
         path = tmp_path / "plays.csv"
         path.write_text("user,track,time\n" + "".join(f"u,t,{at}\n" for at in range(0, 60000, 500)))
         assert events_of(tmp_path, path, columns=BY_USER).height == 120
+
+    @pytest.mark.parametrize("first", [7200, 90_000, 604_800, 5_000_000])
+    def test_such_a_clock_may_have_run_for_days(self, tmp_path, first):
+        """Of a log in daily files only one begins near 0."""
+        path = tmp_path / "plays.csv"
+        path.write_text(f"user,track,time\nu,t,{first}\nu,t,{first + 200}\n")
+        assert events_of(tmp_path, path, columns=BY_USER).height == 2
+        assert unit_of(pl.Series([first, first + 200])) == "s"
 
     @pytest.mark.parametrize(
         "times",
@@ -784,7 +808,7 @@ class TestPaths:
     @pytest.mark.parametrize(
         ("patterns", "expected"),
         [
-            (["**.csv"], r"only between slashes; write .*/\*\*.csv as .*/\*\*/\*.csv"),
+            (["**.csv"], r"only between slashes, as in logs/\*\*/\*.csv; correct .*/\*\*.csv"),
             (["2020/*.csv", "2021/*.csv"], "no file matches .*/2021/"),
         ],
     )

@@ -141,6 +141,24 @@ class TestTables:
                 "u,t,1614585600,90",
                 {"skipped_when": "playback secs < 30"},
             ),
+            *(
+                (
+                    f"user,track,time,{name}",
+                    "u,t,1614585600,90000",
+                    {"skipped_when": f"{name} < 30000"},
+                )
+                for name in ("msplayed", "MSPlayed", "video_play_time_ms", "playback_position_ms")
+            ),
+            (
+                "user,track,time,seconds_listened_to",
+                "u,t,1614585600,90",
+                {"skipped_when": "seconds_listened_to < 30"},
+            ),
+            (
+                "user,track,time_of_play",
+                "u,t,1614585600",
+                {"columns": {"time": "time_of_play"}, "skip_rule": DERIVED[0]},
+            ),
             ("user,track,endTime,skip", "u,t,2021-03-01 08:00,1", {"columns": {"time": "endTime"}}),
             ("user,track,created_at,skip", "u,t,1614585600,1", {"columns": {"time": "created_at"}}),
             *(

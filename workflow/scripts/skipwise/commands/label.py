@@ -73,6 +73,8 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
         plays.append(reader.of(given, ledger))
         rows.append(given.rows)
         ledger.check()
+    if not rows:
+        raise UserError(f"{path} holds no plays")
     # Tables of an archive may have their columns in another order, or others besides.
     return pl.concat(rows, how="diagonal"), pl.concat(plays)
 

@@ -16,6 +16,7 @@ from skipwise.core.paths import tracks_beside
 from skipwise.raw.conditions import judged_labels
 from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
+from skipwise.raw.tabular import MISSING
 from skipwise.recommender import Recommender
 from skipwise.sessions.catalogue import Catalogue
 from skipwise.sessions.sequences import Ragged, Sequences
@@ -208,7 +209,8 @@ def read_names(path: str | Path, *, track: str, name: str, keys: pl.Series) -> p
         found, reasons = ids(rows[track], track)
         named = rows.select(track=found, name=pl.col(name).cast(pl.String))
         # A name of no track does no harm.
-        return named, [reasons.set((found.fill_null("") == ""), None)]
+        none = found.is_in(MISSING).fill_null(True)
+        return named, [reasons.set(none, None)]
 
     names = read_columns(Path(path), [track, name], judged)
     return names.filter(pl.col("track").is_in(keys.implode())).unique(

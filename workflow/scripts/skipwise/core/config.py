@@ -53,6 +53,8 @@ def read_yaml(path: Path) -> dict:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
         raise UserError(f"{path}: not valid YAML ({said}); write it in UTF-8") from error
+    except ValueError as error:  # of a date that is not in the calendar
+        raise UserError(f"{path}: a date or number cannot be ({error}); correct it") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: a configuration has keys at top level, such as `datasets: […]`")
     return found
@@ -96,7 +98,8 @@ def _setting_mistakes(config: dict, shared: dict) -> Iterator[tuple[str, str]]:
 def setting_mistakes(value: Any, limits: dict) -> Iterator[str]:
     """What is wrong with the value of a setting, whose JSON Schema is ``limits``."""
     yield from (wrong for _, wrong in _not_finite(value))
-    yield from map(_what, _validator()(limits).iter_errors(value))
+    if limits:
+        yield from map(_what, _validator()(limits).iter_errors(value))
     if isinstance(value, str) and _number(value) is not None:
         yield _as_number(value)
 
@@ -118,7 +121,8 @@ def take_replacements(config: dict, *files: dict) -> None:
     besides, to what they say: a skip rule of another name does not keep parameters of the one
     before that it does not have, and a column that is null is none.
     """
-    for name, entry in (config.get("registry") or {}).items():
+    entries = config.get("registry")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
         if not isinstance(entry, dict):
             continue
         if isinstance(rule := entry.get("skip_rule"), dict):
@@ -418,7 +422,8 @@ def rule_words(rule: dict) -> str:
 
 @cache
 def _validator() -> type:
-    # Here, as jobs that take a name or a default from this module have no schema to check.
+    # Here, as jobs that take a name or a default from this module have no schema to check; it takes
+    # a tenth of a second.
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
 
@@ -543,8 +548,8 @@ def _matches(name: str, pattern: str) -> list[str]:
     path = os.path.expanduser(pattern)
     if not os.path.lexists(path) and any("**" in part != "**" for part in Path(path).parts):
         raise UserError(
-            f"{name}: `**` is any number of folders only between slashes; write {pattern} as "
-            f"{pattern.replace('**', '**/*')}"
+            f"{name}: `**` is any number of folders only between slashes, as in logs/**/*.csv; "
+            f"correct {pattern}"
         )
     found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
     for file in found:

@@ -25,28 +25,29 @@ _CALLED = {
     ),
 }
 # Other names of times have such words only, as event_time and streamEndTime have.
-_TIME = r"time|timestamp|datetime|date|ts|at|on|start(ed)?|end(ed)?"
+_TIME = r"time|timestamp|datetime|date|ts|at|on|start(ed)?|end(ed)?|unix|logged"
 _OF_A_TIME = re.compile(
-    rf"(({_TIME}|play(ed)?|listen(ed)?|stream(ed)?|scrobbled|created|log(ged)?|event|unix|utc|local"
-    r"|server|client|epoch|s|ms|us|ns)( |$))+"
+    rf"(({_TIME}|play(ed)?|listen(ed)?|stream(ed)?|scrobbled|created|log|event|utc|local|of"
+    r"|server|client|epoch|iso|s|ms|us|ns)( |$))+"
 )
 # What makes a play a skip, by the words of a column's name; with a number the largest value must be
 # above it, so that shares are not read as percents and seconds not as milliseconds.
 _PLAYED = r"play(ed|ing|back|time)?|listen(ed|ing)?|watch(ed|ing)?|heard|(time)?spent"
 _SHARE = rf"ratio|fraction|completion( rate)?|share ({_PLAYED})|({_PLAYED}) share"
 _RULES: tuple[tuple[str, str, float | None], ...] = (
-    (r"skip(s|ped)?|(dislike|hate)[sd]?", "{}", None),
+    (r"skip(s|ped|ping|label)?|(dislike|hate)[sd]?", "{}", None),
     (r"reason end", "{} == fwdbtn", None),
     (r"pct|percent(age)?", "{} < 50", 1.5),
     (_SHARE, "{} < 0.5", 0),
-    (rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})", "{} < 30000", 1000),
-    (_PLAYED, "{} < 30", 1),
+    (rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})|ms(played|heard)", "{} < 30000", 1000),
+    (rf"{_PLAYED}|playse(c|cs|conds)", "{} < 30", 1),
     (r"ratings?|stars?", "{} < 4", 1),
 )
 # All words of a name with a number: the id of a play and the year of a rating are numbers too.
 _OF_A_NUMBER = re.compile(
-    rf"(({_PLAYED}|{_SHARE}|pct|percent(age)?|ratings?|stars?|time|duration|length|total|of|s|secs?"
-    r"|seconds?|ms|track|song|item|user|completed?|float|double)( |$))+"
+    rf"(({_PLAYED}|{_SHARE}|pct|percent(age)?|ratings?|stars?|time|duration|length|total|of|to|s"
+    r"|secs?|seconds?|ms|ms(played|heard)|playse(c|cs|conds)|track|song|item|video|user|completed?"
+    r"|elapsed|position|avg|average|float|double)( |$))+"
 )
 _NOT = re.compile(r"\b(not?|non|never|without)\b")
 
@@ -164,7 +165,7 @@ def unit_of(column: pl.Series) -> str | None:
 
 def _words(column: str) -> str:
     """The words of a column's name in small letters: ``end time`` of endTime and End_Time2."""
-    parted = re.sub(r"([^\W\d_A-Z])([A-Z])", r"\1 \2", column)
+    parted = re.sub(r"([^\W\d_A-Z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", column)
     return " ".join(re.findall(r"[^\W\d_]+", parted.lower()))
 
 

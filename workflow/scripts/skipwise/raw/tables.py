@@ -158,6 +158,8 @@ def read_columns(
         for line, reason in pl.concat([wrong, odd.drop_nulls()]).sort("line").head(1).iter_rows():
             raise UserError(f"{name}, {unit} {line}: {reason}; correct or remove this row")
         found.append(made)
+    if not found:
+        raise UserError(f"{path} holds no rows")
     return pl.concat(found)
 
 

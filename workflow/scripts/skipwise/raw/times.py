@@ -23,9 +23,10 @@ _COUNTS = (
     (2_447_892, 2_488_070, "a Julian day"),
     (EARLIEST // 60, LATEST // 60, "one in minutes"),
     (199_001_010_000, 210_012_312_359, "a date and time written as a number"),
+    (19_900_101_000_000, 21_001_231_235_959, "a date and time written as a number"),
 )
-_NEAR = 3600  # seconds from 0 within which a clock that starts nowhere has its first play
 _LONGEST = 86_400  # seconds that a play may last
+_ENOUGH = 3  # durations that show their unit
 
 
 class Clock:
@@ -33,7 +34,7 @@ class Clock:
 
     Text is ISO, or unix numbers in ``unit`` if the first value is one.  Numbers are plausible from
     1990 to 2100.  A clock that ``starts_nowhere``, known of the form or seen in the first rows of
-    the file (numbers from near 0 on, in no other unit a date), is only held to not being negative.
+    the file (numbers from 0 on that are no date in any count), is only held to not being negative.
     """
 
     def __init__(self, unit: str = "s", *, starts_nowhere: bool | None = None):
@@ -87,7 +88,7 @@ class Clock:
         if not right.all() and not self._starts_nowhere:
             number = numbers.filter(~right).drop_nulls().head(1).to_list()
             remedy = self._remedy(*number) if number else ""
-            what += remedy or ("" if right.any() else ": write times as ISO text, or from 0 on")
+            what += remedy
         if column.dtype in (pl.Float16, pl.Float32):
             inexact = right & (numbers.abs() > EXACT[type(column.dtype)])
             right &= ~inexact
@@ -103,7 +104,6 @@ class Clock:
         least = numbers.filter(numbers >= 0).min()
         return (
             isinstance(least, float)
-            and least <= _NEAR * PER_SECOND[self._unit]
             and not self._remedy(least)
             and bool((seconds < EARLIEST).all())
         )
@@ -125,8 +125,8 @@ class Stopwatch:
     """Reads how long plays or tracks of one file last, some at a time.
 
     Numbers are in ``unit``.  If it is not ``known`` of the form, the first rows show whether it is
-    too small: nine of ten would last less than a second.  With ``optional`` a missing cell, zero
-    and less are none.
+    too small: nine of ten would last less than a second, and none ten seconds.  With ``optional`` a
+    missing cell, zero and less are none.
     """
 
     def __init__(self, unit: str, kind: str, *, known: bool = False, optional: bool = False):
@@ -142,9 +142,9 @@ class Stopwatch:
         else:
             seconds /= PER_SECOND[self._unit]
             longer = seconds.filter((seconds > 0) & seconds.is_finite())
-            if self._too_small is None and len(longer):
-                short = (longer < 1).sum()
-                self._too_small = self._unit != "s" and short >= 0.9 * len(longer)
+            if self._too_small is None and len(longer) >= _ENOUGH:
+                short = (longer < 1).sum() >= 0.9 * len(longer) and (longer < 10).all()
+                self._too_small = self._unit != "s" and short
             what = "is less than a second, like nine of ten," if self._too_small else what
             what += f" in {_UNITS[self._unit]}; correct it, or set duration_unit: "
             what += "ms" if self._unit == "s" else "s"
@@ -153,7 +153,7 @@ class Stopwatch:
             none = (seconds <= 0).fill_null(False)
             if not right.all():
                 text = column.cast(pl.String, strict=False).str.strip_chars()
-                none |= text.is_in(MISSING).fill_null(True)
+                none |= text.is_in((*MISSING, "NA")).fill_null(True)
             seconds, right = seconds.set(none, None), right | none
         found = (seconds * 1000).round().set(~right, None).cast(pl.Int64, strict=False)
         return _judged(found, right, column, pl.lit(what), self._kind)
