@@ -842,7 +842,7 @@ class TestLabel:
 
     def test_an_array_without_plays(self, run, tmp_path):
         (tmp_path / "empty.json").write_text("[]")
-        assert "holds no plays" in failure(run, "label", tmp_path / "empty.json", *COLUMNS)
+        assert "holds no plays" in failure(run, "label", tmp_path / "empty.json", *self.COLUMNS)
 
 
 def inspected(folder: Path, plays: pl.DataFrame, skip_rule: dict) -> tuple[dict, Path]:
