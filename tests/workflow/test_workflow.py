@@ -345,6 +345,7 @@ class TestRun:
             ("popularity", "nothing to tune"),
             ("wrmf", "tuned, 4 trials"),
             ("sasrec", "tuned, 3 trials"),
+            ("sasrec", "tuned, 5 trials"),
         }
         best = read_json(
             project / "results/tuning/dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
@@ -356,8 +357,8 @@ class TestRun:
             assert found["settings_source"] == "tuned, 4 trials"
         tuned = pq.read_table(project / "results/tables/tuning.parquet").to_pylist()
         assert [row["variant"] for row in tuned] == ["nr", "orig", "contrastive-item"]
-        assert [row["trials"] for row in tuned] == [4, 3, 3]
-        # A way begins with the first trial of orig, which counts for its budget.
+        # A way goes on from the trials of orig, with what is best there.
+        assert [row["trials"] for row in tuned] == [4, 3, 5]
         [file_of_way] = (project / "results/tuning").rglob(
             "variant=contrastive-item/trials.parquet"
         )
