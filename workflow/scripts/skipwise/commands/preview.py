@@ -103,8 +103,9 @@ def identify(
     for name, entry in () if is_told else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
-        wanted = [parse_rule(entry[key])[0] for key in ("skipped_when",) if key in entry]
-        if columns and called and file.has_columns(*columns.values(), *wanted):
+        rules = [entry["skipped_when"]] if "skipped_when" in entry else []
+        wanted = (*columns.values(), *(parse_rule(rule)[0] for rule in rules))
+        if columns and called and file.has_columns(*wanted):
             return Source(name, entry, {}, [*rules_of(file, columns)])
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]

@@ -87,8 +87,7 @@ class Clock:
         right = right.fill_null(False)
         if not right.all() and not self._starts_nowhere:
             number = numbers.filter(~right).drop_nulls().head(1).to_list()
-            remedy = self._remedy(*number) if number else ""
-            what += remedy
+            what += self._remedy(*number) if number else ""
         if column.dtype in (pl.Float16, pl.Float32):
             inexact = right & (numbers.abs() > EXACT[type(column.dtype)])
             right &= ~inexact

@@ -363,10 +363,12 @@ def _fixed(study: optuna.Study, number: int, trials: int, search: Search) -> dic
     """
     if not number:
         return search.configured
-    later = number - (0 if not search.own else trials - len(search.points))
-    if not search.points or later < 1:
+    if search.points and not search.own:
+        return search.configured | search.points[number]
+    later = number - trials + len(search.points)  # which of the points, in the last trials
+    if later < 1:
         return {}
-    top = winner(rows(study)) if search.own else None
+    top = winner(rows(study))
     return (json.loads(top["settings"]) if top else search.configured) | search.points[later]
 
 

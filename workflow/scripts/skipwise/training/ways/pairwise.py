@@ -8,8 +8,8 @@ track that preference optimisation takes (S-DPO, Chen et al., NeurIPS 2024, arXi
 
 Without ``reference_epochs`` r is 0.  With them the model is first trained for so many epochs on the
 base loss only; the best of them by validation is copied and trained on, and r is s(p) − s(x) of the
-frozen copy.  As the softmax of both
-tracks has the same denominator, that is the loss of direct preference optimisation with its β at 1.
+frozen copy.  As the softmax of both tracks has the same denominator, that is the loss of direct
+preference optimisation with its β at 1.
 """
 
 from torch import Tensor
