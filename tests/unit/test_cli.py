@@ -309,6 +309,7 @@ class TestRecommend:
             ({"--session": "empty.json"}, ["empty.json holds no rows"]),
             ({"--session": "hole.csv"}, ["hole.csv, line 3", "'track' is empty"]),
             ({"--session": "half.parquet"}, ["half.parquet, row 2", "1.5", "not a whole number"]),
+            ({"--session": "lasted.parquet"}, ["lasted.parquet, row 1", "'track' holds durations"]),
             (
                 {"--session": "nan.parquet", "--session-column": "n"},
                 ["nan.parquet, row 2: column 'n' holds 'NaN'"],
@@ -340,6 +341,8 @@ class TestRecommend:
         (tmp_path / "hole.csv").write_text(f"track,n\n{KEYS[1]},1\n,2\n")
         held = {"track": [1.0, 1.5], "name": ["a", "b"]}
         pl.DataFrame(held).write_parquet(tmp_path / "half.parquet")
+        lasted = pl.DataFrame({"track": [1, 2]}).cast(pl.Duration("ms"))
+        lasted.write_parquet(tmp_path / "lasted.parquet")
         held = {"track": [KEYS[1]] * 2, "n": [1.0, float("nan")]}
         pl.DataFrame(held).write_parquet(tmp_path / "nan.parquet")
         (tmp_path / "blank.csv").write_text(f"track,skipped\n\n{KEYS[1]},0\n{KEYS[1]},maybe\n")

@@ -17,6 +17,7 @@ from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.guess import columns_of, is_end, rules_of
 from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
+from skipwise.raw.tables import counts_rows
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
@@ -248,7 +249,7 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
         ).fetchall()[0]
         if not n:
             found = reading.reasons[:1]
-            why = "".join(f": line {line} of {file}: {reason}" for file, line, reason, _ in found)
+            why = "".join(f": {_place(file, line)}: {reason}" for file, line, reason, _ in found)
             raise UserError(f"{reading.paths[-1]} holds no plays of the form {entry['form']}{why}")
         if first is not None:
             nowhere = ", of a clock that starts nowhere" if last.year < 1990 else " UTC"
@@ -284,11 +285,15 @@ def _rows(reading: Reading, tolerance: float) -> Iterator[str]:
     more = ", the first ones" if reading.is_cut else ""
     yield f"rows      {reading.rows:,} read{more}, {reading.rejected:,} rejected"
     for file, line, reason, n in reading.reasons[:MOST_NAMED]:
-        yield f"          {file}, line {line}: {reason}" + (f" ({n:,} such)" if n > 1 else "")
+        yield f"          {_place(file, line)}: {reason}" + (f" ({n:,} such)" if n > 1 else "")
     if reading.rejected > tolerance * reading.rows:
         yield f"          a run ends with more than {tolerance:.1%}: correct them"
     for what, n in reading.left_out.items():
         yield f"          {n:,} left out: {what}"
+
+
+def _place(file: str, line: int) -> str:
+    return f"{file}, {'row' if counts_rows(Path(file)) else 'line'} {line}"
 
 
 def _labelled(steps: Steps, recipe: Recipe) -> tuple[dict, float | None]:

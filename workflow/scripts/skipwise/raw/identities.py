@@ -19,6 +19,10 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
     ``name`` is the column's name in the reasons.  A whole number with decimals loses them.
     """
     kind = column.dtype
+    if kind == pl.Duration:
+        text = pl.repeat(None, len(column), dtype=pl.String, eager=True)
+        reason = f"column '{name}' holds durations; write ids as whole numbers or text"
+        return text, pl.repeat(reason, len(column), eager=True)
     if kind.is_decimal():
         column = column.cast(pl.String).str.replace(r"\.0+$", "")
     text = column.cast(pl.String)
