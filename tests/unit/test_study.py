@@ -7,7 +7,7 @@ from examples import default_config
 from skipwise.commands import controls, study
 from skipwise.core.config import is_control_of, run_settings, searched_as, variants
 from skipwise.core.errors import UserError
-from skipwise.report.tables import answer
+from skipwise.report.tables import answer, methods
 
 TEXT = """# a log
 datasets: [mine]
@@ -166,6 +166,19 @@ def test_the_last_run_may_be_of_other_models_than_the_answer(tmp_path):
         best = "sasrec orig" if overlay else "sasrec gone"
         with pytest.raises(UserError, match=f"is of a run without {best}, which .* is of; make"):
             answered(tmp_path, best, overlay)
+
+
+def test_every_gain_of_the_methods_asks_for_its_control(tmp_path):
+    way, found = {"way": "listened-only"}, []
+    for outcome in (methods.UNTRIED, methods.HELPS):
+        rows = {"split": "paper", "model": "sasrec", "variant": "lo", "outcome": outcome}
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        pl.DataFrame([rows]).write_parquet(tmp_path / "tables/methods.parquet")
+        _, overlay = answered(tmp_path, "wrmf bl", {"sasrec": {"variants": {"lo": way}}})
+        found.append(overlay["model_registry"])
+    asked, told = found
+    control = way | {"labels": "shuffled", "targets": "labelled"}
+    assert asked == told | {"sasrec": {"variants": {"lo-all-shuffled": control}}}
 
 
 def answered(folder, best, registry, more=None, split="paper") -> tuple[dict, dict]:

@@ -675,7 +675,9 @@ class TestLogq:
     def corrected(self, seed: int) -> Step:
         step = random_step(seed)
         inclusion = np.random.default_rng(seed).uniform(0.1, 1.0, len(step.candidates))
-        return step._replace(inclusion=torch.from_numpy(inclusion))
+        # One track more than the candidates, so that something is sampled.
+        more = {"inclusion": torch.from_numpy(inclusion), "n_tracks": len(inclusion) + 1}
+        return step._replace(**more)
 
     @SEEDS
     def test_it_is_that_of_the_loop(self, seed):
@@ -695,13 +697,16 @@ class TestLogq:
         found = way_named("logq").base(step)
         assert found.item() == pytest.approx(np.mean(losses), rel=1e-10)
 
-    def test_with_every_track_a_candidate_its_gradient_is_that_of_the_cross_entropy(self):
+    @pytest.mark.parametrize("sampled", [1, 0])
+    def test_with_every_track_a_candidate_its_gradient_is_that_of_the_cross_entropy(self, sampled):
         gradients = []
         for loss in (way_named("logq").base, cross_entropy):
             step, leaves = differentiable(self.corrected(3))
-            loss(step._replace(inclusion=torch.ones(len(step.candidates)))).backward()
+            every = len(step.candidates)
+            loss(step._replace(inclusion=torch.ones(every), n_tracks=every + sampled)).backward()
             gradients.append([leaf.grad for leaf in leaves if leaf.grad is not None])
         for ours, plain in zip(*gradients, strict=True):
+            assert sampled or ours.equal(plain)
             torch.testing.assert_close(ours, plain)
 
     def test_a_step_knows_how_probably_a_track_is_a_candidate(self):

@@ -492,7 +492,7 @@ def controls(
     results: Annotated[Path, typer.Argument(help="Folder of a run.")] = Path("results"),
     out: OutOption = None,
 ) -> None:
-    """The overlay that adds the controls with shuffled labels that a run's answer asks for."""
+    """The overlay that adds the controls with shuffled labels that the gains of a run ask for."""
     import yaml
 
     from skipwise.commands.controls import asked_controls
