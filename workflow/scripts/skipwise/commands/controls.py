@@ -26,8 +26,8 @@ def asked_controls(results: str | Path = "results") -> dict:
     for split, model, variant in _untried(tables):
         if model not in config["models"] or variant not in variants(config, model):
             raise UserError(
-                f"{used} is of a run without {model} {variant}, which {tables} is of; make the tables "
-                "again"
+                f"{used} is of a run without {model} {variant}, which {tables} is of; make the "
+                "tables again"
             )
         name = f"{variant}-shuffled"
         control = config["model_registry"][model]["variants"][variant] | {"labels": "shuffled"}

@@ -7,8 +7,9 @@ with t the target, c the other candidates and q_c the probability that c is a ca
 as a target of its batch, or else drawn.  Popular tracks are targets of many batches, so without the
 correction they are negatives too often.  The target itself is never sampled and has none.  The
 weight makes the gradient that of the softmax: with every track a candidate, where nothing is
-sampled, it is that of the plain cross-entropy, and the step is that of `orig`.  Khrylchenko et al., "Correcting the LogQ Correction", RecSys 2025, arXiv
-2507.09331.  A base loss to compare with, for catalogues larger than `sampled_candidates`.
+sampled, it is that of the plain cross-entropy, and the step is that of `orig`.  Khrylchenko et al.,
+"Correcting the LogQ Correction", RecSys 2025, arXiv 2507.09331.  A base loss to compare with, for
+catalogues larger than `sampled_candidates`.
 """
 
 import torch
