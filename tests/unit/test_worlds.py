@@ -117,22 +117,23 @@ def test_the_platform_of_explorer_strays_and_its_listeners_filter(plays):
 def test_plays_of_moods_do_not_show_which_genre_of_the_group_is_wanted(plays):
     """A session has every genre of a group in equal shares, and keeps one of them."""
     made = plays["moods"]
+    n = made.world.listeners.platform_genres
     genre = made.world.genre[made.track]
-    group = np.array([np.bincount(row // 4, minlength=5).argmax() for row in genre])
-    inside = genre // 4 == group[:, None]
-    kept = np.stack([(inside & ~made.skipped & (genre % 4 == k)).sum(1) for k in range(4)], 1)
-    played = np.stack([(inside & (genre % 4 == k)).sum(1) for k in range(4)], 1)
+    group = np.array([np.bincount(row // n, minlength=20 // n).argmax() for row in genre])
+    inside = genre // n == group[:, None]
+    kept = np.stack([(inside & ~made.skipped & (genre % n == k)).sum(1) for k in range(n)], 1)
+    played = np.stack([(inside & (genre % n == k)).sum(1) for k in range(n)], 1)
     wanted = kept.argmax(1)
     rows = np.arange(len(wanted))
     assert made.by_recommender.all()
     # The first half of the plays says nothing of the second but for its labels.
     halves = [
-        np.stack([(inside & keep & (genre % 4 == k))[:, part].sum(1) for k in range(4)], 1)
+        np.stack([(inside & keep & (genre % n == k))[:, part].sum(1) for k in range(n)], 1)
         for part, keep in ((slice(0, 10), ~made.skipped), (slice(10, 20), np.ones_like(inside)))
     ]
     later = halves[1] / np.maximum(halves[1].sum(1, keepdims=True), 1)
-    assert later[rows, halves[0].argmax(1)].mean() == pytest.approx(0.25, abs=0.02)
-    assert (kept[rows, wanted] / np.maximum(played[rows, wanted], 1)).mean() > 0.75
+    assert later[rows, halves[0].argmax(1)].mean() == pytest.approx(1 / n, abs=0.02)
+    assert (kept[rows, wanted] / np.maximum(played[rows, wanted], 1)).mean() > 0.85
 
 
 def test_labels_of_coinflip_depend_on_nothing_and_nothing_depends_on_them(plays):
