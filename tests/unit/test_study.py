@@ -5,7 +5,13 @@ import pytest
 import yaml
 from examples import default_config
 from skipwise.commands import controls, study
-from skipwise.core.config import is_control_of, run_settings, searched_as, variants
+from skipwise.core.config import (
+    is_control_of,
+    right_targets,
+    run_settings,
+    searched_as,
+    variants,
+)
 from skipwise.core.errors import UserError
 from skipwise.report.tables import answer, methods
 
@@ -168,17 +174,28 @@ def test_the_last_run_may_be_of_other_models_than_the_answer(tmp_path):
             answered(tmp_path, best, overlay)
 
 
-def test_every_gain_of_the_methods_asks_for_its_control(tmp_path):
-    way, found = {"way": "listened-only"}, []
-    for outcome in (methods.UNTRIED, methods.HELPS):
-        rows = {"split": "paper", "model": "sasrec", "variant": "lo", "outcome": outcome}
-        (tmp_path / "tables").mkdir(exist_ok=True)
-        pl.DataFrame([rows]).write_parquet(tmp_path / "tables/methods.parquet")
-        _, overlay = answered(tmp_path, "wrmf bl", {"sasrec": {"variants": {"lo": way}}})
-        found.append(overlay["model_registry"])
-    asked, told = found
-    control = way | {"labels": "shuffled", "targets": "labelled"}
-    assert asked == told | {"sasrec": {"variants": {"lo-all-shuffled": control}}}
+@pytest.mark.parametrize(
+    ("best", "outcome", "ran", "expected"),
+    [
+        ("wrmf bl", methods.HELPS, True, []),
+        ("wrmf bl", methods.UNTRIED, True, ["lo-shuffled"]),
+        ("sasrec lo", methods.UNTRIED, True, ["lo-shuffled", "lo-all-shuffled"]),
+        ("wrmf bl", methods.UNTRIED, False, []),
+    ],
+    ids=["none", "a gain", "that of the answer", "of an earlier run"],
+)
+def test_every_gain_of_the_methods_asks_for_its_control(tmp_path, best, outcome, ran, expected):
+    way = {"way": "listened-only"}
+    rows = {"split": "paper", "model": "sasrec", "variant": "lo", "outcome": outcome}
+    (tmp_path / "tables").mkdir()
+    pl.DataFrame([rows]).write_parquet(tmp_path / "tables/methods.parquet")
+    config, overlay = answered(tmp_path, best, {"sasrec": {"variants": {"lo": way} if ran else {}}})
+    asked = overlay["model_registry"].get("sasrec", {"variants": {}})["variants"]
+    assert list(asked) == expected
+    for name in asked:
+        assert searched_as(config, "sasrec", name) == "lo"
+        found = run_settings(config, "sasrec", name, "paper")
+        assert right_targets(found) == ("all" not in name)
 
 
 def answered(folder, best, registry, more=None, split="paper") -> tuple[dict, dict]:

@@ -189,7 +189,7 @@ class Study:
         return lines
 
     def _add_controls(self) -> bool:
-        """Add the controls that the answer asks for; false if it asks for none."""
+        """Add the controls that the gains ask for; false if they ask for none."""
         asked = self._asked_controls().get("model_registry", {})
         for model, its in asked.items():
             self._controls.setdefault(model, {}).update(its["variants"])

@@ -136,12 +136,16 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
             place = dataset, split, model
             controls = shown_controls(given, model, variants)
             of_any = controls_of(given, model, variants)
+            of_model = given.settings["controls"].get(model, {})
             for variant in variants:
                 if variant in of_any:
                     continue
                 ours = runs[*place, variant]
-                control = controls.get(variant)
                 reference = reference_of(given.settings["references"], model, variant)
+                control = controls.get(variant)
+                # What labels add to the targets of orig is said by a control with these targets.
+                if reference == REFERENCE and control and of_model[control]["all"]:
+                    control = None
                 pairs = (
                     (variant, REFERENCE),
                     (variant, BLIND),

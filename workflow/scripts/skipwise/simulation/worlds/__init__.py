@@ -2,5 +2,5 @@
 
 ``LISTENERS`` are the parameters of :class:`skipwise.simulation.listeners.Listeners` that the world
 changes (without it none), ``VERDICT`` is what a study of it should find.  Both follow from how the
-world is made, not from what a recommender achieved in it.
+world is made and what the truth gains there, not from which recommender wins.
 """
