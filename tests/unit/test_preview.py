@@ -61,6 +61,14 @@ class TestTables:
         assert ", line 2: " in message
         assert "01.03.2021 08:00:00" in message
 
+    def test_rows_of_a_parquet_file_have_numbers_of_their_own(self, tmp_path):
+        path = tmp_path / "plays.parquet"
+        plays = pl.read_csv(LOG.encode(), try_parse_dates=True)
+        lasted = pl.col("seconds_played").cast(pl.Duration("ms"))
+        plays.with_columns(user=lasted).write_parquet(path)
+        named = {"user": "user", "track": "track", "time": "started_at"}
+        assert ", row 1: column 'user' holds durations" in refused(path, named=named)
+
     def test_a_column_of_times_that_cannot_be_read_is_not_passed_over(self, tmp_path):
         path = tmp_path / "plays.csv"
         path.write_text(re.sub(r"2021-03-01T(\S+?)Z", r"01.03.2021 \1", LOG))
