@@ -20,8 +20,8 @@ def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
     """
     match = _PATTERN.match(rule)
     if not match:
-        if not rule.strip() or re.search(_OPERATOR, rule):
-            raise UserError(f"'{rule}' is no column and no rule like rating < 4")
+        if not rule.strip() or re.search("[<>=]", rule):
+            raise UserError(f"'{rule}' is no column and no rule like rating < 4; equality is ==")
         return rule.strip(), None, None
     value = match["value"]
     try:
