@@ -6,10 +6,12 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -842,6 +844,19 @@ class TestLabel:
     def test_a_mistake_is_one_line(self, run, log, options, expected):
         line = failure(run, "label", log, *options)
         assert all(part in line for part in expected), line
+
+    @pytest.mark.parametrize(
+        ("second", "expected"),
+        [
+            ("song,who,at,skip\na,u,1,0", "logs.zip, 2.csv has no column 'track'"),
+            ("user,track,time\nu,a,100", "1.csv and .*2.csv have the same play, track 'a' of 'u'"),
+        ],
+    )
+    def test_members_of_an_archive_that_do_not_go_together(self, run, tmp_path, second, expected):
+        with zipfile.ZipFile(tmp_path / "logs.zip", "w") as archive:
+            archive.writestr("1.csv", "user,track,time\nu,a,100\nu,b,900")
+            archive.writestr("2.csv", second)
+        assert re.search(expected, failure(run, "label", tmp_path / "logs.zip"))
 
     def test_an_array_without_plays(self, run, tmp_path):
         (tmp_path / "empty.json").write_text("[]")

@@ -13,7 +13,7 @@ from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import Dialect, check_flat, read_rows
 from skipwise.raw.tabular import check_columns
-from skipwise.sessions.label import label_plays
+from skipwise.sessions.label import check_shards, label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
@@ -44,7 +44,14 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
     )
     # Labels are of sessions before they are cut.
     whole = {"min_length": 1, "max_length": MAX_LENGTH}
-    recipe = Recipe(path.name, entry["skip_rule"], entry["session_gap"], whole)
+    recipe = Recipe(
+        path.name,
+        entry["skip_rule"],
+        entry["session_gap"],
+        whole,
+        columns=entry["columns"],
+        session_ids="global",
+    )
     labels, counts = label(plays, recipe)
     if dropped := counts.get("batch_scrobbles_dropped"):
         logger.warning(
@@ -68,8 +75,8 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     ledger, reader = Ledger(str(path), tolerance=0), Plays(path, entry)
     rows, plays = [], []
     for given in read_rows(path, None, Dialect.of(entry)):
-        check_columns(given.rows.columns, reader.wanted, str(path))
-        check_flat(given.rows, reader.wanted, str(path))
+        check_columns(given.rows.columns, reader.wanted, given.name)
+        check_flat(given.rows, reader.wanted, given.name)
         plays.append(reader.of(given, ledger))
         rows.append(given.rows)
         ledger.check()
@@ -82,12 +89,17 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
 def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
     """The columns row, session, position and skipped of ``plays``, and the counts of the steps.
 
-    ``plays`` has the columns row, session_key, position, track_key, skipped and started_at.  Rows
-    are ordered by session and position.
+    ``plays`` has the columns row, session_key, position, track_key, skipped and started_at, and of
+    an archive member.  Rows are ordered by session and position.
     """
     with Steps() as steps:
         steps.connection.register("given", plays.to_arrow())
         steps.connection.execute("create temp table plays as from given")
+        if "member" in plays.columns:
+            steps.connection.execute(
+                "create view shards as select *, member as filename from plays"
+            )
+            check_shards(steps, recipe)
         counts = label_plays(steps, recipe, measure=True)
         labelled = steps.connection.sql(
             "select row, session_key as session, position, skipped from labelled "

@@ -94,14 +94,21 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
     """Raise UserError if two files of a user's own, or two members of an archive, share a play, or
     a session without a reason.
     """
-    columns = recipe.columns
-    if columns is None and not recipe.plays_are_unique:
+    if recipe.columns is None and not recipe.plays_are_unique:
         return
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in events)
     steps.connection.execute(
         "create view shards as select * replace (coalesce(member, filename) as filename) from "
         f"read_parquet([{quoted}], filename = true, hive_partitioning = false) where part = {part}"
     )
+    check_shards(steps, recipe)
+
+
+def check_shards(steps: Steps, recipe: Recipe) -> None:
+    """Raise UserError if two files of ``shards`` (``plays`` with the ``filename`` of each) share a
+    play, or a session without a reason.
+    """
+    columns = recipe.columns
     if steps.value("select min(filename) = max(filename) from shards"):
         return
     for session, track, started, *files in steps.query("find_shared_play").fetchall():
@@ -113,7 +120,7 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
     if recipe.session_gap is not None or columns is None:
         return
     or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
-    or_per_file = or_per_file if "session" in columns else ""
+    or_per_file = or_per_file if "session" in columns and recipe.session_ids is None else ""
     for session, *files in steps.query("find_spread_session").fetchall():
         if "time" not in columns:
             raise UserError(
