@@ -34,7 +34,10 @@ N = 400
 SHARE = np.linspace(0.05, 0.9, N)
 
 
-def found(folder, ranks, *, simulated=(), forms=None, headline="full", papers=PAPERS) -> list[dict]:
+def found(
+    folder, ranks, *, simulated=(), forms=None, headline="full", papers=PAPERS, failed="none"
+) -> list[dict]:
+    """The rows; of the trainings whose path has ``failed`` nothing was learned."""
     settings = {
         "simulated": list(simulated),
         "intervals": INTERVALS,
@@ -43,7 +46,7 @@ def found(folder, ranks, *, simulated=(), forms=None, headline="full", papers=PA
     }
     needs = {
         "ranks": ranks,
-        "run": [write_validation(path) for path in ranks],
+        "run": [write_validation(path, learned=failed not in path) for path in ranks],
         "split": splits_of(ranks, headline),
         "papers": str(ROOT / "resources/paper_results.csv"),
     }
@@ -51,11 +54,12 @@ def found(folder, ranks, *, simulated=(), forms=None, headline="full", papers=PA
     return pq.read_table(outputs(folder)["parquet"], partitioning=None).to_pylist()
 
 
-def write_validation(ranks: str) -> str:
+def write_validation(ranks: str, *, learned: bool = True) -> str:
     """The run.json of a run; variants with skips are the best of their models on validation."""
     path = paths.beside(ranks, "run")
     better = not any(f"variant={name}/" in ranks for name in ("orig", "blind"))
-    write_json({"valid_ndcg_10": 0.1 + 0.1 * better, "settings": {}}, path)
+    run = {"valid_ndcg_10": 0.1 + 0.1 * better, "settings": {}, "learned": learned}
+    write_json(run, path)
     return str(path)
 
 
@@ -125,6 +129,16 @@ def test_what_is_true_holds(tmp_path):
     )
     assert summary["verdict"] == HOLDS
     assert summary["reason"] == "holds in 8, does not hold in 0, cannot be told in 0 of 8 rows"
+
+
+def test_a_training_that_learned_nothing_tells_nothing(tmp_path):
+    rows = found(
+        tmp_path, planted(tmp_path, everything(1)), failed="model=gru4rec/variant=orig/seed=2"
+    )
+    helps = [row for row in rows if row["claim"] == "helps everywhere" and row["model"]]
+    of_it = {row["reason"] for row in helps if row["model"] == "gru4rec"}
+    assert of_it == {"a training learned nothing"}
+    assert {row["verdict"] for row in helps if row["model"] != "gru4rec"} == {HOLDS}
 
 
 def test_findings_are_of_the_headline_candidates(tmp_path):

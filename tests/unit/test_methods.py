@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from examples import given_for, ranks_table, splits_of
 from scipy import stats
-from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.artifacts import read_json, write_artifact, write_json
 from skipwise.report.write import make_table
 
 INTERVALS = {"level": 0.95, "equivalence": 0.01, "least_deciding": 20, "seed": 1}
@@ -112,6 +112,15 @@ def test_outcomes(tmp_path):
         "listened-only": "cannot be told: the interval holds 0",
         "feedback-input": "helps",
     }
+
+
+@pytest.mark.parametrize("failed", ["pairwise", "orig", "pairwise-shuffled"])
+def test_a_training_that_learned_nothing_tells_nothing(tmp_path, failed):
+    needs = planted(tmp_path)
+    [path] = [path for path in needs["run"] if f"variant={failed}/seed=2" in path]
+    write_json(read_json(path) | {"learned": False}, path)
+    outcome = table(tmp_path, needs)["pairwise"]["outcome"]
+    assert outcome == f"cannot be told: a training of {failed} learned nothing"
 
 
 def test_a_gain_without_its_control_is_not_said_to_help(tmp_path):

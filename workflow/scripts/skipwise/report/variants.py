@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
+from skipwise.core.artifacts import read_json
+from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
     Intervals,
@@ -55,6 +57,30 @@ def of_which_trainings(given: Given) -> str:
     return (
         f"With fewer than {LEAST_SEEDS} seeds ({', '.join(few)}) intervals are of these very "
         "trainings and say nothing about others. "
+    )
+
+
+def unlearned(paths: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+    """By data set, split, model and variant the seeds whose training learned nothing but what is
+    popular; ``paths`` are those of ``run.json``.
+    """
+    found: dict[tuple[str, ...], list[str]] = {}
+    for path in paths:
+        if read_json(path).get("learned") is False:
+            keys = hive_keys(path)
+            place = tuple(keys[key] for key in ("dataset", "split", "model", "variant"))
+            found.setdefault(place, []).append(keys["seed"])
+    return found
+
+
+def which_unlearned(given: Given) -> str:
+    """The trainings of a table with runs that learned nothing; "" if all did."""
+    named = ", ".join(
+        f"{' '.join(place)} (seeds {' '.join(seeds)})"
+        for place, seeds in unlearned(given["run"]).items()
+    )
+    return (
+        named and f"On validation data no better than popularity by two standard errors: {named}. "
     )
 
 

@@ -15,7 +15,13 @@ from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.registry import find
 from skipwise.core.schemas import required, rows_of
-from skipwise.evaluation.comparisons import Intervals, RankedRuns, RunKey, headlines
+from skipwise.evaluation.comparisons import (
+    REFERENCE,
+    Intervals,
+    RankedRuns,
+    RunKey,
+    headlines,
+)
 from skipwise.evaluation.evidence import (
     Evidence,
     judged,
@@ -24,6 +30,7 @@ from skipwise.evaluation.evidence import (
     summarised,
 )
 from skipwise.evaluation.intervals import LEAST_SEEDS
+from skipwise.report.variants import unlearned, which_unlearned
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "run", "split", "papers", "claims")
@@ -66,18 +73,19 @@ COLUMNS = rows_of(
 
 def note(given: Given) -> str:
     intervals = given.settings["intervals"]
+    level, practically = intervals["level"], intervals["equivalence"]
     return (
-        f"estimate with its {intervals['level']:.0%} interval over clusters of sessions and over "
-        "seeds, ranked among the candidates of the row; p_holm: Holm over the claim's rows of the "
-        "data set and split. single_seed_low and single_seed_high: the least and greatest estimate "
-        "of a seed, of differences. A claim holds in a row where the interval lies on its side of "
-        f"0 and p_holm < {1 - intervals['level']:.2g}, and does not where that is so of the other "
-        f"side or, of a difference in HR@10, the interval lies within ±{intervals['equivalence']:g}"
-        f", which is practically nothing. With fewer than {LEAST_SEEDS} seeds nothing can be told "
-        "about a method. detectable: the smallest effect that this run shows with power 0.8, "
-        "before Holm's correction. "
-        "design_effect: how much wider the interval is than for independent sessions. "
-        "papers_print: what the papers print for it, quoted, on their data."
+        f"{which_unlearned(given)}estimate with its {level:.0%} interval over clusters of sessions "
+        "and over seeds, ranked among the candidates of the row; p_holm: Holm over the claim's "
+        "rows of the data set and split. single_seed_low and single_seed_high: the least and "
+        "greatest estimate of a seed, of differences. A claim holds in a row where the interval "
+        f"lies on its side of 0 and p_holm < {1 - level:.2g}, and does not where that is so of the "
+        f"other side or, of a difference in HR@10, the interval lies within ±{practically:g}, "
+        f"which is practically nothing. With fewer than {LEAST_SEEDS} seeds, or if a training "
+        "learned nothing, nothing can be told about a method. detectable: the smallest effect that "
+        "this run shows with power 0.8, before Holm's correction. design_effect: how much wider "
+        "the interval is than for independent sessions. papers_print: what the papers print for "
+        "it, quoted, on their data."
     )
 
 
@@ -104,6 +112,16 @@ def _validation(runs: list[str]) -> dict[RunKey, float]:
         if run["valid_ndcg_10"] is not None and run["settings"].get("labels", "right") == "right":
             found.setdefault(key, []).append(run["valid_ndcg_10"])
     return {key: sum(values) / len(values) for key, values in found.items()}
+
+
+def _trained(row: dict) -> set[RunKey]:
+    """The runs that a row, whose model or variant may be a difference, can be about."""
+    variants = {*(row["variant"] or "").split(" − "), REFERENCE}
+    return {
+        (row["dataset"], row["split"], model, variant)
+        for model in row["model"].split(" − ")
+        for variant in variants
+    }
 
 
 def _set_side_by_side(found: list[dict], papers: dict) -> None:
@@ -149,6 +167,10 @@ def rows(given: Given) -> list[dict]:
                 rows_by_place[place]["settings"] = IN_BOTH
             else:
                 rows_by_place[place] = row
+    failed = unlearned(given["run"])
+    for row in rows_by_place.values():
+        if not failed.keys().isdisjoint(_trained(row)):
+            row["unless"] = row["unless"] or "a training learned nothing"
     found = judged(list(rows_by_place.values()), Intervals(**given.settings["intervals"]))
     for row in found:
         if row["data"] == "simulated":

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.artifacts import read_artifact
 from skipwise.core.paths import VARIANT, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import headlines, known
 from skipwise.evaluation.intervals import mean_estimate
 from skipwise.ranking import metrics
-from skipwise.report.variants import of_which_trainings
+from skipwise.report.variants import of_which_trainings, which_unlearned
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "metrics", "split", "run")
@@ -25,27 +25,13 @@ TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 def note(given: Given) -> str:
     return (
-        f"{of_which_trainings(given)}{_not_learned(given)}"
+        f"{of_which_trainings(given)}{which_unlearned(given)}"
         f"Mean over seeds; {given.level:.0%} interval over clusters of "
         "sessions and over seeds in _low and _high; a model without chance has one seed. "
         "full: ranked in the whole catalogue; new: without the tracks of the context, on the "
         "sessions whose target is new; sampled: among sampled candidates, which flatters every "
         "model. headline: the set that models are selected on."
     )
-
-
-def _not_learned(given: Given) -> str:
-    """Which trainings learned nothing but what is popular; "" if none did."""
-    seeds: dict[str, list[str]] = {}
-    for path in given["run"]:
-        if read_json(path).get("learned") is False:
-            keys = hive_keys(path)
-            variant = " ".join(keys[key] for key in ("dataset", "split", "model", "variant"))
-            seeds.setdefault(variant, []).append(keys["seed"])
-    if not seeds:
-        return ""
-    named = ", ".join(f"{variant} (seeds {' '.join(its)})" for variant, its in seeds.items())
-    return f"On validation data no better than popularity by two standard errors: {named}. "
 
 
 def columns(given: Given) -> Artifact:

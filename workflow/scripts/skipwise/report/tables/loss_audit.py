@@ -1,8 +1,9 @@
 """The audit of the contrastive term: the term as the papers' text has it, with each switch to what
-the released code does alone, and with all of them, against *orig* of the same model, and against
-the text. A gain that stays with shuffled labels does not come from skips; one that is there with a
-linear-GELU head and not without it repairs the head. config/audit.yaml runs it; the switches are
-explained in docs/released_code.md.
+the released code does alone, and with all of them, against *orig* of the same model and against
+the text. What predicts the next track, listened to or not, stands against *blind* too, which does
+so without a label. A gain that stays with shuffled labels does not come from skips; one that is
+there with a linear-GELU head and not without it repairs the head. config/audit.yaml runs it; the
+switches are explained in docs/released_code.md.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pyarrow as pa
 from skipwise.core.artifacts import read_json
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required
-from skipwise.evaluation.comparisons import REFERENCE, RankedRuns
+from skipwise.evaluation.comparisons import BLIND, REFERENCE, RankedRuns
 from skipwise.report import variants
 from skipwise.report.columns import Column
 from skipwise.report.write import Given
@@ -44,11 +45,15 @@ TEXT = {
 
 
 def note(given: Given) -> str:
-    return variants.note(given, "Each variant stands against orig, and against the text's term. ")
+    return variants.note(
+        given,
+        f"{variants.which_unlearned(given)}Each variant stands against orig, against the text's "
+        "term and, if it predicts the next track, against blind. ",
+    )
 
 
 def rows(given: Given) -> list[dict]:
-    """Two rows per measure of every variant with the term, one for the text's own."""
+    """Up to three rows per measure of every variant with the term, by what it is compared with."""
     runs = RankedRuns(given["ranks"])
     found: list[dict] = []
     for keys, reference in _pairs(_settings(given["run"])):
@@ -102,6 +107,8 @@ def _pairs(of_variants: dict[tuple[str, str, str, str], dict]) -> Iterator[tuple
             "switches": switches(settings) or "the papers' text",
         }
         yield keys, REFERENCE
+        if settings.get("targets") == "next":
+            yield keys, BLIND
         text = texts.get((*key[:3], settings["query"]))
         if text and text != variant:
             yield keys, text

@@ -7,7 +7,7 @@ training. config/methods.yaml runs it.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import pyarrow as pa
 
@@ -30,7 +30,12 @@ from skipwise.evaluation.comparisons import (
 from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
 from skipwise.report.columns import Column, describe
 from skipwise.report.variants import controls as controls_of
-from skipwise.report.variants import of_which_trainings, shown_controls
+from skipwise.report.variants import (
+    of_which_trainings,
+    shown_controls,
+    unlearned,
+    which_unlearned,
+)
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "split", "run")
@@ -93,20 +98,20 @@ FAMILY_OF_ROWS = ("dataset", "split")
 def note(given: Given) -> str:
     intervals = given.settings["intervals"]
     return (
-        f"{of_which_trainings(given)}HR@10 among headline candidates, mean over seeds, with "
-        f"{intervals['level']:.0%} intervals over clusters of sessions and over seeds; p_holm: "
-        "Holm over the rows of a data set and split. An outcome follows the law of the findings: "
-        "the interval is on one side of 0 and p_holm is small, or it lies within "
-        f"±{intervals['equivalence']:g}, which is practically nothing. A way that reads labels "
-        f"{HELPS} if it is also better than its control. Seconds are of the machine as busy as it "
-        "was."
+        f"{of_which_trainings(given)}{which_unlearned(given)}HR@10 among headline candidates, mean "
+        f"over seeds, with {intervals['level']:.0%} intervals over clusters of sessions and over "
+        "seeds; p_holm: Holm over the rows of a data set and split. An outcome follows the law of "
+        "the findings: the interval is on one side of 0 and p_holm is small, or it lies within "
+        f"±{intervals['equivalence']:g}, which is practically nothing; where a training learned "
+        f"nothing, nothing is told. A way that reads labels {HELPS} if it is also better than its "
+        "control. Seconds are of the machine as busy as it was."
     )
 
 
 def rows(given: Given) -> list[dict]:
     """One row per data set, split, neural model and variant that is no control."""
     intervals = Intervals(**given.settings["intervals"])
-    found = list(_rows(given, intervals))
+    found = list(_rows(given, intervals, unlearned(given["run"])))
     for name in ("gain", "beyond"):
         each = with_holm([row[name] | row for row in found], FAMILY_OF_ROWS)
         for row, its in zip(found, each, strict=True):
@@ -124,9 +129,12 @@ def _family(row: dict) -> tuple:
     return tuple(row[name] for name in FAMILY_OF_ROWS)
 
 
-def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
+def _rows(
+    given: Given, intervals: Intervals, unlearned: Container[tuple[str, ...]]
+) -> Iterator[dict]:
     """The rows without ``p_holm`` and outcome, for which they have what :func:`compared` says of
-    the ``gain`` that is judged and of the one ``beyond`` the control.
+    the ``gain`` that is judged and of the one ``beyond`` the control, and ``unless``, why neither
+    is, or "".
     """
     candidates = headlines(given["split"])
     runs, costs = RankedRuns(given["ranks"]), _costs(given["run"])
@@ -159,6 +167,8 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                     for name, (one, other) in zip(COMPARED, pairs, strict=True)
                 }
                 gain = over["over_blind" if reference == BLIND else "over_orig"]
+                used = (variant, reference, control)
+                failed = [name for name in used if (*place, name) in unlearned]
                 yield {
                     "dataset": dataset,
                     "data": given.source(dataset),
@@ -169,6 +179,7 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                     "value": float(measure.of_seeds(ours).mean()),
                     "gain": gain,
                     "beyond": over["over_control"],
+                    "unless": f"a training of {failed[0]} learned nothing" if failed else "",
                     "detectable": gain.get("detectable"),
                     "seed_sd": gain.get("seed_sd"),
                     **{
@@ -211,9 +222,9 @@ def _ratio(costs: dict, one: tuple, other: tuple) -> float | None:
 def _outcome(row: dict, intervals: Intervals) -> str:
     if row["variant"] == BLIND:
         return "the reference"
-    told, reason = _told(row["gain"], row["seeds"], intervals)
+    told, reason = _told(row["gain"], row, intervals)
     if told == HOLDS and row["beyond"].get("difference") is not None:
-        beyond, _ = _told(row["beyond"], row["seeds"], intervals)
+        beyond, _ = _told(row["beyond"], row, intervals)
         return HELPS if beyond == HOLDS else NOT_THE_SKIPS
     if told == HOLDS:
         of_labels = row["variant"] == REFERENCE or reads_labels(row["way"])
@@ -223,8 +234,8 @@ def _outcome(row: dict, intervals: Intervals) -> str:
     return f"{UNKNOWN}: {reason}"
 
 
-def _told(gain: dict, seeds: str, intervals: Intervals) -> tuple[str, str]:
-    """The verdict of the findings on a gain in HR@10, with ``p_holm``."""
+def _told(gain: dict, row: dict, intervals: Intervals) -> tuple[str, str]:
+    """The verdict of the findings on a gain in HR@10, with ``p_holm``, of a row."""
     ends = {f"estimate_{end}": gain.get(f"difference_{end}") for end in ("low", "high")}
-    row = ends | {"equivalence": intervals.equivalence, "unless": "", "sign": 1, "seeds": seeds}
-    return verdict(row | {"p_holm": gain["p_holm"]}, intervals)
+    judged = {"equivalence": intervals.equivalence, "sign": 1, "p_holm": gain["p_holm"]}
+    return verdict(row | ends | judged, intervals)
