@@ -1061,7 +1061,7 @@ def test_parse_rule_that_compares_sizes_with_text():
         UserError, match="'rating < four' compares with 'four', which is not a number"
     ):
         parse_rule("rating < four")
-    for rule in ("", "  ", "x <", "< 3", "==", "end = fwdbtn", "rating ="):
+    for rule in ("", "  ", "x <", "< 3", "==", "end = fwdbtn", "rating === 4", "rating <> 4"):
         with pytest.raises(UserError, match="is no column and no rule like rating < 4"):
             parse_rule(rule)
 

@@ -29,8 +29,12 @@ VARIANTS = {
         110,
     ),
     "other-item": (TERM | {"query": "item", "targets": "next"}, 101),
+    "other-inverted": (TERM | {"query": "item", "targets": "next", "labels": "inverted"}, 100),
     "pairwise": ({"way": "pairwise", "targets": "listened"}, 200),
 }
+
+# Those that only the audit needs.
+AUDITED = ("blind", "other-inverted")
 
 
 @pytest.fixture
@@ -64,6 +68,7 @@ def test_every_variant_with_the_term_stands_against_orig_and_the_text(files, tmp
     )
     rows = table.select("variant", "reference", "query", "switches").rows()
     assert rows == [
+        ("blind", "orig", "none", "no term, targets: next"),
         ("contrastive-hidden", "orig", "hidden", "the papers' text"),
         ("shuffled", "orig", "hidden", "labels: shuffled"),
         ("shuffled", "contrastive-hidden", "hidden", "labels: shuffled"),
@@ -72,12 +77,17 @@ def test_every_variant_with_the_term_stands_against_orig_and_the_text(files, tmp
         # Of this query there is no variant with the text's own term.
         ("other-item", "orig", "item", "targets: next"),
         ("other-item", "blind", "item", "targets: next"),
+        ("other-inverted", "orig", "item", "labels: inverted, targets: next"),
+        ("other-inverted", "blind", "item", "labels: inverted, targets: next"),
+        ("other-inverted", "other-item", "item", "labels: inverted, targets: next"),
     ]
     differences = table["difference"].to_list()
-    assert differences == pytest.approx([0.15, 0.15, 0, 0.025, -0.125, 0.0025, 0.0275])
+    assert differences == pytest.approx(
+        [-0.025, 0.15, 0.15, 0, 0.025, -0.125, 0.0025, 0.0275, 0, 0.025, -0.0025]
+    )
     told = table["p_holm"].to_list()
-    assert told[0] < 0.001
-    assert told[2] is None  # no session differs
+    assert told[1] < 0.001
+    assert told[3] is None  # no session differs
 
 
 def test_switches_are_the_settings_that_differ_from_the_text():
@@ -100,7 +110,7 @@ def test_switches_are_the_settings_that_differ_from_the_text():
 def gains(files, tmp_path):
     """The figure's numbers and svg, with the model's family as a neural and as a baseline one."""
     over_orig = {
-        name: [path for path in paths if "variant=blind" not in path]
+        name: [path for path in paths if not any(f"variant={audit}/" in path for audit in AUDITED)]
         for name, paths in files.items()
     }
     table = made("skip_gains", over_orig, tmp_path, papers={"models": {}, "field": {}})
@@ -112,7 +122,7 @@ def gains(files, tmp_path):
         if second:
             controls[second] = {"of": "contrastive-hidden", "all": True}
         paths = {kind: str(tmp_path / f"gains.{kind}") for kind in ("svg", "parquet")}
-        variants = {name: its for name, (its, _) in VARIANTS.items() if name != "blind"}
+        variants = {name: its for name, (its, _) in VARIANTS.items() if name not in AUDITED}
         registry = {"sasrec": {"family": family, "variants": variants}}
         settings = {"intervals": INTERVALS | changed, "model_registry": registry}
         settings["controls"] = {"sasrec": controls}
@@ -165,8 +175,11 @@ def test_a_control_stands_in_the_row_of_its_way(gains):
     assert dict(numbers.select("variant", "control_of").drop_nulls().rows()) == shown
 
 
-def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000) -> dict:
-    """The one row of ``answer`` on planted variants: model, settings, validation and hits."""
+def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000, failed="") -> dict:
+    """The one row of ``answer`` on planted variants: model, settings, validation and hits.
+
+    Of the variant ``failed`` the last training learned nothing.
+    """
     needs = {"ranks": [], "run": []}
     for name, (model, settings, valid, hits) in variants.items():
         for seed in seeds:
@@ -175,7 +188,9 @@ def answered(folder, variants, *, families=None, seeds=(1, 2, 3), sessions=2000)
             needs["ranks"].append(str(folder / "ranks" / keys / "ranks.parquet"))
             write_artifact(ranks_table(rank, sampled=rank), "ranks", needs["ranks"][-1])
             needs["run"].append(str(folder / "models" / keys / "run.json"))
-            write_json({"settings": settings, "valid_ndcg_10": valid}, needs["run"][-1])
+            run = {"settings": settings, "valid_ndcg_10": valid}
+            run["learned"] = (name, seed) != (failed, seeds[-1])
+            write_json(run, needs["run"][-1])
     needs["split"] = splits_of(needs["ranks"], "full")
     models: dict[str, dict] = {}
     for name, (model, settings, *_) in variants.items():
@@ -212,6 +227,11 @@ def test_the_answer_is_of_the_best_on_validation_with_labels_and_without(tmp_pat
         "blind, 0.250: +0.150 ("
     )
     assert row["sentence"].endswith("In short: skips are worth something.")
+
+
+@pytest.mark.parametrize("failed", ["contrastive-item", "blind", "shuffled"])
+def test_the_answer_needs_trainings_that_learned(tmp_path, failed):
+    assert answered(tmp_path, PLANTED, failed=failed)["answer"] == answer.UNLEARNED
 
 
 def test_what_the_answer_may_be(tmp_path):

@@ -41,6 +41,13 @@ class TimeUnit(StrEnum):
     ns = "ns"
 
 
+class SessionIds(StrEnum):
+    """Whether the sessions of an archive are numbered in each file, or in all of them."""
+
+    per_file = "per_file"
+    everywhere = "global"
+
+
 class TimeIs(StrEnum):
     """What the times of plays are."""
 
@@ -318,6 +325,12 @@ def label(
     session: Annotated[
         str | None, typer.Option(help="Column of the session, where sessions are given.")
     ] = None,
+    session_ids: Annotated[
+        SessionIds | None,
+        typer.Option(
+            help="Of an archive: whether each file numbers its own sessions, or they go on."
+        ),
+    ] = None,
     session_gap: Annotated[
         float, typer.Option(min=1, help="Seconds between two starts that begin a new session.")
     ] = 1200,
@@ -380,9 +393,11 @@ def label(
         "session_gap": None if session else session_gap,
         "skip_rule": {"name": "given"} if skipped_when else rule_with(rule, parameters, parameter),
     }
-    labels = label_file(
-        file, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})
-    )
+    if skipped_when:
+        entry["skipped_when"] = skipped_when
+    if session_ids:
+        entry["session_ids"] = session_ids.value
+    labels = label_file(file, entry=entry)
     _print(labels, format, out)
 
 

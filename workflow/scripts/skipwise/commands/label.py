@@ -50,7 +50,7 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
         entry["session_gap"],
         whole,
         columns=entry["columns"],
-        session_ids="global",
+        session_ids=entry.get("session_ids"),
     )
     labels, counts = label(plays, recipe)
     if dropped := counts.get("batch_scrobbles_dropped"):

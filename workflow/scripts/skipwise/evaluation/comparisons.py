@@ -5,7 +5,7 @@
 that ``orig`` is.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -49,6 +49,7 @@ class Ranked:
     skip_rank: dict[str, np.ndarray]  # by candidates: (seeds, P) of every unseen skip
     skip_outranks: np.ndarray  # (seeds, P) whether it scores at least as high as the target
     skip_session: np.ndarray  # (P,) index of its session
+    learned: bool = True  # whether every training learned more than what is popular
 
     @classmethod
     def read(cls, paths: list[str]) -> "Ranked":
@@ -155,11 +156,17 @@ class RankedRuns:
     configuration.
 
     With ``headlines``, by data set and split, ranks are those of the sessions that count among that
-    candidate set (:meth:`Ranked.led_by`).
+    candidate set (:meth:`Ranked.led_by`).  ``unlearned`` are those of which a training learned
+    nothing.
     """
 
-    def __init__(self, paths: list[str], headlines: dict[tuple[str, str], str] | None = None):
-        self.headlines = headlines
+    def __init__(
+        self,
+        paths: list[str],
+        headlines: dict[tuple[str, str], str] | None = None,
+        unlearned: Container[tuple[str, ...]] = (),
+    ):
+        self.headlines, self._unlearned = headlines, unlearned
         self._paths: dict[tuple[str, str, str, str], list[str]] = {}
         for path in paths:
             keys = hive_keys(path)
@@ -176,7 +183,7 @@ class RankedRuns:
         return self._read(key)
 
     def _ranked(self, key: tuple[str, str, str, str]) -> Ranked:
-        ranked = Ranked.read(self._paths[key])
+        ranked = replace(Ranked.read(self._paths[key]), learned=key not in self._unlearned)
         return ranked.led_by(self.headlines[key[:2]]) if self.headlines else ranked
 
     def splits(self) -> list[tuple[str, str]]:
@@ -410,6 +417,7 @@ def subset(ranked: Ranked, inside: np.ndarray) -> Ranked:
         {kind: rank[:, kept] for kind, rank in ranked.skip_rank.items()},
         ranked.skip_outranks[:, kept],
         place[ranked.skip_session[kept]],
+        ranked.learned,
     )
 
 

@@ -28,6 +28,7 @@ from skipwise.evaluation.comparisons import (
 )
 from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate, estimate
 
+UNLEARNED = "a training learned nothing"
 HOLDS, FAILS, UNKNOWN, MIXED = "holds", "does not hold", "cannot be told", "mixed"
 # Rows whose p-values are corrected together.
 FAMILY = ("claim", "dataset", "split")
@@ -128,7 +129,10 @@ class Evidence:
         self, claim: Claim, keys: dict, found: Estimate, ours: Ranked, orig: Ranked, note: str = ""
     ) -> dict:
         """The row of any estimate about ours and orig."""
-        gain = self.intervals.difference(HIT, ours, orig) if claim.of_a_gain else None
+        unless = "" if ours.learned and orig.learned else UNLEARNED
+        if claim.of_a_gain and not unless:
+            gain = self.intervals.difference(HIT, ours, orig)
+            unless = "" if gain.interval(self.intervals.level)[0] > 0 else "no gain"
         return {
             "claim": claim.name,
             "papers_say": claim.papers_say,
@@ -138,7 +142,7 @@ class Evidence:
             **self.intervals.columns(found, "estimate"),
             "sign": claim.sign,
             "equivalence": self.intervals.equivalence if claim.in_hr else 0.0,
-            "unless": "no gain" if gain and not gain.interval(self.intervals.level)[0] > 0 else "",
+            "unless": unless,
             "papers_print": self.papers_print(claim, keys),
             "sessions": len(ours.session_id),
             "seeds": " ".join(ours.seeds if len(ours.seeds) < len(orig.seeds) else orig.seeds),

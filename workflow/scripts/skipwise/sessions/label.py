@@ -120,7 +120,7 @@ def check_shards(steps: Steps, recipe: Recipe) -> None:
     if recipe.session_gap is not None or columns is None:
         return
     or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
-    or_per_file = or_per_file if "session" in columns and recipe.session_ids is None else ""
+    or_per_file = or_per_file if "session" in columns else ""
     for session, *files in steps.query("find_spread_session").fetchall():
         if "time" not in columns:
             raise UserError(

@@ -77,6 +77,7 @@ UNKNOWN = "cannot be told"
 MODELS = f"{UNKNOWN}: the models may make the difference"
 SHUFFLED = f"{UNKNOWN}: shuffled labels may gain as much"
 UNTRIED = f"{UNKNOWN}: its control with shuffled labels did not run"
+UNLEARNED = f"{UNKNOWN}: a training learned nothing"
 FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
@@ -92,7 +93,8 @@ class Best(NamedTuple):
 
 def rows(given: Given) -> Iterator[dict]:
     """One row per data set and split that has a model of either kind."""
-    of_heads, runs = headlines(given["split"]), RankedRuns(given["ranks"])
+    of_heads = headlines(given["split"])
+    runs = RankedRuns(given["ranks"], unlearned=variants.unlearned(given["run"]))
     for (dataset, split), (using, blind) in _by_validation(given["run"]).items():
         if using and blind:
             keys = {"dataset": dataset, "data": given.source(dataset), "split": split}
@@ -114,6 +116,8 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
         )
         row = compared(measure, one, two, intervals)
         few = {ours.model, other.model} - fixed and len(row["seeds"].split()) < LEAST_SEEDS
+        if not (one.learned and two.learned):
+            return row | {"answer": UNLEARNED}
         return row | {"answer": _answer(row, intervals, few=bool(few))}
 
     row = asked(using[0], blind[0])
@@ -126,8 +130,10 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
         best = using[0]
         if not best.control:
             row["answer"] = UNTRIED
-        elif asked(best, best._replace(variant=best.control))["answer"] != WORTH:
-            row["answer"] = SHUFFLED
+        else:
+            beyond = asked(best, best._replace(variant=best.control))["answer"]
+            if beyond != WORTH:
+                row["answer"] = beyond if beyond == UNLEARNED else SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
     for name, best in (("with_skips", using[0]), ("without", blind[0])):
@@ -188,7 +194,7 @@ def _sentence(row: dict, intervals: Intervals) -> str:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
     elif row["answer"] == FEW:
         ending = ", as whether labels or chance made the difference is not known"
-    elif row["answer"] in (SHUFFLED, UNTRIED):
+    elif row["answer"] in (SHUFFLED, UNTRIED, UNLEARNED):
         ending = ""
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = (

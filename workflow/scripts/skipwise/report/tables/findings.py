@@ -16,7 +16,6 @@ from skipwise.core.paths import hive_keys
 from skipwise.core.registry import find
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
-    REFERENCE,
     Intervals,
     RankedRuns,
     RunKey,
@@ -92,7 +91,7 @@ def note(given: Given) -> str:
 def _evidence(given: Given, models: dict[str, str]) -> Evidence:
     settings = given.settings
     return Evidence(
-        RankedRuns(given["ranks"], headlines(given["split"])),
+        RankedRuns(given["ranks"], headlines(given["split"]), unlearned(given["run"])),
         Intervals(**settings["intervals"]),
         settings["papers"] | {"models": models},
         settings["forms"],
@@ -112,16 +111,6 @@ def _validation(runs: list[str]) -> dict[RunKey, float]:
         if run["valid_ndcg_10"] is not None and run["settings"].get("labels", "right") == "right":
             found.setdefault(key, []).append(run["valid_ndcg_10"])
     return {key: sum(values) / len(values) for key, values in found.items()}
-
-
-def _trained(row: dict) -> set[RunKey]:
-    """The runs that a row, whose model or variant may be a difference, can be about."""
-    variants = {*(row["variant"] or "").split(" − "), REFERENCE}
-    return {
-        (row["dataset"], row["split"], model, variant)
-        for model in row["model"].split(" − ")
-        for variant in variants
-    }
 
 
 def _set_side_by_side(found: list[dict], papers: dict) -> None:
@@ -167,10 +156,6 @@ def rows(given: Given) -> list[dict]:
                 rows_by_place[place]["settings"] = IN_BOTH
             else:
                 rows_by_place[place] = row
-    failed = unlearned(given["run"])
-    for row in rows_by_place.values():
-        if not failed.keys().isdisjoint(_trained(row)):
-            row["unless"] = row["unless"] or "a training learned nothing"
     found = judged(list(rows_by_place.values()), Intervals(**given.settings["intervals"]))
     for row in found:
         if row["data"] == "simulated":

@@ -1,9 +1,10 @@
 """The audit of the contrastive term: the term as the papers' text has it, with each switch to what
 the released code does alone, and with all of them, against *orig* of the same model and against
 the text. What predicts the next track, listened to or not, stands against *blind* too, which does
-so without a label. A gain that stays with shuffled labels does not come from skips; one that is
-there with a linear-GELU head and not without it repairs the head. config/audit.yaml runs it; the
-switches are explained in docs/released_code.md.
+so without a label, and what has wrong labels against the same with the right ones. A gain that
+stays with shuffled labels does not come from skips; one that is there with a linear-GELU head and
+not without it repairs the head. config/audit.yaml runs it; docs/released_code.md explains the
+switches.
 """
 
 from collections.abc import Iterator
@@ -48,12 +49,15 @@ def note(given: Given) -> str:
     return variants.note(
         given,
         f"{variants.which_unlearned(given)}Each variant stands against orig, against the text's "
-        "term and, if it predicts the next track, against blind. ",
+        "term, if it predicts the next track against blind, and if its labels are wrong against "
+        "the same with the right ones. ",
     )
 
 
 def rows(given: Given) -> list[dict]:
-    """Up to three rows per measure of every variant with the term, by what it is compared with."""
+    """A row per measure of every variant with the term, and of blind, and of each that it is
+    compared with.
+    """
     runs = RankedRuns(given["ranks"])
     found: list[dict] = []
     for keys, reference in _pairs(_settings(given["run"])):
@@ -79,11 +83,11 @@ def switches(settings: dict) -> str:
 
 
 def _settings(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
-    """The settings of every variant with the term, from its first seed."""
+    """The settings of blind and of every variant with the term, from its first seed."""
     found: dict[tuple[str, str, str, str], dict] = {}
     for path in paths:
         keys, settings = hive_keys(path), read_json(path)["settings"]
-        if str(settings.get("way")).startswith("contrastive"):
+        if keys["variant"] == BLIND or str(settings.get("way")).startswith("contrastive"):
             key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
             found.setdefault(key, settings)
     return found
@@ -91,24 +95,28 @@ def _settings(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
 
 def _pairs(of_variants: dict[tuple[str, str, str, str], dict]) -> Iterator[tuple[dict, str]]:
     """Keys of each variant with a variant that it is compared with."""
-    texts = {
-        (*key[:3], settings["query"]): key[3]
-        for key, settings in reversed(of_variants.items())
-        if not switches(settings)
-    }
+    # By what is switched, and the first variant of what is the same but for that.
+    named: dict[tuple, str] = {}
+    for key, settings in of_variants.items():
+        named.setdefault((*key[:3], settings.get("query"), switches(settings)), key[3])
     for key, settings in of_variants.items():
         dataset, split, model, variant = key
+        query, switched = settings.get("query"), switches(settings)
         keys = {
             "dataset": dataset,
             "split": split,
             "model": model,
             "variant": variant,
-            "query": settings["query"],
-            "switches": switches(settings) or "the papers' text",
+            "query": query or "none",
+            "switches": switched or "the papers' text",
         }
-        yield keys, REFERENCE
+        yield keys | ({} if query else {"switches": f"no term, {switched}"}), REFERENCE
+        if not query:
+            continue
         if settings.get("targets") == "next":
             yield keys, BLIND
-        text = texts.get((*key[:3], settings["query"]))
-        if text and text != variant:
-            yield keys, text
+        # The text's term, and the same with the right labels.
+        for other in dict.fromkeys(("", switches(settings | {"labels": "right"}))):
+            reference = named.get((*key[:3], query, other))
+            if reference and reference != variant:
+                yield keys, reference

@@ -7,7 +7,7 @@ training. config/methods.yaml runs it.
 """
 
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -19,6 +19,8 @@ from skipwise.evaluation.comparisons import (
     BLIND,
     REFERENCE,
     Intervals,
+    Measure,
+    Ranked,
     RankedRuns,
     compared,
     headlines,
@@ -27,7 +29,7 @@ from skipwise.evaluation.comparisons import (
     reference_of,
     with_holm,
 )
-from skipwise.evaluation.evidence import FAILS, HOLDS, verdict
+from skipwise.evaluation.evidence import FAILS, HOLDS, UNLEARNED, verdict
 from skipwise.report.columns import Column, describe
 from skipwise.report.variants import controls as controls_of
 from skipwise.report.variants import (
@@ -91,6 +93,7 @@ EXPLAINS = {
 HELPS, COSTS, NOTHING, UNKNOWN = "helps", "costs", "practically nothing", "cannot be told"
 NOT_THE_SKIPS = "helps, and so may shuffled labels"
 UNTRIED = "gains; its control did not run"
+UNTAUGHT = "gains; its control learned nothing"
 # Rows whose p-values are corrected together.
 FAMILY_OF_ROWS = ("dataset", "split")
 
@@ -111,7 +114,7 @@ def note(given: Given) -> str:
 def rows(given: Given) -> list[dict]:
     """One row per data set, split, neural model and variant that is no control."""
     intervals = Intervals(**given.settings["intervals"])
-    found = list(_rows(given, intervals, unlearned(given["run"])))
+    found = list(_rows(given, intervals))
     for name in ("gain", "beyond"):
         each = with_holm([row[name] | row for row in found], FAMILY_OF_ROWS)
         for row, its in zip(found, each, strict=True):
@@ -129,15 +132,13 @@ def _family(row: dict) -> tuple:
     return tuple(row[name] for name in FAMILY_OF_ROWS)
 
 
-def _rows(
-    given: Given, intervals: Intervals, unlearned: Container[tuple[str, ...]]
-) -> Iterator[dict]:
+def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
     """The rows without ``p_holm`` and outcome, for which they have what :func:`compared` says of
-    the ``gain`` that is judged and of the one ``beyond`` the control, and ``unless``, why neither
-    is, or "".
+    the ``gain`` that is judged and of the one ``beyond`` the control.
     """
     candidates = headlines(given["split"])
-    runs, costs = RankedRuns(given["ranks"]), _costs(given["run"])
+    runs = RankedRuns(given["ranks"], unlearned=unlearned(given["run"]))
+    costs = _costs(given["run"])
     for dataset, split in runs.splits():
         measure = mean_measure("hr", 10, candidates[dataset, split])
         for model, variants in runs.models(dataset, split).items():
@@ -161,14 +162,12 @@ def _rows(
                     (variant, control),
                 )
                 over = {
-                    name: compared(measure, runs[*place, one], runs[*place, other], intervals)
+                    name: _compared(measure, runs[*place, one], runs[*place, other], intervals)
                     if one != other and {one, other} <= {*variants}
                     else {"p": None}
                     for name, (one, other) in zip(COMPARED, pairs, strict=True)
                 }
                 gain = over["over_blind" if reference == BLIND else "over_orig"]
-                used = (variant, reference, control)
-                failed = [name for name in used if (*place, name) in unlearned]
                 yield {
                     "dataset": dataset,
                     "data": given.source(dataset),
@@ -179,7 +178,6 @@ def _rows(
                     "value": float(measure.of_seeds(ours).mean()),
                     "gain": gain,
                     "beyond": over["over_control"],
-                    "unless": f"a training of {failed[0]} learned nothing" if failed else "",
                     "detectable": gain.get("detectable"),
                     "seed_sd": gain.get("seed_sd"),
                     **{
@@ -222,9 +220,11 @@ def _ratio(costs: dict, one: tuple, other: tuple) -> float | None:
 def _outcome(row: dict, intervals: Intervals) -> str:
     if row["variant"] == BLIND:
         return "the reference"
-    told, reason = _told(row["gain"], row, intervals)
+    told, reason = _told(row["gain"], row["seeds"], intervals)
     if told == HOLDS and row["beyond"].get("difference") is not None:
-        beyond, _ = _told(row["beyond"], row, intervals)
+        beyond, reason = _told(row["beyond"], row["seeds"], intervals)
+        if reason == UNLEARNED:
+            return UNTAUGHT
         return HELPS if beyond == HOLDS else NOT_THE_SKIPS
     if told == HOLDS:
         of_labels = row["variant"] == REFERENCE or reads_labels(row["way"])
@@ -234,8 +234,14 @@ def _outcome(row: dict, intervals: Intervals) -> str:
     return f"{UNKNOWN}: {reason}"
 
 
-def _told(gain: dict, row: dict, intervals: Intervals) -> tuple[str, str]:
-    """The verdict of the findings on a gain in HR@10, with ``p_holm``, of a row."""
-    ends = {f"estimate_{end}": gain.get(f"difference_{end}") for end in ("low", "high")}
-    judged = {"equivalence": intervals.equivalence, "sign": 1, "p_holm": gain["p_holm"]}
-    return verdict(row | ends | judged, intervals)
+def _compared(measure: Measure, ours: Ranked, other: Ranked, intervals: Intervals) -> dict:
+    """What :func:`compared` says, with ``unless``, why nothing can be told of it, or ""."""
+    learned = ours.learned and other.learned
+    return compared(measure, ours, other, intervals) | {"unless": "" if learned else UNLEARNED}
+
+
+def _told(gain: dict, seeds: str, intervals: Intervals) -> tuple[str, str]:
+    """The verdict of the findings on a gain in HR@10, with ``p_holm``."""
+    row = {f"estimate_{end}": gain.get(f"difference_{end}") for end in ("low", "high")}
+    row |= {"equivalence": intervals.equivalence, "sign": 1, "seeds": seeds}
+    return verdict(row | {"unless": gain.get("unless", ""), "p_holm": gain["p_holm"]}, intervals)
