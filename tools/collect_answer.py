@@ -39,6 +39,9 @@ TABLES = (
     *("methods", "answer", "findings", "headroom", "power", "slices", "responsiveness", "tuning"),
     *("skip_downranking", "loss_audit", "evaluation_audit", "split_agreement"),
 )
+# Of the part with two splits, the level of each model there, which other parts have in `methods`.
+LEVELS = ("splits", "hr_ndcg")
+_OF_LEVELS = "^(dataset|data|split|candidates|headline|model|variant|(hr|ndcg)_10.*|sessions|seeds)$"
 # Sessions in a batch of the papers' released metric.
 BATCH = 64
 # Bytes that all files may take together.
@@ -60,8 +63,10 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
     """
     made: dict[str, list[pl.DataFrame]] = {}
     for path in sorted(study.glob("*/tables/*.csv")):
-        if path.stem in TABLES:
+        if path.stem in TABLES or (path.parts[-3], path.stem) == LEVELS:
             frame = _small(_read(path))
+            if path.stem == LEVELS[1]:
+                frame = frame.select(pl.col(_OF_LEVELS))
             if path.stem == "skip_downranking":
                 frame = frame.filter(pl.col("metric").is_in(OF_SKIPS))
             made.setdefault(path.stem, []).append(frame)
