@@ -41,7 +41,7 @@ TABLES = (
 )
 # Of the part with two splits, the level of each model there, which other parts have in `methods`.
 LEVELS = ("splits", "hr_ndcg")
-_OF_LEVELS = "^(dataset|data|split|candidates|headline|model|variant|(hr|ndcg)_10.*|sessions|seeds)$"
+_OF_LEVELS = "^(dataset|data|split|candidates|headline|model|variant|sessions|(hr|ndcg)_10.*)$"
 # Sessions in a batch of the papers' released metric.
 BATCH = 64
 # Bytes that all files may take together.

@@ -833,6 +833,7 @@ class TestLabel:
             ((*COLUMNS[:3], "note", "--track", "song"), ["line 2", "time 'x' is neither"]),
             (("--session", "who", "--track", "song"), ["--skipped-when"]),
             ((*COLUMNS, "--time-is", "end"), ["--time-is", "--duration"]),
+            ((*COLUMNS, "--session-ids", "global"), ["--session-ids is about", "--session"]),
             ((*COLUMNS, "--skipped-when", "note < 3"), ["'note' holds 'x'"]),
             ((*COLUMNS, "--skipped-when", "note <"), ["'note <' is no column and no rule"]),
             ((*BELOW, "nan"), ["gap_below.seconds: nan is not a finite number"]),
@@ -857,6 +858,17 @@ class TestLabel:
             archive.writestr("1.csv", "user,track,time\nu,a,100\nu,b,900")
             archive.writestr("2.csv", second)
         assert re.search(expected, failure(run, "label", tmp_path / "logs.zip"))
+
+    def test_sessions_of_the_members_of_an_archive(self, run, tmp_path):
+        with zipfile.ZipFile(tmp_path / "logs.zip", "w") as archive:
+            archive.writestr("1.csv", "s,track,time,skip\n1,a,100,0\n1,b,900,1")
+            archive.writestr("2.csv", "s,track,time,skip\n1,c,500,0")
+        options = ("--session", "s", "--time", "time", "--skipped-when", "skip")
+        line = failure(run, "label", tmp_path / "logs.zip", *options)
+        assert "have plays of session '1'; set session_ids to per_file" in line
+        for numbered, positions in (("global", [1, 2, 3]), ("per_file", [1, 2, 1])):
+            _, out, _ = run("label", tmp_path / "logs.zip", *options, "--session-ids", numbered)
+            assert pl.read_csv(out.encode())["position"].to_list() == positions
 
     def test_an_array_without_plays(self, run, tmp_path):
         (tmp_path / "empty.json").write_text("[]")

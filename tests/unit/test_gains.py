@@ -229,9 +229,16 @@ def test_the_answer_is_of_the_best_on_validation_with_labels_and_without(tmp_pat
     assert row["sentence"].endswith("In short: skips are worth something.")
 
 
-@pytest.mark.parametrize("failed", ["contrastive-item", "blind", "shuffled"])
-def test_the_answer_needs_trainings_that_learned(tmp_path, failed):
-    assert answered(tmp_path, PLANTED, failed=failed)["answer"] == answer.UNLEARNED
+@pytest.mark.parametrize(
+    ("failed", "told"),
+    [
+        ("contrastive-item", answer.UNLEARNED),
+        ("blind", answer.UNLEARNED),
+        ("shuffled", answer.UNTAUGHT),
+    ],
+)
+def test_the_answer_needs_trainings_that_learned(tmp_path, failed, told):
+    assert answered(tmp_path, PLANTED, failed=failed)["answer"] == told
 
 
 def test_what_the_answer_may_be(tmp_path):

@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 from examples import given_for, ranks_table, splits_of
 from scipy.stats import kendalltau
-from skipwise.core.artifacts import write_artifact
+from skipwise.core.artifacts import write_artifact, write_json
+from skipwise.core.paths import beside
 from skipwise.evaluation.orders import Measured, agreement, tau
 from skipwise.report.drawing import plot_figure
 from skipwise.report.write import make_table
@@ -101,12 +102,25 @@ def ranks(tmp_path):
     return found
 
 
-def test_the_table_has_splits_and_candidates(ranks, tmp_path):
-    paths = {kind: str(tmp_path / f"t.{kind}") for kind in ("csv", "parquet", "html", "tex")}
-    needs = {"ranks": ranks, "split": splits_of(ranks)}
+def table_of(ranks, folder, failed="none") -> pl.DataFrame:
+    """The rows of HR@10; models whose path has ``failed`` learned nothing."""
+    paths = {kind: str(folder / f"t.{kind}") for kind in ("csv", "parquet", "html", "tex")}
+    needs = {"ranks": ranks, "split": splits_of(ranks), "run": []}
+    for path in ranks:
+        needs["run"].append(str(beside(path, "run")))
+        write_json({"learned": failed not in path}, needs["run"][-1])
     settings = {"simulated": [], "intervals": INTERVALS}
     make_table("split_agreement", given_for(needs, paths, settings))
-    table = pl.read_parquet(paths["parquet"]).filter(metric="hr_10")
+    return pl.read_parquet(paths["parquet"]).filter(metric="hr_10")
+
+
+def test_a_model_that_learned_nothing_has_no_place(ranks, tmp_path):
+    first = table_of(ranks, tmp_path, "split=temporal/model=d").row(0, named=True)
+    assert (first["models"], first["pairs"], first["changed"]) == (3, 3, 0)
+
+
+def test_the_table_has_splits_and_candidates(ranks, tmp_path):
+    table = table_of(ranks, tmp_path)
     assert table.select("first", "second").rows() == [
         ("paper full", "temporal full"),
         *(

@@ -303,7 +303,7 @@ class TestSessions:
         given = {"session_ids": session_ids} if session_ids else {}
         arguments = [tmp_path, [tmp_path / "*.csv"], {**BY_SESSION, "time": "time"}]
         if lengths is None:
-            with pytest.raises(UserError, match="session_ids: per_file.*session_ids: global"):
+            with pytest.raises(UserError, match="session_ids to per_file.*to global"):
                 sampled(*arguments, skipped_when="skipped", **given)
             return
         plays, _ = sampled(*arguments, skipped_when="skipped", **given)

@@ -132,6 +132,7 @@ def read(
     user: str | None = None,
     time: str | None = None,
     session: str | None = None,
+    session_ids: str | None = None,
     skipped_when: str | None = None,
     session_gap: float = 1200,
     time_unit: str = "s",
@@ -140,7 +141,9 @@ def read(
     workflow labels with.
 
     The names are those of columns.  Without ``session`` a pause of ``session_gap`` seconds between
-    two starts of a user begins a new one.  ``skipped_when`` is a boolean column or a rule like
+    two starts of a user begins a new one; with it ``session_ids`` says of
+    an archive whether each file numbers its own (``per_file``) or they go on (``global``).
+    ``skipped_when`` is a boolean column or a rule like
     ``seconds_played < 30``; without it a skip is derived from ``time``: the next play begins 30
     seconds or more before the track's length is over.
 
@@ -160,10 +163,12 @@ def read(
         if skipped_when
         else {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180},
     }
+    if skipped_when:
+        entry["skipped_when"] = skipped_when
+    if session_ids:
+        entry["session_ids"] = session_ids
     with _file(plays) as path:
-        return label_file(
-            path, entry=entry | ({"skipped_when": skipped_when} if skipped_when else {})
-        )
+        return label_file(path, entry=entry)
 
 
 def evaluate(

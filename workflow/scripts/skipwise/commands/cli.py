@@ -375,6 +375,8 @@ def label(
             "with --session say what a skip is, --skipped-when; skips are derived from time only "
             "for --user and --time"
         )
+    if session_ids and not session:
+        raise UserError("--session-ids is about the sessions of --session; name their column")
     parameters: dict[str, float] = {
         "margin": margin,
         "min_support": min_support,

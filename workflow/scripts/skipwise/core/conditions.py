@@ -7,7 +7,7 @@ from skipwise.core.errors import UserError
 
 _OPERATOR = r"<=|>=|==|!=|<|>"
 _PATTERN = re.compile(
-    rf"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator>{_OPERATOR})\s*(?P<value>[^<>=!\s].*?)\s*$"
+    rf"^\s*(?P<column>[^<>=!]+?)\s*(?P<operator>{_OPERATOR})\s*(?P<value>(?![<>=]|!=)\S.*?)\s*$"
 )
 
 
@@ -21,7 +21,7 @@ def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
     match = _PATTERN.match(rule)
     if not match:
         if not rule.strip() or re.search("[<>=]", rule):
-            hint = "; equality is ==" if re.search("(?<![<>=!])=(?!=)", rule) else ""
+            hint = "; equality is ==" if re.search("(?<![<>=!])=(?![<>=])", rule) else ""
             raise UserError(f"'{rule}' is no column and no rule like rating < 4{hint}")
         return rule.strip(), None, None
     value = match["value"]

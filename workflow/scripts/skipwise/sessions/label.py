@@ -119,7 +119,7 @@ def check_shards(steps: Steps, recipe: Recipe) -> None:
         )
     if recipe.session_gap is not None or columns is None:
         return
-    or_per_file = ", or set session_ids: per_file if each file numbers its own sessions"
+    or_per_file = ", or set session_ids to per_file if each file numbers its own sessions"
     or_per_file = or_per_file if "session" in columns else ""
     for session, *files in steps.query("find_spread_session").fetchall():
         if "time" not in columns:
@@ -130,8 +130,8 @@ def check_shards(steps: Steps, recipe: Recipe) -> None:
         if "session" in columns and recipe.session_ids is None:
             raise UserError(
                 f"{recipe.dataset}: {_shards(files)} have plays of session '{session}'; set "
-                "session_ids: per_file if each file numbers its own sessions, or session_ids: "
-                "global if it goes on from one file to the other"
+                "session_ids to per_file if each file numbers its own sessions, or to global if "
+                "it goes on from one file to the other"
             )
 
 

@@ -78,6 +78,7 @@ MODELS = f"{UNKNOWN}: the models may make the difference"
 SHUFFLED = f"{UNKNOWN}: shuffled labels may gain as much"
 UNTRIED = f"{UNKNOWN}: its control with shuffled labels did not run"
 UNLEARNED = f"{UNKNOWN}: a training learned nothing"
+UNTAUGHT = f"{UNKNOWN}: its control with shuffled labels learned nothing"
 FEW = f"{UNKNOWN}: fewer than {LEAST_SEEDS} seeds"
 
 
@@ -125,7 +126,7 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
     pair = [best for side in (using, blind) if (best := _of_model(side, ahead))]
     same = asked(*pair) if len(pair) == 2 else {}
     if row["answer"] in (WORTH, COST) and same.get("answer") != row["answer"]:
-        row["answer"] = MODELS
+        row["answer"] = UNLEARNED if same.get("answer") == UNLEARNED else MODELS
     if row["answer"] == WORTH:
         best = using[0]
         if not best.control:
@@ -133,7 +134,7 @@ def _row(given: Given, runs: RankedRuns, keys: dict, using: list[Best], blind: l
         else:
             beyond = asked(best, best._replace(variant=best.control))["answer"]
             if beyond != WORTH:
-                row["answer"] = beyond if beyond == UNLEARNED else SHUFFLED
+                row["answer"] = UNTAUGHT if beyond == UNLEARNED else SHUFFLED
     row["within"] = f"{ahead} {' − '.join(best.variant for best in pair)}" if same else ""
     row |= {f"within_{name}": same.get(name) for name in _DIFFERENCE}
     for name, best in (("with_skips", using[0]), ("without", blind[0])):
@@ -194,7 +195,7 @@ def _sentence(row: dict, intervals: Intervals) -> str:
             ending = f" ({row['within']}: {_gain(row, 'within_difference')})"
     elif row["answer"] == FEW:
         ending = ", as whether labels or chance made the difference is not known"
-    elif row["answer"] in (SHUFFLED, UNTRIED, UNLEARNED):
+    elif row["answer"] in (SHUFFLED, UNTRIED, UNTAUGHT, UNLEARNED):
         ending = ""
     elif row["answer"].startswith(UNKNOWN) and row["detectable"] is not None:
         ending = (

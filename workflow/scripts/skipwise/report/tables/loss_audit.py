@@ -58,18 +58,16 @@ def rows(given: Given) -> list[dict]:
     """A row per measure of every variant with the term, and of blind, and of each that it is
     compared with.
     """
-    runs = RankedRuns(given["ranks"])
+    runs = RankedRuns(given["ranks"], unlearned=variants.unlearned(given["run"]))
     found: list[dict] = []
     for keys, reference in _pairs(_settings(given["run"])):
         dataset, split, model = (keys[name] for name in ("dataset", "split", "model"))
         if (dataset, split, model, reference) in runs:
-            found += variants.rows_of_pair(
-                given,
-                keys | {"reference": reference},
-                MEASURES,
-                runs[dataset, split, model, keys["variant"]],
-                runs[dataset, split, model, reference],
-            )
+            pair = [runs[dataset, split, model, name] for name in (keys["variant"], reference)]
+            made = variants.rows_of_pair(given, keys | {"reference": reference}, MEASURES, *pair)
+            # Of a training that learned nothing nothing is told.
+            learned = all(ranked.learned for ranked in pair)
+            found += made if learned else [row | {"p": None} for row in made]
     return variants.corrected(found)
 
 

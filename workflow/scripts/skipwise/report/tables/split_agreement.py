@@ -9,13 +9,15 @@ from itertools import combinations
 
 import pyarrow as pa
 
+from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import CANDIDATES, required, rows_of
 from skipwise.evaluation.comparisons import RankedRuns, headlines, known
 from skipwise.evaluation.orders import Measured, agreement, measured
 from skipwise.report.columns import Column
+from skipwise.report.variants import unlearned, which_unlearned
 from skipwise.report.write import Given
 
-NEEDS = ("ranks", "split")
+NEEDS = ("ranks", "split", "run")
 SETTINGS = ("simulated", "intervals")
 TARGET = "answer"
 GIGABYTES = 4
@@ -46,16 +48,20 @@ EXPLAINS = {
 
 
 def note(given: Given) -> str:
+    left_out = which_unlearned(given)
     return (
-        f"The order of two models is told in a measurement if the {given.level:.0%} interval of "
-        "their difference, over clusters of sessions and over seeds, excludes 0. The bounds of τ "
-        "are its values if all pairs that are not told in both have the other order, or the same."
+        (f"{left_out}These variants are left out. " if left_out else "")
+        + f"The order of two models is told in a measurement if the {given.level:.0%} interval of "
+        "their difference, over clusters of sessions and over seeds, excludes 0, without a "
+        "correction. The bounds of τ are its values if every pair that is not told in both has "
+        "the other order, or the same."
     )
 
 
 def rows(given: Given) -> Iterator[dict]:
     """One row per data set, metric and two splits, then two sets of candidates in a split."""
-    runs, heads = RankedRuns(given["ranks"]), headlines(given["split"])
+    failed, heads = unlearned(given["run"]), headlines(given["split"])
+    runs = RankedRuns([path for path in given["ranks"] if _place(path) not in failed])
     by_dataset: dict[str, list[str]] = {}
     for dataset, split in runs.splits():
         by_dataset.setdefault(dataset, []).append(split)
@@ -68,6 +74,11 @@ def rows(given: Given) -> Iterator[dict]:
                 for pair in combinations(CANDIDATES, 2):
                     led = [(split, candidates) for candidates in pair]
                     yield from _row(given, runs, dataset, metric, led)
+
+
+def _place(path: str) -> tuple[str, ...]:
+    keys = hive_keys(path)
+    return tuple(keys[name] for name in ("dataset", "split", "model", "variant"))
 
 
 def _row(
