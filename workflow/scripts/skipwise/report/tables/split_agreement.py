@@ -4,12 +4,11 @@ pairs that change place. A conclusion from one split, or from sampled candidates
 as this. config/answer_splits.yaml runs it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import combinations
 
 import pyarrow as pa
 
-from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import CANDIDATES, required, rows_of
 from skipwise.evaluation.comparisons import RankedRuns, headlines, known
 from skipwise.evaluation.orders import Measured, agreement, measured
@@ -60,8 +59,8 @@ def note(given: Given) -> str:
 
 def rows(given: Given) -> Iterator[dict]:
     """One row per data set, metric and two splits, then two sets of candidates in a split."""
-    failed, heads = unlearned(given["run"]), headlines(given["split"])
-    runs = RankedRuns([path for path in given["ranks"] if _place(path) not in failed])
+    runs, heads = RankedRuns(given["ranks"]), headlines(given["split"])
+    failed = unlearned(given["run"])
     by_dataset: dict[str, list[str]] = {}
     for dataset, split in runs.splits():
         by_dataset.setdefault(dataset, []).append(split)
@@ -69,27 +68,30 @@ def rows(given: Given) -> Iterator[dict]:
         for metric in MEASURES:
             for one, other in combinations(splits, 2):
                 led = [(split, heads[dataset, split]) for split in (one, other)]
-                yield from _row(given, runs, dataset, metric, led)
+                yield from _row(given, runs, failed, dataset, metric, led)
             for split in splits:
                 for pair in combinations(CANDIDATES, 2):
                     led = [(split, candidates) for candidates in pair]
-                    yield from _row(given, runs, dataset, metric, led)
-
-
-def _place(path: str) -> tuple[str, ...]:
-    keys = hive_keys(path)
-    return tuple(keys[name] for name in ("dataset", "split", "model", "variant"))
+                    yield from _row(given, runs, failed, dataset, metric, led)
 
 
 def _row(
-    given: Given, runs: RankedRuns, dataset: str, metric: tuple[str, int], of: list[tuple[str, str]]
+    given: Given,
+    runs: RankedRuns,
+    failed: Container[tuple[str, ...]],
+    dataset: str,
+    metric: tuple[str, int],
+    of: list[tuple[str, str]],
 ) -> Iterator[dict]:
-    """The row of two measurements, each a split and candidates; none of fewer than three models."""
+    """The row of two measurements, each a split and candidates, without the models that ``failed``
+    to learn; none of fewer than three models.
+    """
     models = [
         (model, variant)
         for model, variants in runs.models(dataset, of[0][0]).items()
         for variant in variants
         if (dataset, of[1][0], model, variant) in runs
+        and not any((dataset, split, model, variant) in failed for split, _ in of)
     ]
     if len(models) < 3:
         return
