@@ -39,6 +39,8 @@ TABLES = (
     *("methods", "answer", "findings", "headroom", "power", "slices", "responsiveness", "tuning"),
     *("skip_downranking", "loss_audit", "evaluation_audit", "split_agreement"),
 )
+# Of each row, what says how its interval came about: the run's own tables have it.
+WORKINGS = ("relative_change", "seed_sd", "design_effect", "deciding")
 # Of the part with two splits, the level of each model there, which other parts have in `methods`.
 LEVELS = ("splits", "hr_ndcg")
 _OF_LEVELS = "^(dataset|data|split|candidates|headline|model|variant|sessions|(hr|ndcg)_10.*)$"
@@ -103,6 +105,8 @@ def _small(frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.filter(pl.col("batch") == BATCH)
     if "slice" in frame.columns:
         frame = frame.filter(pl.col("slice").is_in(SLICES))
+    if "metric" in frame.columns:
+        frame = frame.drop(WORKINGS, strict=False)
     return frame.with_columns(pl.selectors.float().round_sig_figs(6))
 
 
