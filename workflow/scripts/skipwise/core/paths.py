@@ -6,6 +6,7 @@ from here.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from skipwise.core.errors import UserError
@@ -58,6 +59,8 @@ RESULTS = {
 }
 RAW = "raw/{dataset}/{file}"  # in the folder of the resources
 
+VariantKey = tuple[str, str, str, str]  # data set, split, model, variant
+
 _KEY = re.compile(r"(\w+)=([^/]+)")
 
 
@@ -71,6 +74,20 @@ def hive_keys(path: str | Path) -> dict[str, str]:
     "b"}``.
     """
     return dict(_KEY.findall(str(path)))
+
+
+def variant_key(path: str | Path) -> VariantKey:
+    """Data set, split, model and variant of a file of a run or of a search."""
+    keys = hive_keys(path)
+    return keys["dataset"], keys["split"], keys["model"], keys["variant"]
+
+
+def by_variant(paths: Iterable[str]) -> dict[VariantKey, list[str]]:
+    """The files of the runs of each variant, one a seed, in the order of ``paths``."""
+    found: dict[VariantKey, list[str]] = {}
+    for path in paths:
+        found.setdefault(variant_key(path), []).append(path)
+    return found
 
 
 def beside(path: str | Path, artifact: str) -> Path | None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skipwise.core.artifacts import read_artifact, read_json
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VariantKey, by_variant, hive_keys
 from skipwise.core.schemas import CANDIDATES, HEADLINES
 from skipwise.evaluation.intervals import (
     MANY,
@@ -167,11 +167,7 @@ class RankedRuns:
         unlearned: Container[tuple[str, ...]] = (),
     ):
         self.headlines, self._unlearned = headlines, unlearned
-        self._paths: dict[tuple[str, str, str, str], list[str]] = {}
-        for path in paths:
-            keys = hive_keys(path)
-            key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-            self._paths.setdefault(key, []).append(path)
+        self._paths = by_variant(paths)
         # A reference is wanted once for each of its variants; more than a few runs of the papers'
         # size would fill the memory.
         self._read = lru_cache(maxsize=8)(self._ranked)
@@ -182,7 +178,7 @@ class RankedRuns:
     def __getitem__(self, key: RunKey) -> Ranked:
         return self._read(key)
 
-    def _ranked(self, key: tuple[str, str, str, str]) -> Ranked:
+    def _ranked(self, key: VariantKey) -> Ranked:
         ranked = replace(Ranked.read(self._paths[key]), learned=key not in self._unlearned)
         return ranked.led_by(self.headlines[key[:2]]) if self.headlines else ranked
 

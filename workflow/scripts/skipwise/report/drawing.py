@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from skipwise.core.artifacts import whole_file, write_artifact
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import by_variant, hive_keys
 from skipwise.core.registry import find
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import REFERENCE
@@ -231,13 +231,10 @@ def _save(plot: Figure, path: str) -> None:
 
 def panels_of(paths: list[str]) -> Iterator[list[tuple[dict[str, str], list[str]]]]:
     """For each data set, split and model: keys and paths of each of its variants, a path a seed."""
-    panels: dict[tuple, dict[str, tuple[dict[str, str], list[str]]]] = {}
-    for path in paths:
-        keys = hive_keys(path)
-        variants = panels.setdefault((keys["dataset"], keys["split"], keys["model"]), {})
-        variants.setdefault(keys["variant"], (keys, []))[1].append(path)
-    for variants in panels.values():
-        yield list(variants.values())
+    panels: dict[tuple, list[tuple[dict[str, str], list[str]]]] = {}
+    for key, of_variant in by_variant(paths).items():
+        panels.setdefault(key[:3], []).append((hive_keys(of_variant[0]), of_variant))
+    yield from panels.values()
 
 
 def named(given: Given, keys: dict[str, str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VariantKey, hive_keys, variant_key
 from skipwise.core.schemas import CANDIDATES, Artifact, required, rows_of
 from skipwise.evaluation.comparisons import (
     Intervals,
@@ -60,16 +60,14 @@ def of_which_trainings(given: Given) -> str:
     )
 
 
-def unlearned(paths: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
+def unlearned(paths: Iterable[str]) -> dict[VariantKey, list[str]]:
     """By data set, split, model and variant the seeds whose training learned nothing but what is
     popular; ``paths`` are those of ``run.json``.
     """
-    found: dict[tuple[str, ...], list[str]] = {}
+    found: dict[VariantKey, list[str]] = {}
     for path in paths:
         if read_json(path).get("learned") is False:
-            keys = hive_keys(path)
-            place = tuple(keys[key] for key in ("dataset", "split", "model", "variant"))
-            found.setdefault(place, []).append(keys["seed"])
+            found.setdefault(variant_key(path), []).append(hive_keys(path)["seed"])
     return found
 
 

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VariantKey, by_variant
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
     REFERENCE,
@@ -94,15 +94,11 @@ def rows(given: Given) -> Iterator[dict]:
                         }
 
 
-def _printed(paths: list[str]) -> dict[tuple, dict[tuple[str, int], Values]]:
+def _printed(paths: list[str]) -> dict[VariantKey, dict[tuple[str, int], Values]]:
     """By run but for its seed, and by metric and batch: the values of the seeds in their order."""
-    frames: dict[tuple, list[pl.DataFrame]] = {}
-    for path in paths:
-        keys = hive_keys(path)
-        place = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-        frames.setdefault(place, []).append(pl.DataFrame(read_artifact("released", path)))
-    found: dict[tuple, dict[tuple[str, int], Values]] = {}
-    for place, of_seeds in frames.items():
+    found: dict[VariantKey, dict[tuple[str, int], Values]] = {}
+    for place, of_variant in by_variant(paths).items():
+        of_seeds = [pl.DataFrame(read_artifact("released", path)) for path in of_variant]
         for (metric, batch), part in pl.concat(of_seeds).group_by(
             "metric", "batch", maintain_order=True
         ):

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import variant_key
 from skipwise.core.registry import find
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
@@ -105,11 +105,9 @@ def _validation(runs: list[str]) -> dict[RunKey, float]:
     """The validation NDCG@10 of each variant that is no control, mean over its seeds."""
     found: dict[RunKey, list[float]] = {}
     for path in runs:
-        keys = hive_keys(path)
-        key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
         run = read_json(path)
         if run["valid_ndcg_10"] is not None and run["settings"].get("labels", "right") == "right":
-            found.setdefault(key, []).append(run["valid_ndcg_10"])
+            found.setdefault(variant_key(path), []).append(run["valid_ndcg_10"])
     return {key: sum(values) / len(values) for key, values in found.items()}
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
-from skipwise.core.paths import VARIANT, hive_keys
+from skipwise.core.paths import VARIANT, by_variant, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import headlines, known
 from skipwise.evaluation.intervals import mean_estimate
@@ -60,17 +60,12 @@ def rows(given: Given) -> list[dict]:
     cutoffs, intervals = given.settings["metrics"], given.settings["intervals"]
     headline = headlines(given["split"])
     sources = given.settings["sources"]
-    groups: dict[tuple, list[tuple[str, str, str]]] = {}
-    for rank_file, metric_file in zip(given["ranks"], given["metrics"], strict=True):
-        keys = hive_keys(rank_file)
-        group = tuple(keys[name] for name in ("dataset", "split", "model", "variant"))
-        groups.setdefault(group, []).append((keys["seed"], rank_file, metric_file))
+    metric_files = by_variant(given["metrics"])
     found = []
-    for (dataset, split, model, variant), seeds in groups.items():
-        of_seed = [read_artifact("ranks", rank_file) for _, rank_file, _ in seeds]
-        values = pl.read_parquet([path for *_, path in seeds], hive_partitioning=False).filter(
-            pl.col("subset") == "all"
-        )
+    for key, rank_files in by_variant(given["ranks"]).items():
+        dataset, split, model, variant = key
+        of_seed = [read_artifact("ranks", path) for path in rank_files]
+        values = pl.read_parquet(metric_files[key], hive_partitioning=False).filter(subset="all")
         for candidates in metrics.ranked_among(of_seed[0]):
             inside = metrics.counted(of_seed[0], candidates)
             if not inside.any():
@@ -88,7 +83,7 @@ def rows(given: Given) -> list[dict]:
                 "headline": candidates == headline[dataset, split],
                 "sessions": int(inside.sum()),
                 "repeats_left_out": int((~inside).sum()),
-                "seeds": " ".join(seed for seed, *_ in seeds),
+                "seeds": " ".join(hive_keys(path)["seed"] for path in rank_files),
             }
             if any(table["session_id"] != of_seed[0]["session_id"] for table in of_seed):
                 raise ValueError(

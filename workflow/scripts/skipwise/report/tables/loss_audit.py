@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VariantKey, variant_key
 from skipwise.core.schemas import required
 from skipwise.evaluation.comparisons import BLIND, REFERENCE, RankedRuns
 from skipwise.report import variants
@@ -80,18 +80,17 @@ def switches(settings: dict) -> str:
     )
 
 
-def _settings(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
+def _settings(paths: list[str]) -> dict[VariantKey, dict]:
     """The settings of blind and of every variant with the term, from its first seed."""
-    found: dict[tuple[str, str, str, str], dict] = {}
+    found: dict[VariantKey, dict] = {}
     for path in paths:
-        keys, settings = hive_keys(path), read_json(path)["settings"]
-        if keys["variant"] == BLIND or str(settings.get("way")).startswith("contrastive"):
-            key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
+        key, settings = variant_key(path), read_json(path)["settings"]
+        if key[3] == BLIND or str(settings.get("way")).startswith("contrastive"):
             found.setdefault(key, settings)
     return found
 
 
-def _pairs(of_variants: dict[tuple[str, str, str, str], dict]) -> Iterator[tuple[dict, str]]:
+def _pairs(of_variants: dict[VariantKey, dict]) -> Iterator[tuple[dict, str]]:
     """Keys of each variant with a variant that it is compared with."""
     # By what is switched, and the first variant of what is the same but for that.
     named: dict[tuple, str] = {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import VariantKey, by_variant
 from skipwise.core.registry import reads_labels
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import (
@@ -192,15 +192,11 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                 }
 
 
-def _costs(paths: list[str]) -> dict[tuple[str, str, str, str], dict]:
+def _costs(paths: list[str]) -> dict[VariantKey, dict]:
     """By variant, what its trainings took; memory only if all of them recorded it."""
-    runs: dict[tuple[str, str, str, str], list[dict]] = {}
-    for path in paths:
-        keys = hive_keys(path)
-        key = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-        runs.setdefault(key, []).append(read_json(path))
     found = {}
-    for key, its in runs.items():
+    for key, of_variant in by_variant(paths).items():
+        its = [read_json(path) for path in of_variant]
         peaks = [run["peak_bytes"] for run in its if "peak_bytes" in run]
         found[key] = {
             "way": its[0]["settings"].get("way"),

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_artifact
-from skipwise.core.paths import hive_keys
+from skipwise.core.paths import by_variant, hive_keys
 from skipwise.core.schemas import required, rows_of
 from skipwise.evaluation.comparisons import known
 from skipwise.evaluation.intervals import mean_estimate
@@ -67,7 +67,7 @@ def note(given: Given) -> str:
 
 def rows(given: Given) -> Iterator[dict]:
     """One row per data set, split, neural model and variant."""
-    level, runs = given.settings["intervals"]["level"], _runs(given["responses"])
+    level, runs = given.settings["intervals"]["level"], by_variant(given["responses"])
     for place, paths in runs.items():
         frames = [pl.DataFrame(read_artifact("responses", path)) for path in paths]
         asked = [frame.drop_nulls("fall") for frame in frames]
@@ -100,15 +100,6 @@ def rows(given: Given) -> Iterator[dict]:
             "sessions": len(clusters),
             "seeds": " ".join(hive_keys(path)["seed"] for path in paths),
         }
-
-
-def _runs(paths: list[str]) -> dict[tuple[str, str, str, str], list[str]]:
-    found: dict[tuple[str, str, str, str], list[str]] = {}
-    for path in paths:
-        keys = hive_keys(path)
-        place = (keys["dataset"], keys["split"], keys["model"], keys["variant"])
-        found.setdefault(place, []).append(path)
-    return found
 
 
 def auc(frame: pl.DataFrame) -> float:
