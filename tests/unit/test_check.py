@@ -15,6 +15,8 @@ from skipwise.core.errors import UserError
         ("", ": a configuration has keys at top level"),
         ("a: \x07\n", ": not valid YAML"),
         ("registry: {mine: {until: 2020-02-30}}\n", ": a date or number cannot be (day is out of"),
+        ("seeds: [1]\nneural:\n  dropout: 0.1\n  dropout: 0.2\n", ", line 4: the key 'dropout' is"),
+        ("a: &a {x: 1}\nb: {<<: *a, x: 2}\na: 1\n", ", line 3: the key 'a' is there twice"),
         ("registry: [1]\n", ", line 1, registry: [1] is not of type 'object'"),
     ],
 )

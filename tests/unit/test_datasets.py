@@ -57,6 +57,14 @@ def plays_or_none(path, entry: dict) -> pl.DataFrame | None:
     return None
 
 
+def zipped(members: dict[str, str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
 def tar_gz(members: dict[str, str | bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.USTAR_FORMAT) as archive:
@@ -308,7 +316,8 @@ def test_mssd_archive_with_a_damaged_byte_is_not_read_as_something_else(tmp_path
         ("log.csv.gz", gzip.compress(MSSD_LOG.encode(), mtime=0)[:-9], "damaged or cut short"),
         ("log.csv.gz", MSSD_LOG, "damaged"),
         ("log.csv", MSSD_LOG.encode() + b"0_cc,1,t_\xff,0,0,0,0,9,1,radio,1\n", "utf-8"),
-        ("log.csv", MSSD_LOG.encode("utf-16"), "has no column 'session_id'"),
+        ("log-zip.csv", zipped({"log.csv": MSSD_LOG}), "is not delimited text"),
+        ("log.csv", MSSD_LOG.encode("utf-16"), "is UTF-16; write it as UTF-8"),
     ],
     ids=short,
 )
@@ -360,6 +369,36 @@ def test_lfm1k_archive_reads_the_listening_member_alone(tmp_path):
     assert (
         read(write(tmp_path / "lastfm-dataset-1K.tar.gz", tar_gz(members)), LFM1K).rows()
         == LFM1K_PLAYS
+    )
+
+
+@pytest.mark.parametrize("form", [LFM1K, LFM2B], ids=["lfm1k", "lfm2b"])
+@pytest.mark.parametrize("packing", ["", "bz2", "xz", "zip"])
+def test_lastfm_in_another_packing(tmp_path, form, packing):
+    member, log, plays = {
+        "lfm1k": (LFM1K_NAME, LFM1K_LOG, LFM1K_PLAYS),
+        "lfm2b": ("listening-events.tsv", LFM2B_LOG, LFM2B_PLAYS),
+    }[form["form"]]
+    members = {"data/README.txt": "x", f"data/{member}": log}
+    if packing == "zip":
+        path = write(tmp_path / "data.zip", zipped(members))
+    else:
+        path = tmp_path / f"data.tar{packing and '.'}{packing}"
+        with tarfile.open(path, f"w:{packing}") as archive:
+            for name, content in members.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content.encode())
+                archive.addfile(info, io.BytesIO(content.encode()))
+    assert read(path, form).rows() == plays
+
+
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z", "0"]
+)
+def test_lastfm_time_that_cannot_be(tmp_path, time):
+    log = changed(LFM1K_LOG, 2, 1, time, "\t")
+    assert f"line 2: column 'timestamp' holds '{time}', which is not between 1990" in mistake(
+        write(tmp_path / LFM1K_NAME, log), LFM1K
     )
 
 
@@ -500,14 +539,6 @@ MOVIELENS_PLAYS = [
     ("186", 2, "302", False, datetime(1998, 4, 4, 19, 22, 22)),
     ("196", 3, "51", False, datetime(1997, 12, 4, 15, 55, 49)),
 ]
-
-
-def zipped(members: dict[str, str]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def swapped_inter() -> str:
@@ -978,7 +1009,7 @@ def test_yambda_file_that_is_something_else(tmp_path, changed, expected):
 
 # The published events of one user: a time in steps of 5 seconds, a track, a type.  Track 1 is
 # disliked while it plays, 2 a day later, 3 and a like of 4 taken back, 5 by somebody else; the time
-# of the play of 6 is that of its end.
+# of the play of 6 is that of its end, and 7 is disliked twice before that is taken back.
 EVENTS_OF_YAMBDA = [
     *[(10, 1000, 1, "listen"), (10, 1060, 1, "dislike"), (10, 90_000, 1, "listen")],
     *[(10, 2000, 2, "listen"), (10, 88_400, 2, "dislike")],
@@ -986,6 +1017,8 @@ EVENTS_OF_YAMBDA = [
     *[(10, 4000, 4, "listen"), (10, 4005, 4, "like"), (10, 4010, 4, "unlike")],
     *[(10, 5000, 5, "listen"), (20, 5000, 5, "dislike")],
     *[(10, 6095, 6, "dislike"), (10, 6200, 6, "listen")],
+    *[(10, 7000, 7, "listen"), (10, 7005, 7, "dislike"), (10, 7010, 7, "dislike")],
+    *[(10, 7100, 7, "undislike")],
 ]
 
 
@@ -1016,7 +1049,7 @@ def test_yambda_dislikes_are_skips_where_they_are_asked_for(tmp_path, monkeypatc
     assert not read(path, YAMBDA)["skipped"].any()
     found = read(path, YAMBDA | {"disliked_when": "disliked"})
     plays = dict(found.select(pl.format("{} {}", "track_key", "position"), "skipped").rows())
-    assert list(plays) == ["1 1", "1 2", "2 3", "3 4", "4 5", "5 6", "6 7"]
+    assert list(plays) == ["1 1", "1 2", "2 3", "3 4", "4 5", "5 6", "6 7", "7 8"]
     assert [play for play, skipped in plays.items() if skipped] == ["1 1", "6 7"]
 
 

@@ -464,6 +464,65 @@ class TestTimes:
         pq.write_table(pa.table({"user": ["u"] * 2, "track": ["t"] * 2, "time": times}), path)
         assert "is a rounded number" in refused(tmp_path, path, columns=BY_USER)
 
+    @pytest.mark.parametrize(
+        ("unit", "times", "wrong"),
+        [
+            ("ms", ("1.60946E+12", "1609459200000"), "line 2: the time '1.60946E+12' is a rounded"),
+            ("s", ("1609459200", "1.6094e+09"), "line 3: the time '1.6094e+09' is a rounded"),
+            ("s", ("1.609459200000000000e+09", "1609459200.0"), None),
+        ],
+    )
+    def test_times_that_a_spreadsheet_rounded(self, tmp_path, unit, times, wrong):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time\n" + "".join(f"u,t,{time}\n" for time in times))
+        entry = {"columns": BY_USER, "time_unit": unit}
+        if wrong:
+            assert wrong in refused(tmp_path, path, **entry)
+        else:
+            found = events_of(tmp_path, path, **entry)
+            assert {str(at) for at in found["started_at"]} == {"2021-01-01 00:00:00"}
+
+    @pytest.mark.parametrize("newest_first", [False, True])
+    def test_plays_at_one_time_are_in_the_order_of_the_file(self, tmp_path, newest_first):
+        """Two users, whose rows are mixed; a play of b lies at the edge of two blocks of rows."""
+        rows = [f"{user},{track},2021-01-01T10:{at:02}:00,1" for at, user, track in [
+            (0, "a", "1"), (1, "b", "1"), (3, "a", "2"), (3, "a", "3"), (3, "b", "2"),
+            (3, "b", "3"), (5, "a", "4"), (6, "b", "4"),
+        ]]  # fmt: skip
+        path = tmp_path / "plays.csv"
+        rows = rows[::-1] if newest_first else rows
+        path.write_text("\n".join(["user,track,time,skipped", *rows]))
+        plays, _ = sampled(tmp_path, [path], BY_USER, session_gap=1200, skipped_when="skipped")
+        assert plays["track_key"].to_list() == list("12341234")
+
+    def test_quick_skips_end_in_the_order_of_the_file(self, tmp_path):
+        """Ends are cut to seconds: what is derived of them may be early by less than one."""
+        ends = [("05", 200), ("05", 500), ("06", 1850), ("06", 0), ("59", 50_000)]
+        for name, rows in (("up", ends), ("down", ends[::-1])):
+            path, tracks = tmp_path / f"{name}.csv", "abcde" if name == "up" else "edcba"
+            lines = [
+                f"u,{track},2021-01-01T10:00:{end},{ms},1"
+                for track, (end, ms) in zip(tracks, rows, strict=True)
+            ]
+            path.write_text("\n".join(["user,track,end,ms,skipped", *lines]))
+            columns = {"user": "user", "track": "track", "time": "end", "duration": "ms"}
+            out = tmp_path / name
+            plays, _ = sampled(
+                out, [path], columns, session_gap=1200,
+                skipped_when="skipped", time_is="end", duration_unit="ms",
+            )  # fmt: skip
+            assert plays["track_key"].to_list() == list("abcde")
+
+    def test_a_play_that_began_long_before_another_one_ended_stays_there(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text(
+            "user,track,end,s\nu,a,2021-01-01T10:05:00,60\nu,b,2021-01-01T10:06:00,600\n"
+        )
+        columns = {"user": "user", "track": "track", "time": "end", "duration": "s"}
+        found = events_of(tmp_path, path, columns=columns, time_is="end")
+        starts = ["2021-01-01 10:04:00", "2021-01-01 09:56:00"]
+        assert [str(at) for at in found["started_at"]] == starts
+
     def test_categories_of_text(self, tmp_path):
         path = CASES / "categorical_time/plays.parquet"
         found = events_of(tmp_path, path, columns=BY_USER, skipped_when="skipped")

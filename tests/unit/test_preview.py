@@ -157,6 +157,20 @@ class TestTables:
                 )
                 for name in ("msplayed", "MSPlayed", "video_play_time_ms", "playback_position_ms")
             ),
+            *(
+                (f"user,track,time,{name}", f"u,t,1614585600,{value}", {"skipped_when": rule})
+                for name, value, rule in (
+                    ("play_duration", 200_000, "play_duration < 30000"),
+                    ("play_duration", 5000, "play_duration < 30"),
+                    ("completion", 98, "completion < 50"),
+                    ("play_ratio", 1.4, "play_ratio < 0.5"),
+                )
+            ),
+            (
+                "user,track,end_time,ms_played,skipped",
+                "u,t,2021-03-01 08:00,90000,1",
+                {"time_is": "end", "columns": {"duration": "ms_played"}, "duration_unit": "ms"},
+            ),
             (
                 "user,track,time,seconds_listened_to",
                 "u,t,1614585600,90",
@@ -210,6 +224,49 @@ class TestTables:
             (tmp_path / name).write_text(LOG.replace("2021", "2021" if name == "a.csv" else "2022"))
         comments, _ = previewed(tmp_path / "a.csv", tmp_path / "b.csv")
         assert "80 of 5 tracks" in comments
+
+    def test_a_rule_that_one_of_the_files_cannot_have_has_no_share(self, tmp_path):
+        rows = "u,t,2021-03-01 08:00:00,1"
+        (tmp_path / "a.csv").write_text(f"user,track,time,skipped,rating\n{rows},5\n")
+        (tmp_path / "b.csv").write_text(f"user,track,time,skipped\n{rows}\n")
+        comments, overlay = previewed(tmp_path / "a.csv", tmp_path / "b.csv")
+        assert overlay["registry"]["mine"]["skipped_when"] == "skipped"
+        assert "     –  rating < 4\n" in comments
+
+    def test_an_end_without_a_duration_is_pointed_out(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,end_time,skipped\nu,t,2021-03-01 08:00:00,1\n")
+        assert "end_time is called like an end and read as a start" in previewed(path)[0]
+
+    @pytest.mark.parametrize(
+        ("time", "expected"),
+        [
+            ("2021-03-01T08:00:00-05:00", "text with a zone"),
+            ("2021-03-01 08:00:00.5Z", "text with a zone"),
+            ("2021-03-01 08:00:00", "text without a zone"),
+            ("1.614585600000e+09", "unix numbers in s"),
+        ],
+    )
+    def test_how_times_are_written(self, tmp_path, time, expected):
+        path = tmp_path / "plays.csv"
+        path.write_text(f"user,track,time,skipped\nu,t,{time},1\n")
+        assert f"times are {expected}" in previewed(path)[0]
+
+    def test_a_folder_is_a_column(self, tmp_path):
+        path = tmp_path / "user=ann/plays.csv"
+        path.parent.mkdir()
+        path.write_text("track,time,skipped\nt,2021-03-01 08:00:00,1\n")
+        comments, overlay = previewed(path)
+        assert overlay["registry"]["mine"]["columns"]["user"] == "user"
+        assert "1 of 1 tracks and 1 users" in comments
+
+    def test_empty_columns_of_a_spreadsheet_are_none(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        path.write_text("user,track,time,skipped,,\nu,t,2021-03-01 08:00:00,1,,\n")
+        assert (
+            "columns   user (text), track (text), time (text), skipped (integer)\n"
+            in (previewed(path)[0])
+        )
 
     def test_files_of_different_kinds_are_refused(self, tmp_path):
         (tmp_path / "a.csv").write_text(LOG)

@@ -93,6 +93,18 @@ def test_tables_of_every_kind_go_in(model):
     assert expected.height == 4
 
 
+def test_files_of_every_kind_go_in(model, tmp_path):
+    tracks = model.tracks[[5, 7, 9, 5]]
+    plays = pl.DataFrame({"session": list("aabb"), "track": tracks, "skipped": [0, 1, 0, 0]})
+    plays.write_csv(tmp_path / "plays.csv")
+    plays.write_ndjson(tmp_path / "plays.jsonl")
+    plays.write_parquet(tmp_path / "plays.parquet")
+    expected = model.recommend(plays, k=4)
+    assert expected["session"].unique().sort().to_list() == ["a", "b"]
+    for path in tmp_path.iterdir():
+        assert model.recommend(path, k=4).equals(expected)
+
+
 def test_similar_tracks_are_those_of_the_largest_cosine(model):
     vectors = model._trained.model.vectors.numpy()[1:]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -150,6 +162,9 @@ def test_read_labels_as_the_workflow_does():
     assert found["session"].n_unique() == 3
 
 
+PLAYS = {"track": ["a"], "user": ["u"], "time": [5]}
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -160,6 +175,12 @@ def test_read_labels_as_the_workflow_does():
         (lambda _, folder: skipwise.compare(folder, folder), "no ranks.parquet"),
         (lambda _, folder: skipwise.compare(folder, folder, metric="hr"), "unknown metric 'hr'"),
         (lambda _, __: skipwise.read({"track": ["a"]}, session="s"), "what a skip is"),
+        (lambda _, __: skipwise.read(PLAYS, session_gap=0), "a number of seconds from 1 on, not 0"),
+        (lambda _, __: skipwise.read(PLAYS, session_ids="foo"), "per_file or global, not 'foo'"),
+        (lambda _, __: skipwise.read(PLAYS, time_unit="sec"), "one of s, ms, us, ns, not 'sec'"),
+        (lambda _, __: skipwise.read(PLAYS | {"time": ["x"]}), "the table, row 1: the time 'x'"),
+        (lambda _, __: skipwise.read(PLAYS | {"time": [1, 2]}), "the table cannot be read"),
+        (lambda _, __: skipwise.read(pd.DataFrame({"a": ["x", 1]})), "the table cannot be read"),
     ],
 )
 def test_a_mistake_is_one_sentence(model, tmp_path, call, said):
@@ -184,6 +205,5 @@ def test_importing_skipwise_imports_nothing_heavy():
 
 
 def test_parquet_of_the_plays_is_read_too(tmp_path):
-    plays = pl.DataFrame({"track": ["a"], "user": ["u"], "time": [5]})
-    plays.write_parquet(tmp_path / "p.parquet")
+    pl.DataFrame(PLAYS).write_parquet(tmp_path / "p.parquet")
     assert skipwise.read(tmp_path / "p.parquet").height == 1

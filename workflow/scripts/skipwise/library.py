@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import torch
 from torch.nn import functional
 
@@ -23,10 +24,13 @@ from skipwise.evaluation.comparisons import Intervals, Ranked, compared, mean_me
 from skipwise.evaluation.run_files import measure, ranks_of_run
 from skipwise.ranking.metrics import METRICS
 from skipwise.ranking.ranker import ranker
+from skipwise.raw.glimpse import Glimpse
+from skipwise.raw.times import PER_SECOND
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Ragged
 
 Table = Any  # polars, pandas, Arrow, or a path
+SESSION_IDS = ("per_file", "global")
 
 
 class Model:
@@ -144,8 +148,8 @@ def read(
     two starts of a user begins a new one; with it ``session_ids`` says of
     an archive whether each file numbers its own (``per_file``) or they go on (``global``).
     ``skipped_when`` is a boolean column or a rule like
-    ``seconds_played < 30``; without it a skip is derived from ``time``: the next play begins 30
-    seconds or more before the track's length is over.
+    ``seconds_played < 30``; without it a skip is derived from ``time``: the next play begins more
+    than 30 seconds before the track's length is over.
 
     >>> read({"u": ["x", "x"], "t": [0, 300], "track": ["a", "b"]}, user="u", time="t",
     ...      skipped_when=None)["position"].to_list()
@@ -153,6 +157,12 @@ def read(
     """
     if session and not skipped_when:
         raise UserError("with session say what a skip is, skipped_when")
+    if time_unit not in PER_SECOND:
+        raise UserError(f"time_unit is one of {', '.join(PER_SECOND)}, not {time_unit!r}")
+    if session_ids not in (None, *SESSION_IDS):
+        raise UserError(f"session_ids is {' or '.join(SESSION_IDS)}, not {session_ids!r}")
+    if not session and not session_gap >= 1:
+        raise UserError(f"session_gap is a number of seconds from 1 on, not {session_gap!r}")
     named = {"user": user or (None if session else "user"), "session": session}
     named["time"] = time or (None if session else "time")
     entry = {
@@ -247,7 +257,7 @@ def _plays(session: Table | list[str]) -> pl.DataFrame:
     if isinstance(session, list):
         session = {"track": session}
     with _file(session) as path:
-        names = pl.scan_parquet(path).collect_schema() if path.suffix == ".parquet" else {}
+        names = Glimpse(path).head.columns
         return read_session(
             path,
             track="track",
@@ -264,5 +274,15 @@ def _file(table: Table) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.parquet")
-        pl.DataFrame(table).write_parquet(path)
-        yield path
+        try:
+            pl.DataFrame(table).write_parquet(path)
+        except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the table cannot be read ({said}); give columns of equal length whose values are "
+                "of one kind, such as ids as text"
+            ) from error
+        try:
+            yield path
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), "the table")) from error

@@ -39,7 +39,7 @@ def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
         "track_length": pl.Float64(),
     }
     plays = plays.with_columns(
-        row="position",
+        row=pl.col("position").abs(),
         **{name: pl.lit(None, kind) for name, kind in absent.items() if name not in plays.columns},
     )
     # Labels are of sessions before they are cut.

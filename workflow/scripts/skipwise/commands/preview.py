@@ -1,5 +1,6 @@
 """What skipwise takes files for, and the overlay to start from: comments and YAML in one text."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -15,9 +16,10 @@ from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.guess import columns_of, is_end, rules_of
+from skipwise.raw.guess import columns_of, durations_of, is_end, rules_of
 from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
 from skipwise.raw.tables import counts_rows
+from skipwise.raw.tabular import as_numbers
 from skipwise.sessions.label import label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
@@ -32,6 +34,8 @@ _PLAYS = {
     "started_at": pl.Datetime("ms"),
     "track_length": pl.Float64(),
 }
+# The end of a time with a zone.
+_ZONE = re.compile(r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)\s*$", re.IGNORECASE)
 
 
 class Source(NamedTuple):
@@ -110,6 +114,11 @@ def identify(
             return Source(name, entry, {}, [*rules_of(file, columns)])
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
+    if found["session_gap"] and is_end(found["columns"]["time"]):
+        for column, unit in durations_of(file):
+            found["columns"] |= {"duration": column}
+            found |= {"time_is": "end", "duration_unit": unit}
+            break
     if rules:
         how = {"skipped_when": rules[0], "skip_rule": {"name": "given"}}
     elif found["session_gap"] and not is_end(found["columns"]["time"]):
@@ -167,9 +176,14 @@ class Reading:
             self.reasons += first_of_each_reason(rejected)
 
     def share(self, rule: str) -> float | None:
-        """The share of skips among the plays that have a label by this ``skipped_when``."""
+        """The share of skips among the plays that have a label by this ``skipped_when``; None also
+        where one of the files cannot have it.
+        """
         entry = self._entry | {"skipped_when": rule}
-        labels = [plays["skipped"] for plays in Reading(self.paths, entry, self._most).plays()]
+        try:
+            labels = [plays["skipped"] for plays in Reading(self.paths, entry, self._most).plays()]
+        except UserError:
+            return None
         found = pl.concat(labels).mean()
         return found if isinstance(found, float) else None
 
@@ -186,6 +200,11 @@ def _description(file: Glimpse, source: Source) -> Iterator[str]:
         yield "read as   " + ", ".join(f"{name}: {column}" for name, column in columns.items())
         if "time" in columns:
             yield "times are " + _clock(file.head[columns["time"]], entry.get("time_unit", "s"))
+            if is_end(columns["time"]) and entry["session_gap"] and "time_is" not in entry:
+                yield (
+                    f"          {columns['time']} is called like an end and read as a start: set "
+                    "time_is: end and columns.duration, the time that was played"
+                )
         elif "session" in columns:
             yield "no times: the plays of a session are in the order of the file"
         left = (column for column in file.head.get_columns() if column.name not in columns.values())
@@ -219,9 +238,8 @@ def _clock(column: pl.Series, unit: str) -> str:
         zone = getattr(column.dtype, "time_zone", None)
         return f"timestamps in {zone}" if zone else "timestamps without a zone, read as UTC"
     text = column.cast(pl.String).drop_nulls().head(1).to_list()
-    if text and not text[0].replace(".", "", 1).isdigit():
-        has_zone = text[0].endswith("Z") or "+" in text[0]
-        return "text with a zone" if has_zone else "text without a zone, read as UTC"
+    if text and not as_numbers(pl.Series(text)).count():
+        return "text with a zone" if _ZONE.search(text[0]) else "text without a zone, read as UTC"
     return f"unix numbers in {unit}"
 
 

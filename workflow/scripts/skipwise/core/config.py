@@ -41,11 +41,20 @@ def read_yaml(path: Path) -> dict:
     """The keys of a file; raises UserError that names file and line if it is not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
+        loader: type[yaml.CSafeLoader | yaml.SafeLoader]
         try:
-            found = yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast
+            loader = yaml.CSafeLoader  # ten times as fast
+            tree = yaml.compose(text, Loader=loader)
         except (AttributeError, yaml.MarkedYAMLError):
             # Not every build of PyYAML has it, and of a mistake, such as a tab, this one says more.
-            found = yaml.safe_load(text)
+            loader = yaml.SafeLoader
+            tree = yaml.compose(text, Loader=loader)
+        if twice := next(_keys_given_twice(tree), None):
+            line = twice.start_mark.line + 1
+            raise UserError(
+                f"{path}, line {line}: the key '{twice.value}' is there twice; take one of them out"
+            )
+        found = yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -58,6 +67,26 @@ def read_yaml(path: Path) -> dict:
     if not isinstance(found, dict):
         raise UserError(f"{path}: a configuration has keys at top level, such as `datasets: […]`")
     return found
+
+
+def _keys_given_twice(tree: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """The second one of two equal keys of a mapping: YAML would silently take the last."""
+    seen, nodes = set(), [tree] if tree else []
+    while nodes:
+        node = nodes.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            keys = set()
+            for key, value in node.value:
+                if isinstance(key, yaml.ScalarNode):
+                    if key.value in keys:
+                        yield key
+                    keys.add(key.value)
+                nodes.append(value)
 
 
 def check_config(config: dict, schema: dict) -> None:
@@ -323,6 +352,12 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
                 f"{key}.disliked_when",
                 "dislikes add to the labels of `skipped_when`; set skip_rule: {name: given}",
             )
+    if "skipped_when" in entry and derives_skips(entry["skip_rule"]["name"]):
+        yield (
+            f"{key}.skipped_when",
+            "its labels would be replaced by those of the skip_rule, which derives skips from "
+            "time; leave it out, or set skip_rule: {name: given}",
+        )
     for name in ("skipped_when", "disliked_when"):
         try:
             parse_rule(entry.get(name, "unused"))

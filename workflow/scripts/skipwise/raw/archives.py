@@ -8,6 +8,7 @@ import lzma
 import queue
 import tarfile
 import threading
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ DAMAGE: tuple[type[Exception], ...] = (
     zlib.error,
     gzip.BadGzipFile,
     cast(type[Exception], isal_zlib.error),  # its stub has an instance
+)
+# Also a zip that is packed in an unknown way or needs a password.
+ZIP_DAMAGE: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    *DAMAGE,
 )
 
 # Bytes of text in a block: enough for a parser to work in parallel, few enough for the allocator to
@@ -101,6 +109,41 @@ class _Forward:
         found = read[0] if len(read) == 1 else b"".join(read)
         self._last = found[-1:] or self._last
         return found
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file may hold several tables."""
+    return any(suffix.lower() in (".zip", ".tar", ".tgz") for suffix in path.suffixes[-2:])
+
+
+def archive_members(
+    path: Path, wanted: Callable[[str], bool]
+) -> Iterator[tuple[str, Callable[[int], bytes]]]:
+    """Name and ``read(size)`` of each file of a zip or tar whose name is ``wanted``, to be read in
+    this order; raises UserError where the archive is damaged.
+    """
+    if path.suffix.lower() != ".zip":
+        yield from tar_members(path, wanted)
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for name in filter(wanted, archive.namelist()):
+                with archive.open(name) as stream:
+                    yield name, checked(path, stream.read)
+    except ZIP_DAMAGE as error:
+        raise damaged(path, error) from error
+
+
+def checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
+    """``read`` with one line for what is damaged."""
+
+    def read_whole(size: int) -> bytes:
+        try:
+            return read(size)
+        except ZIP_DAMAGE as error:
+            raise damaged(path, error) from error
+
+    return read_whole
 
 
 def tar_members(

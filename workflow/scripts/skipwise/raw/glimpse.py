@@ -8,7 +8,8 @@ from pathlib import Path
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.tables import first_members, is_archive, read_rows
+from skipwise.raw.archives import is_archive
+from skipwise.raw.tables import first_members, read_rows
 
 _ROWS = 10_000
 

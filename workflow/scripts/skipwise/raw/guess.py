@@ -30,18 +30,25 @@ _OF_A_TIME = re.compile(
     rf"(({_TIME}|play(ed)?|listen(ed)?|stream(ed)?|scrobbled|created|log|event|utc|local|of"
     r"|server|client|epoch|iso|s|ms|us|ns)( |$))+"
 )
-# What makes a play a skip, by the words of a column's name; with a number the largest value must be
-# above it, so that shares are not read as percents and seconds not as milliseconds.
+# What makes a play a skip, by the words of a column's name.  With numbers the largest value must be
+# above the first, and nine of ten not above the second: shares are not read as percents, and
+# seconds not as milliseconds, whatever a column is called.
 _PLAYED = r"play(ed|ing|back|time)?|listen(ed|ing)?|watch(ed|ing)?|heard|(time)?spent"
 _SHARE = rf"ratio|fraction|completion( rate)?|share ({_PLAYED})|({_PLAYED}) share"
-_RULES: tuple[tuple[str, str, float | None], ...] = (
+_ANY = float("inf")
+_IN_MS = rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})|ms(played|heard)"
+_IN_SECONDS = rf"{_PLAYED}|playse(c|cs|conds)"
+_HOURS = 7200  # seconds: nine of ten plays are shorter
+_RULES: tuple[tuple[str, str, tuple[float, float] | None], ...] = (
     (r"skip(s|ped|ping|label)?|(dislike|hate)[sd]?", "{}", None),
     (r"reason end", "{} == fwdbtn", None),
-    (r"pct|percent(age)?", "{} < 50", 1.5),
-    (_SHARE, "{} < 0.5", 0),
-    (rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})|ms(played|heard)", "{} < 30000", 1000),
-    (rf"{_PLAYED}|playse(c|cs|conds)", "{} < 30", 1),
-    (r"ratings?|stars?", "{} < 4", 1),
+    (r"pct|percent(age)?", "{} < 50", (1.5, _ANY)),
+    (_SHARE, "{} < 0.5", (0, 2)),
+    (_SHARE, "{} < 50", (2, _ANY)),
+    (_IN_MS, "{} < 30000", (1000, _ANY)),
+    (_IN_SECONDS, "{} < 30", (1, _HOURS)),
+    (_IN_SECONDS, "{} < 30000", (_HOURS, _ANY)),
+    (r"ratings?|stars?", "{} < 4", (1, _ANY)),
 )
 # All words of a name with a number: the id of a play and the year of a rating are numbers too.
 _OF_A_NUMBER = re.compile(
@@ -107,25 +114,43 @@ def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
     # A name with an operator would be read as a rule.
     read = {*columns.values()}
     left = [name for name in file.head.columns if name not in read and not {*name} & {*"<>="}]
-    for pattern, rule, least in _RULES:
-        for column in [column for column in left if _is_called(column, pattern, least)]:
+    for pattern, rule, between in _RULES:
+        for column in [column for column in left if _is_called(column, pattern, between)]:
             held, said = file.head[column], rule.format(column)
             if not held.count() or held.dtype.is_nested() or judged_labels(held, said)[1].count():
                 continue
             if _NOT.search(_words(column)) and not (said := _negation(held, said)):
                 continue
-            largest = as_numbers(held).max() if least is not None else None
-            if least is None or (isinstance(largest, float) and largest > least):
+            if between is None or _is_between(held, *between):
                 left.remove(column)
                 yield said
 
 
-def _is_called(column: str, pattern: str, least: float | None) -> bool:
+def durations_of(file: Glimpse) -> Iterator[tuple[str, str]]:
+    """The columns that are called like the time that was played, each with its unit."""
+    for pattern, unit, between in (
+        (_IN_MS, "ms", (1000, _ANY)),
+        (_IN_SECONDS, "s", (1, _HOURS)),
+        (_IN_SECONDS, "ms", (_HOURS, _ANY)),
+    ):
+        for column in file.head.columns:
+            if _is_called(column, pattern, between) and _is_between(file.head[column], *between):
+                yield column, unit
+
+
+def _is_called(column: str, pattern: str, between: tuple[float, float] | None) -> bool:
     """Whether whole words of a column's name are a pattern of the rules."""
     words = _words(column)
     return bool(re.search(rf"\b({pattern})\b", words)) and (
-        least is None or bool(_OF_A_NUMBER.fullmatch(words))
+        between is None or bool(_OF_A_NUMBER.fullmatch(words))
     )
+
+
+def _is_between(held: pl.Series, low: float, high: float) -> bool:
+    """Whether the largest number is above ``low``, and nine of ten are not above ``high``."""
+    numbers = as_numbers(held)
+    largest, most = numbers.max(), numbers.quantile(0.9)
+    return isinstance(largest, float) and largest > low and most is not None and most <= high
 
 
 def _negation(held: pl.Series, rule: str) -> str:

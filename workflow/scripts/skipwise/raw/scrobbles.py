@@ -8,7 +8,7 @@ import polars as pl
 from skipwise.raw.archives import Block, opened, prefetched, text_blocks
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, parse_block
-from skipwise.raw.times import LATEST
+from skipwise.raw.times import EARLIEST, LATEST
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -29,14 +29,16 @@ def timed_rows(blocks: Iterator[Block], layout: Layout, ledger: Ledger) -> Itera
         ledger.read(rows.height + wrong.height)
         ledger.reject(block.name, wrong)
         rows = rows.with_columns(started_at=listening_times(rows["timestamp"]))
-        untimed = pl.col("started_at").is_null()
-        reason = pl.format(
-            "column 'timestamp' holds '{}', which is neither a time like 2009-05-04 23:08:57 nor "
-            "unix seconds",
-            "timestamp",
+        seconds = pl.col("started_at").dt.epoch("s")
+        what = (
+            pl.when(seconds.is_null())
+            .then(pl.lit("is neither a time like 2009-05-04 23:08:57 nor unix seconds"))
+            .otherwise(pl.lit("is not between 1990 and 2100"))
         )
-        ledger.reject(block.name, rows.filter(untimed).select("line", reason=reason))
-        yield rows.filter(~untimed)
+        reason = pl.format("column 'timestamp' holds '{}', which {}", "timestamp", what)
+        timed = seconds.is_between(EARLIEST, LATEST).fill_null(False)
+        ledger.reject(block.name, rows.filter(~timed).select("line", reason=reason))
+        yield rows.filter(timed)
 
 
 def listening_times(text: pl.Series) -> pl.Series:

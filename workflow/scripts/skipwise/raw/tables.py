@@ -22,15 +22,18 @@ import pyarrow.parquet as pq
 
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import (
-    DAMAGE,
+    ZIP_DAMAGE,
     Block,
+    archive_members,
+    checked,
     damaged,
+    is_archive,
     opened,
     prefetched,
     tar_members,
     text_blocks,
 )
-from skipwise.raw.tabular import REJECTED, Layout, check_columns, parse_block
+from skipwise.raw.tabular import REJECTED, Layout, check_columns, check_is_text, parse_block
 
 _PACKED = (".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip", ".tar")
 _JSON = (".json", ".ndjson", ".jsonl", ".listens")  # the last one is ListenBrainz's ndjson
@@ -41,15 +44,8 @@ _ROWS = 2**18  # of parquet and json at a time
 _LONGEST = 2**20  # bytes of one record
 _LARGE = 2**22  # bytes of a member of a tar that are not passed over for a look
 _END = "\x1f\n"  # a line after the last one: within a quote, or a record of its own
-_DAMAGE: tuple[type[Exception], ...] = (
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    *DAMAGE,
-)
 _HEAD = 2**20
 _BETWEEN = re.compile(r"[\s,]*")  # what stands between two elements of an array of json
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class Dialect(NamedTuple):
@@ -113,7 +109,7 @@ def read_rows(
     for name, rows, lines, wrong in found:
         constants = [
             pl.lit(unquote(above[column]) if column in above else None, pl.String).alias(column)
-            for column in (*(wanted or ()), *optional)
+            for column in (*(above if wanted is None else wanted), *optional)
             if column not in rows.columns
         ]
         rows = rows.with_columns(*constants)
@@ -185,11 +181,6 @@ def _kind(path: Path) -> str:
     return Path(name).suffix
 
 
-def is_archive(path: Path) -> bool:
-    """Whether a file may hold several tables."""
-    return any(suffix.lower() in (".zip", ".tar", ".tgz") for suffix in path.suffixes[-2:])
-
-
 def _kind_inside(path: Path, members: tuple[str, ...]) -> str:
     """The kind of a table, of an archive that of its first member."""
     if not is_archive(path):
@@ -206,7 +197,7 @@ def first_members(path: Path) -> list[str]:
         try:
             with zipfile.ZipFile(path) as archive:
                 return archive.namelist()
-        except _DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise damaged(path, error) from error
     names = []
     for name, read in tar_members(path, lambda _: True):
@@ -223,18 +214,9 @@ def _members(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Calla
         junk = name.endswith("/") or name.startswith("__MACOSX/")
         return not junk and any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
-    if path.suffix.lower() != ".zip":
-        yield from tar_members(path, is_wanted)
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [*filter(is_wanted, archive.namelist())]
-            _check_kinds(path, names)
-            for name in names:
-                with archive.open(name) as stream:
-                    yield name, stream.read
-    except _DAMAGE as error:
-        raise damaged(path, error) from error
+    if path.suffix.lower() == ".zip":
+        _check_kinds(path, [*filter(is_wanted, first_members(path))])
+    yield from archive_members(path, is_wanted)
 
 
 def _check_kinds(path: Path, names: list[str]) -> None:
@@ -307,25 +289,13 @@ def _streams(path: Path, patterns: tuple[str, ...]) -> Iterator[tuple[str, Calla
     """Name and ``read(size)`` of a file, unpacked; of every table in an archive."""
     if not is_archive(path):
         with opened(path) as read:
-            yield str(path), _checked(path, read)
+            yield str(path), checked(path, read)
         return
     names = []
     for member, read in _members(path, patterns):
         names.append(member)
         _check_kinds(path, names)
-        yield f"{path}, {member}", _checked(path, read)
-
-
-def _checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
-    """``read`` with one line for what is damaged."""
-
-    def checked(size: int) -> bytes:
-        try:
-            return read(size)
-        except _DAMAGE as error:
-            raise damaged(path, error) from error
-
-    return checked
+        yield f"{path}, {member}", read
 
 
 def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows]:
@@ -480,6 +450,8 @@ class _Delimited:
         self._name, self._quote = name, dialect.quote
         present = self._header(header, take, dialect)
         columns = take.of(present, name)
+        if take.wanted is None and present.count("") > 1:  # the empty columns of a spreadsheet
+            columns = [column for column in columns if column]
         self._present = present
         for column in columns:
             if present.count(column) > 1:
@@ -494,16 +466,7 @@ class _Delimited:
 
     def _header(self, header: bytes, take: _Columns, dialect: Dialect) -> list[str]:
         """The names of the columns; sets the separator with which the wanted ones are there."""
-        if header.startswith(_UTF16):
-            raise UserError(
-                f"{self._name} is UTF-16; write it as UTF-8, for example with iconv -f UTF-16 -t "
-                "UTF-8"
-            )
-        if b"\0" in header:
-            raise UserError(
-                f"{self._name} is not delimited text; give csv, tsv, json or parquet, with the "
-                "suffix that says so"
-            )
+        check_is_text(header, self._name)
         if b"\r" in header.rstrip(b"\r"):
             raise UserError(
                 f"{self._name} ends its lines with a carriage return only; write it with line feeds"

@@ -2,7 +2,6 @@
 
 import csv
 import difflib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +15,7 @@ MISSING = (
     *("", "nan", "NaN", "NAN", "NaT", "<NA>", "None", "NULL", "null", r"\N"),
     "__HIVE_DEFAULT_PARTITION__",
 )
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 PolarsType = pl.DataType | type[pl.DataType]
@@ -25,14 +25,12 @@ PolarsType = pl.DataType | type[pl.DataType]
 class Layout:
     """How the text is laid out.
 
-    ``columns`` gives the wanted columns and their types, in the order of the file where it has no
-    header.  A Boolean may be spelled true/false, True/False or 0/1.  ``required`` columns hold a
-    value in every row.
+    ``columns`` gives the wanted columns and their types.  A Boolean may be spelled true/false,
+    True/False or 0/1.  ``required`` columns hold a value in every row.
     """
 
     columns: Mapping[str, PolarsType]
     separator: str = ","
-    header: bool = True
     quote: str | None = '"'
     required: frozenset[str] = field(default_factory=frozenset)
 
@@ -59,45 +57,17 @@ def as_numbers(column: pl.Series) -> pl.Series:
     return numbers
 
 
-def read_delimited(raw: bytes, layout: Layout, name: str) -> pl.DataFrame:
-    """Read the wanted columns of delimited text; ``name`` stands for the file in messages.
-
-    Raises UserError that names the file and the missing column, or the line and the cell that do
-    not fit.
-    """
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    if not raw or raw.isspace():
-        raise UserError(f"{name} is empty; get the file again")
-    if b"\0" in raw[:4096]:
+def check_is_text(head: bytes, name: str) -> None:
+    """Raise UserError if a file begins with bytes that no text has."""
+    if head.startswith(_UTF16):
         raise UserError(
-            f"{name} is not delimited text; give a csv or tsv file, or a parquet file that ends in "
-            ".parquet"
+            f"{name} is UTF-16; write it as UTF-8, for example with iconv -f UTF-16 -t UTF-8"
         )
-    first = raw[: raw.find(b"\n")] if b"\n" in raw else raw
-    cells = first.decode("utf-8", "replace").rstrip("\r").split(layout.separator)
-    if layout.header:
-        present = [cell.strip().strip('"') for cell in cells]
-        check_columns(present, layout.columns, name)
-    elif len(cells) != len(layout.columns):
+    if b"\0" in head or head.startswith((b"PK\x03\x04", b"PAR1")):
         raise UserError(
-            f"{name}, line 1: {len(cells)} fields where {len(layout.columns)} are expected "
-            f"({', '.join(layout.columns)}); this is not the file of that data set"
+            f"{name} is not delimited text; unpack it, or give csv, tsv, json or parquet, with the "
+            "suffix that says so"
         )
-    try:
-        text = pl.read_csv(
-            io.BytesIO(raw),
-            separator=layout.separator,
-            has_header=layout.header,
-            quote_char=layout.quote,
-            infer_schema=False,
-            new_columns=None if layout.header else list(layout.columns),
-            columns=list(layout.columns) if layout.header else None,
-        )
-    except pl.exceptions.PolarsError as error:
-        raise UserError(
-            f"{name} is not readable as delimited text ({_one_line(error)}); get the file again"
-        ) from error
-    return convert(text.select(list(layout.columns)), layout, name)
 
 
 def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -108,7 +78,9 @@ def parse_block(block: Block, layout: Layout) -> tuple[pl.DataFrame, pl.DataFram
     few; any block in which something is not as it should be goes line by line.  Raises UserError
     where a wanted column is missing.
     """
-    names = block.text[: block.text.index(b"\n")].decode("utf-8", "replace").rstrip("\r")
+    header = block.text[: block.text.index(b"\n")]
+    check_is_text(header, block.name)
+    names = header.decode("utf-8", "replace").rstrip("\r")
     present = [name.strip().strip('"') for name in names.split(layout.separator)]
     check_columns(present, layout.columns, block.name)
     twice = [column for column in layout.columns if present.count(column) > 1]
@@ -270,30 +242,6 @@ def check_columns(present: list[str], wanted, name: str) -> None:
             raise UserError(f"{name} has no column '{column}'{hint} It has: {', '.join(present)}")
 
 
-def convert(text: pl.DataFrame, layout: Layout, name: str) -> pl.DataFrame:
-    """Cast text columns to the types of ``layout``; raise UserError that names the first cell that
-    does not fit.
-    """
-    frame = text.with_columns(_converted(column, kind) for column, kind in layout.columns.items())
-    for column, kind in layout.columns.items():
-        lost = frame[column].is_null()
-        if kind.is_float():
-            lost |= ~frame[column].is_finite().fill_null(True)
-        if column not in layout.required:
-            lost &= text[column].is_not_null()
-        elif kind == pl.String:
-            lost |= (frame[column].str.len_bytes() == 0).fill_null(True)
-        if lost.any():
-            row = first_row(lost)
-            line = row + 1 + layout.header
-            cell = text[column][row]
-            what = "is empty" if not cell else f"holds '{cell}', which is not a {_kind_name(kind)}"
-            raise UserError(
-                f"{name}, line {line}: column '{column}' {what}; correct or remove this row"
-            )
-    return frame
-
-
 def _converted(column: str, kind: PolarsType) -> pl.Expr:
     """The text column as ``kind``, null where it does not fit."""
     if kind == pl.String:
@@ -320,7 +268,3 @@ def _kind_name(kind: PolarsType) -> str:
     if kind.is_integer():
         return "whole number that fits"
     return "number" if kind.is_numeric() else "value of the right kind"
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

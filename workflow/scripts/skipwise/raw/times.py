@@ -14,6 +14,8 @@ PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 EARLIEST = 631_152_000
 LATEST = 4_102_444_800
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)"
+# A number as programs write one that they may have rounded: decimals, and the power of ten.
+_SCIENTIFIC = r"^\s*[+-]?\d(?:\.(\d+))?[eE]\+?(\d+)\s*$"
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 # What the same years are in other counts: from and to, and what a number between them is.
 _COUNTS = (
@@ -88,10 +90,10 @@ class Clock:
         if not right.all() and not self._starts_nowhere:
             number = numbers.filter(~right).drop_nulls().head(1).to_list()
             what += self._remedy(*number) if number else ""
-        if column.dtype in (pl.Float16, pl.Float32):
-            inexact = right & (numbers.abs() > EXACT[type(column.dtype)])
+        inexact = right & _rounded(column, numbers)
+        if inexact.any():
             right &= ~inexact
-            what = "is a rounded number; write times as whole numbers" if inexact.any() else what
+            what = "is a rounded number; write times as whole numbers"
         whole = (seconds * 1000).round().set(~right, None)
         found = pl.from_epoch(whole.cast(pl.Int64), time_unit="ms")
         return _judged(found, right, column, pl.lit(what))
@@ -175,6 +177,18 @@ def unix_times(
         row = first_row(reasons.is_not_null())
         raise UserError(f"{name}, row {row + 1}: {reasons[row]}; correct or remove this row")
     return found
+
+
+def _rounded(column: pl.Series, numbers: pl.Series) -> pl.Series:
+    """Which cells have lost digits of the whole number that they stand for: of a small floating
+    type, or text such as 1.60946E+12.
+    """
+    if column.dtype in (pl.Float16, pl.Float32):
+        return numbers.abs() > EXACT[type(column.dtype)]
+    if column.dtype != pl.String or not column.str.contains("(?i)e").any():
+        return pl.Series([False]).new_from_index(0, len(column))
+    decimals, power = (column.str.extract(_SCIENTIFIC, group) for group in (1, 2))
+    return (decimals.str.len_bytes().fill_null(0) < power.cast(pl.Int64)).fill_null(False)
 
 
 def _utc(column: pl.Series) -> pl.Series:

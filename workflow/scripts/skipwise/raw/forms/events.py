@@ -1,5 +1,6 @@
 """Anything a user has: text, json or parquet tables whose column names the configuration gives."""
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import FLAGS
+from skipwise.raw.archives import is_archive
 from skipwise.raw.conditions import judged_labels, parse_rule
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, Rows, counts_rows, is_archive, read_rows
+from skipwise.raw.tables import Dialect, Rows, counts_rows, read_rows
 from skipwise.raw.times import Clock, Stopwatch
 
 # Keys of its entry in the registry, and the source of its labels.
@@ -28,7 +30,8 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     text, a parquet timestamp, or a unix number (``time_unit``); with ``time_is: end`` the start is
     ``duration`` (``duration_unit``) earlier.  ``length`` is that of the track, in the same unit.
     With ``session_ids: per_file`` the file is part of the session's key.  Without ``time`` the
-    order of the rows is the order of the plays.  Events keep boolean columns that are named as
+    order of the rows is that of the plays, and of plays at the same time, too, in a file that is
+    newest first the other way round.  Events keep boolean columns that are named as
     ``is_organic``, ``is_random``, ``shuffle`` or ``premium``.  ``entry["skipped_when"]`` is a
     boolean column or a rule ``column operator value``; it may be absent where a derived skip rule
     is used.  A play of which ``entry["disliked_when"]`` is true is a skip too.
@@ -71,9 +74,12 @@ class Plays:
         self._duration = Stopwatch(unit, "duration", known=knows_unit)
         self._length = Stopwatch(unit, "length", known=knows_unit, optional=True)
         self._rows, self._first = 0, ""
+        self._descends: bool | None = None
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
-        """The plays of some rows; ``position`` counts the rows of the file."""
+        """The plays of some rows; ``position`` counts the rows of the file, downwards in one
+        that is newest first.
+        """
         ledger.unit = "row" if counts_rows(self._path) else "line"
         rows, entry = given.rows, self._entry
         keys, reasons = {}, []
@@ -112,6 +118,7 @@ class Plays:
             if entry.get("time_is") == "end":
                 lasted, reason = self._duration.read(rows[self._columns["duration"]])
                 reasons.append(reason)
+                columns["ended_at"] = columns["started_at"]
                 columns["started_at"] -= lasted.cast(pl.Duration("ms"))
         if "length" in self._columns:
             length, reason = self._length.read(rows[self._columns["length"]])
@@ -124,11 +131,43 @@ class Plays:
         judged = pl.DataFrame(columns).with_columns(
             reason=pl.select(pl.coalesce(reasons)).to_series()
         )
+        if "started_at" in columns:
+            judged = self._in_order(judged)
         ledger.read(rows.height + given.wrong.height)
         ledger.reject(given.name, given.wrong)
         wrong = pl.col("reason").is_not_null()
         ledger.reject(given.name, judged.filter(wrong).select("line", "reason"))
         return judged.filter(~wrong).drop("line", "reason")
+
+    def _in_order(self, plays: pl.DataFrame) -> pl.DataFrame:
+        """The plays with positions in the order of time, and without ``ended_at``."""
+        if self._descends is None:
+            self._descends = _descends(plays)
+        if self._descends:
+            plays = plays.with_columns(position=-pl.col("position"))
+        if "ended_at" not in plays.columns:
+            return plays
+        # Ends are cut to seconds, so a start that is derived from one may be up to a second early,
+        # and of quick skips before that of the play that ended first.
+        before = pl.col("started_at").cum_max().over("session_key")
+        early = before - pl.col("started_at") < pl.duration(seconds=1)
+        return (
+            plays.with_row_index("row")
+            .sort("ended_at", "position")
+            .with_columns(started_at=pl.when(early).then(before).otherwise("started_at"))
+            .sort("row")
+            .drop("row", "ended_at")
+        )
+
+
+def _descends(plays: pl.DataFrame) -> bool | None:
+    """Whether nine of ten plays of a user or session come before the one above; None if none has
+    another time.
+    """
+    logged = "ended_at" if "ended_at" in plays.columns else "started_at"
+    later = plays.select(later=pl.col(logged).diff().over("session_key"))["later"]
+    down, up = ((later < datetime.timedelta()).sum(), (later > datetime.timedelta()).sum())
+    return down >= 9 * up if down or up else None
 
 
 def plays_only(given: Rows, ledger: Ledger, others: dict[str, pl.Series]) -> Rows:

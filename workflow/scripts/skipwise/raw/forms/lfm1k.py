@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.archives import Block, tar_members, text_blocks
+from skipwise.raw.archives import Block, archive_members, is_archive, text_blocks
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
@@ -43,11 +43,11 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 
 
 def _blocks(path: Path) -> Iterator[Block]:
-    if not path.name.lower().endswith((".tar.gz", ".tgz")):
+    if not is_archive(path):
         yield from file_blocks(path, _NAMES)
         return
     found = False
-    for _, read in tar_members(path, lambda name: name.rsplit("/", 1)[-1] == MEMBER):
+    for _, read in archive_members(path, lambda name: name.rsplit("/", 1)[-1] == MEMBER):
         if found:
             raise UserError(f"{path} has two members {MEMBER}; this is not the LFM-1K archive")
         found = True

@@ -5,10 +5,14 @@ from pathlib import Path
 
 import polars as pl
 
+from skipwise.core.errors import UserError
+from skipwise.raw.archives import Block, archive_members, is_archive, text_blocks
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
 from skipwise.raw.tabular import Layout
+
+MEMBER = "listening-events.tsv"
 
 _LAYOUT = Layout(
     columns={"user_id": pl.String, "track_id": pl.String, "timestamp": pl.String},
@@ -20,15 +24,27 @@ _LAYOUT = Layout(
 
 def recognises(file: Glimpse) -> bool:
     """Whether a file looks like one of this form."""
-    return file.has("listening-events.tsv*") and file.has_columns(*_LAYOUT.columns)
+    return file.has(f"{MEMBER}*", f"*/{MEMBER}") and file.has_columns(*_LAYOUT.columns)
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
-    """Read ``listening-events.tsv.bz2`` some plays at a time.
+    """Read ``listening-events.tsv.bz2``, or an archive with it, some plays at a time.
 
     ``session_key`` is the user, ``skipped`` stays null.  Invalid rows are rejected.
     """
-    for rows in timed_rows(file_blocks(path), _LAYOUT, ledger):
+    for rows in timed_rows(_blocks(path), _LAYOUT, ledger):
         yield rows.select(
             "started_at", session_key="user_id", position="line", track_key="track_id"
         )
+
+
+def _blocks(path: Path) -> Iterator[Block]:
+    if not is_archive(path):
+        yield from file_blocks(path)
+        return
+    found = False
+    for _, read in archive_members(path, lambda name: name.rsplit("/", 1)[-1] == MEMBER):
+        found = True
+        yield from text_blocks(read, str(path))
+    if not found:
+        raise UserError(f"{path} has no member {MEMBER}; unpack it and give the file of plays")

@@ -17,6 +17,8 @@ from skipwise.raw.tabular import check_columns
 
 # Keys of its entry in the registry.
 NEEDS = ("skipped_when",)
+# The same ratings are published in several packings: a rating that two files have is an error.
+UNIQUE = True
 
 _COLUMNS = ("user_id", "item_id", "rating", "timestamp")
 # RecBole's spelling of the same columns; its file has a header.

@@ -11,7 +11,14 @@ import numpy as np
 import polars as pl
 
 from skipwise.core.errors import UserError
-from skipwise.raw.archives import Block, opened, prefetched, tar_members, text_blocks
+from skipwise.raw.archives import (
+    Block,
+    archive_members,
+    is_archive,
+    opened,
+    prefetched,
+    text_blocks,
+)
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, parse_block
@@ -118,12 +125,12 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 
 def _blocks(path: Path) -> Iterator[Block]:
     """Every log of a raw file in blocks of lines."""
-    if not path.name.lower().endswith((".tar.gz", ".tgz")):
+    if not is_archive(path):
         with opened(path) as read:
             yield from text_blocks(read, str(path))
         return
     found = False
-    for name, read in tar_members(path, lambda name: bool(_MEMBER.fullmatch(name))):
+    for name, read in archive_members(path, lambda name: bool(_MEMBER.fullmatch(name))):
         found = True
         yield from text_blocks(read, f"{path}, {name}")
     if not found:

@@ -19,6 +19,8 @@ from skipwise.raw.tabular import check_columns
 NEEDS = ("skipped_when",)
 # It reads `disliked_when`.
 DISLIKES = True
+# The listens are published in two files: one that both have is an error.
+UNIQUE = True
 
 _COLUMNS = ("uid", "timestamp", "item_id", "is_organic", "played_ratio_pct", "track_length_seconds")
 _EVENT = "event_type"
@@ -86,8 +88,8 @@ def _dislikes(path: Path) -> pl.DataFrame:
             f"{path} has no column '{_EVENT}': disliked_when needs multi_event.parquet, which has "
             "dislikes too"
         )
-    is_last = pl.col("dislikes").shift(-1).over("uid", "item_id").fill_null(True)
-    stays = pl.col("dislikes") & is_last
+    undislikes = (~pl.col("dislikes")).cum_sum(reverse=True).over("uid", "item_id")
+    stays = pl.col("dislikes") & (undislikes == 0)
     return (
         pl.concat(found)
         .drop_nulls()

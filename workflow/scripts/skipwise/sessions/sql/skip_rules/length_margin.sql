@@ -1,4 +1,4 @@
--- Skipped if the next play starts $margin seconds or more before the end of the track; null for the
+-- Skipped if the next play starts more than $margin seconds before the end of the track; null for the
 -- last play of a session, which has no next one.
 -- $default_length (above 0): seconds of a track whose length is not known.
 select
