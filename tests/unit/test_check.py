@@ -2,6 +2,7 @@
 
 import pytest
 from skipwise.commands.check import check_overlays
+from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
 
 
@@ -28,6 +29,14 @@ def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path, text, expected
         check_overlays([good, bad])
     assert str(error.value).startswith(f"{bad}{expected}")
     assert "\n" not in str(error.value)
+
+
+def test_keys_that_only_look_alike_are_no_mistake(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("a: &a {x: 1}\nb: &b {y: 2}\nc: {<<: *a, <<: *b}\n1: a\n'1': b\n")
+    read = read_yaml(path)
+    assert read["c"] == {"x": 1, "y": 2}
+    assert (read[1], read["1"]) == ("a", "b")
 
 
 def test_a_wrong_key_is_named(tmp_path):

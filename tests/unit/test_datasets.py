@@ -402,6 +402,17 @@ def test_lastfm_time_that_cannot_be(tmp_path, time):
     )
 
 
+@pytest.mark.parametrize(("form", "log"), [(LFM1K, LFM1K_LOG), (LFM2B, LFM2B_LOG)])
+def test_lastfm_archive_with_two_logs(tmp_path, form, log):
+    name = {"lfm1k": LFM1K_NAME, "lfm2b": "listening-events.tsv"}[form["form"]]
+    archive = tar_gz({f"a/{name}": log, f"b/{name}": log})
+    assert f"has two members {name}" in mistake(write(tmp_path / "x.tar.gz", archive), form)
+
+
+def test_a_log_that_is_called_like_an_archive(tmp_path):
+    assert read(write(tmp_path / "2020.zip.tsv", LFM1K_LOG), LFM1K).rows() == LFM1K_PLAYS
+
+
 def test_lfm1k_byte_order_mark_and_windows_line_ends(tmp_path):
     assert (
         read(write(tmp_path / LFM1K_NAME, with_bom_and_crlf(LFM1K_LOG)), LFM1K).rows()

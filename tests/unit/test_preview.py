@@ -13,6 +13,7 @@ import yaml
 from examples import ROOT, default_config
 from exports import KUAIRAND, array, layouts, lines, listen, stream, vk_lsvd, zipped, zvuk
 from skipwise.commands.cli import main
+from skipwise.commands.label import label_file
 from skipwise.commands.preview import identify, preview
 from skipwise.core.config import check_config, raw_files
 from skipwise.core.errors import UserError
@@ -47,6 +48,12 @@ def refused(*paths, **options) -> str:
     return str(error.value)
 
 
+ENTRY = {
+    "columns": {"user": "user_id", "track": "track_id", "time": "event_time"},
+    "session_gap": 1200,
+    "skipped_when": "skipped",
+    "skip_rule": {"name": "given"},
+}
 LOG = "user,track,started_at,seconds_played,title\n" + "".join(
     f"u{at % 2},t{at % 5},2021-03-01T{8 + at // 30:02}:{at % 60:02}:00Z,{10 * (at % 10)},x\n"
     for at in range(40)
@@ -164,6 +171,8 @@ class TestTables:
                     ("play_duration", 5000, "play_duration < 30"),
                     ("completion", 98, "completion < 50"),
                     ("play_ratio", 1.4, "play_ratio < 0.5"),
+                    ("watch_ratio", 2.5, "watch_ratio < 0.5"),
+                    ("played_seconds", 9000, "played_seconds < 30"),
                 )
             ),
             (
@@ -251,6 +260,25 @@ class TestTables:
         path = tmp_path / "plays.csv"
         path.write_text(f"user,track,time,skipped\nu,t,{time},1\n")
         assert f"times are {expected}" in previewed(path)[0]
+
+    def test_nested_and_missing_numbers_are_passed_over(self, tmp_path):
+        path = tmp_path / "plays.csv"
+        rows = "".join(f"u,t,2021-03-01 08:0{at}:00,{at * 20 or 'NaN'}\n" for at in range(5))
+        path.write_text(f"user,track,time,seconds_played\n{rows}")
+        assert identify(Glimpse(path), REGISTRY, DERIVED).rules == ["seconds_played < 30"]
+        path = tmp_path / "plays.parquet"
+        held = {"user": ["u"], "track": ["t"], "ended_at": ["2021-03-01 08:00:00"]}
+        pl.DataFrame(held | {"skipped": [True], "listened": [[1, 2]]}).write_parquet(path)
+        assert identify(Glimpse(path), REGISTRY, DERIVED).rules == ["skipped"]
+
+    def test_a_folder_is_a_column_where_the_file_has_none(self, tmp_path):
+        path = tmp_path / "date=2021-03-01/plays.csv"
+        path.parent.mkdir()
+        path.write_text("user_id,track_id,event_time,skipped\nu,t,2021-03-01 08:00:00,1\n")
+        assert previewed(path)[1]["registry"]["mine"]["columns"]["time"] == "event_time"
+        assert list(label_file(path, entry=ENTRY).columns)[:4] == [
+            *("user_id", "track_id", "event_time", "session"),
+        ]
 
     def test_a_folder_is_a_column(self, tmp_path):
         path = tmp_path / "user=ann/plays.csv"

@@ -105,6 +105,13 @@ def test_files_of_every_kind_go_in(model, tmp_path):
         assert model.recommend(path, k=4).equals(expected)
 
 
+def test_a_file_whose_columns_cannot_be_told_is_refused(model, tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text("session,track,skipped,note,note\n1,a,1,,\n")
+    with pytest.raises(skipwise.UserError, match="the column 'note' twice"):
+        model.recommend(path)
+
+
 def test_similar_tracks_are_those_of_the_largest_cosine(model):
     vectors = model._trained.model.vectors.numpy()[1:]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -176,6 +183,8 @@ PLAYS = {"track": ["a"], "user": ["u"], "time": [5]}
         (lambda _, folder: skipwise.compare(folder, folder, metric="hr"), "unknown metric 'hr'"),
         (lambda _, __: skipwise.read({"track": ["a"]}, session="s"), "what a skip is"),
         (lambda _, __: skipwise.read(PLAYS, session_gap=0), "a number of seconds from 1 on, not 0"),
+        (lambda _, __: skipwise.read(PLAYS, session_gap=None), "from 1 on, not None"),
+        (lambda _, __: skipwise.read(PLAYS, time_unit=["s"]), "one of s, ms, us, ns"),
         (lambda _, __: skipwise.read(PLAYS, session_ids="foo"), "per_file or global, not 'foo'"),
         (lambda _, __: skipwise.read(PLAYS, time_unit="sec"), "one of s, ms, us, ns, not 'sec'"),
         (lambda _, __: skipwise.read(PLAYS | {"time": ["x"]}), "the table, row 1: the time 'x'"),

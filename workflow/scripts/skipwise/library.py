@@ -7,6 +7,7 @@ mistake in what is given raises :class:`UserError`, with one sentence.
 import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -157,18 +158,18 @@ def read(
     """
     if session and not skipped_when:
         raise UserError("with session say what a skip is, skipped_when")
-    if time_unit not in PER_SECOND:
+    if time_unit not in [*PER_SECOND]:
         raise UserError(f"time_unit is one of {', '.join(PER_SECOND)}, not {time_unit!r}")
     if session_ids not in (None, *SESSION_IDS):
         raise UserError(f"session_ids is {' or '.join(SESSION_IDS)}, not {session_ids!r}")
-    if not session and not session_gap >= 1:
+    if not session and not (isinstance(session_gap, Real) and session_gap >= 1):
         raise UserError(f"session_gap is a number of seconds from 1 on, not {session_gap!r}")
     named = {"user": user or (None if session else "user"), "session": session}
     named["time"] = time or (None if session else "time")
     entry = {
         "columns": {"track": track} | {key: value for key, value in named.items() if value},
         "time_unit": time_unit,
-        "session_gap": None if session else session_gap,
+        "session_gap": None if session else float(session_gap),
         "skip_rule": {"name": "given"}
         if skipped_when
         else {"name": "length_margin", "margin": 30, "min_support": 3, "default_length": 180},
@@ -257,7 +258,10 @@ def _plays(session: Table | list[str]) -> pl.DataFrame:
     if isinstance(session, list):
         session = {"track": session}
     with _file(session) as path:
-        names = Glimpse(path).head.columns
+        file = Glimpse(path)
+        names = file.head.columns
+        if file.error:
+            raise file.error
         return read_session(
             path,
             track="track",

@@ -11,7 +11,7 @@ from skipwise.core.registry import parameters
 from skipwise.core.schemas import MAX_LENGTH
 from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
-from skipwise.raw.tables import Dialect, check_flat, read_rows
+from skipwise.raw.tables import Dialect, check_flat, folder_columns, read_rows
 from skipwise.raw.tabular import check_columns
 from skipwise.sessions.label import check_shards, label_plays
 from skipwise.sessions.recipe import Recipe
@@ -74,7 +74,8 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     """All columns of the rows of a file, and the plays that they are, none of which is rejected."""
     ledger, reader = Ledger(str(path), tolerance=0), Plays(path, entry)
     rows, plays = [], []
-    for given in read_rows(path, None, Dialect.of(entry)):
+    folders = tuple(folder_columns(path).keys() & {*reader.wanted})
+    for given in read_rows(path, None, Dialect.of(entry), optional=folders):
         check_columns(given.rows.columns, reader.wanted, given.name)
         check_flat(given.rows, reader.wanted, given.name)
         plays.append(reader.of(given, ledger))

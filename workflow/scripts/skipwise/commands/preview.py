@@ -115,7 +115,7 @@ def identify(
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     if found["session_gap"] and is_end(found["columns"]["time"]):
-        for column, unit in durations_of(file):
+        for column, unit in durations_of(file.head):
             found["columns"] |= {"duration": column}
             found |= {"time_is": "end", "duration_unit": unit}
             break

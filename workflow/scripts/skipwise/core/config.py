@@ -82,11 +82,11 @@ def _keys_given_twice(tree: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
         elif isinstance(node, yaml.MappingNode):
             keys = set()
             for key, value in node.value:
-                if isinstance(key, yaml.ScalarNode):
-                    if key.value in keys:
-                        yield key
-                    keys.add(key.value)
                 nodes.append(value)
+                if isinstance(key, yaml.ScalarNode) and not key.tag.endswith(":merge"):
+                    if (key.tag, key.value) in keys:
+                        yield key
+                    keys.add((key.tag, key.value))
 
 
 def check_config(config: dict, schema: dict) -> None:

@@ -113,7 +113,8 @@ class _Forward:
 
 def is_archive(path: Path) -> bool:
     """Whether a file may hold several tables."""
-    return any(suffix.lower() in (".zip", ".tar", ".tgz") for suffix in path.suffixes[-2:])
+    *_, before, last = "", "", *(suffix.lower() for suffix in path.suffixes)
+    return last in (".zip", ".tar", ".tgz") or (before == ".tar" and last in _MAGIC.values())
 
 
 def archive_members(

@@ -9,7 +9,7 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import is_archive
-from skipwise.raw.tables import first_members, read_rows
+from skipwise.raw.tables import first_members, folder_columns, read_rows
 
 _ROWS = 10_000
 
@@ -34,11 +34,18 @@ class Glimpse:
         """Whether one of the names matches a pattern."""
         return any(fnmatch.fnmatch(name, pattern) for name in self.names for pattern in patterns)
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The columns that folders above the file are."""
+        return tuple(folder_columns(self.path))
+
     @cached_property
     def head(self) -> pl.DataFrame:
-        """The first rows with all columns, as they are read; empty if the file is no table."""
+        """The first rows with all columns, as they are read, those of folders last; empty if the
+        file is no table.
+        """
         try:
-            for given in read_rows(self.path, None):
+            for given in read_rows(self.path, None, optional=self.folders):
                 return given.rows.head(_ROWS)
         except UserError as error:
             self.error = error

@@ -1,5 +1,6 @@
 """What the columns of a table of plays are, by their names and values, where nobody says it."""
 
+import math
 import re
 from collections.abc import Iterator
 
@@ -30,26 +31,26 @@ _OF_A_TIME = re.compile(
     rf"(({_TIME}|play(ed)?|listen(ed)?|stream(ed)?|scrobbled|created|log|event|utc|local|of"
     r"|server|client|epoch|iso|s|ms|us|ns)( |$))+"
 )
-# What makes a play a skip, by the words of a column's name.  With numbers the largest value must be
-# above the first, and nine of ten not above the second: shares are not read as percents, and
-# seconds not as milliseconds, whatever a column is called.
+# What makes a play a skip, by the words of a column's name.
 _PLAYED = r"play(ed|ing|back|time)?|listen(ed|ing)?|watch(ed|ing)?|heard|(time)?spent"
 _SHARE = rf"ratio|fraction|completion( rate)?|share ({_PLAYED})|({_PLAYED}) share"
+_RULES = ((r"skip(s|ped|ping|label)?|(dislike|hate)[sd]?", "{}"), (r"reason end", "{} == fwdbtn"))
+# Of numbers the largest must be above the first, and nine of ten not above the second, so that
+# shares are not read as percents.
 _ANY = float("inf")
-_IN_MS = rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})|ms(played|heard)"
-_IN_SECONDS = rf"{_PLAYED}|playse(c|cs|conds)"
-_HOURS = 7200  # seconds: nine of ten plays are shorter
-_RULES: tuple[tuple[str, str, tuple[float, float] | None], ...] = (
-    (r"skip(s|ped|ping|label)?|(dislike|hate)[sd]?", "{}", None),
-    (r"reason end", "{} == fwdbtn", None),
-    (r"pct|percent(age)?", "{} < 50", (1.5, _ANY)),
-    (_SHARE, "{} < 0.5", (0, 2)),
-    (_SHARE, "{} < 50", (2, _ANY)),
-    (_IN_MS, "{} < 30000", (1000, _ANY)),
-    (_IN_SECONDS, "{} < 30", (1, _HOURS)),
-    (_IN_SECONDS, "{} < 30000", (_HOURS, _ANY)),
-    (r"ratings?|stars?", "{} < 4", (1, _ANY)),
+_RULES_OF_NUMBERS = (
+    (r"pct|percent(age)?", "{} < 50", 1.5, _ANY),
+    (_SHARE, "{} < 0.5", 0, 10),
+    (_SHARE, "{} < 50", 10, _ANY),
 )
+_RATED = (r"ratings?|stars?", "{} < 4", 1, _ANY)
+# The time that was played, in milliseconds or seconds by its name, or else by its numbers: nine of
+# ten plays are shorter than two hours.
+_IN_MS = rf"({_PLAYED})( .*)? ms|ms (.* )?({_PLAYED})|ms(played|heard)"
+_IN_SECONDS = (
+    rf"({_PLAYED})( .*)? s(ecs?|econds?)?|s(ecs?|econds?)? (.* )?({_PLAYED})|playse(c|cs|conds)"
+)
+_TWO_HOURS = 7200
 # All words of a name with a number: the id of a play and the year of a rating are numbers too.
 _OF_A_NUMBER = re.compile(
     rf"(({_PLAYED}|{_SHARE}|pct|percent(age)?|ratings?|stars?|time|duration|length|total|of|to|s"
@@ -73,12 +74,12 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
         raise UserError(
             f"{file.path} has no column '{missing[0]}' (it has: {file.columns_in_words})"
         )
-    spelled = {_letters(column): column for column in reversed(head.columns)}
     unread = []
-    for name, called in _CALLED.items():
-        found = [spelled[spelling] for spelling in called if spelling in spelled]
+    for name in _CALLED:
+        # A folder is a column only where the file has none.
+        own = [column for column in head.columns if column not in file.folders]
+        found = [*_called(name, head.select(own)), *_called(name, head.select(file.folders))]
         if name == "time":
-            found += [column for column in head.columns if _is_time(column, head[column])]
             unread = [column for column in found if not unit_of(head[column])]
         found = [column for column in found if column not in unread]
         if found and name not in named:
@@ -109,48 +110,84 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
     return {"columns": columns} | ({"time_unit": unit} if unit != "s" else {}) | by_gap
 
 
+def _called(name: str, head: pl.DataFrame) -> Iterator[str]:
+    """The columns that are called like one of the kind ``name``, the likeliest first."""
+    spelled = {_letters(column): column for column in reversed(head.columns)}
+    yield from (spelled[spelling] for spelling in _CALLED[name] if spelling in spelled)
+    if name == "time":
+        yield from (column for column in head.columns if _is_time(column, head[column]))
+
+
 def rules_of(file: Glimpse, columns: dict[str, str]) -> Iterator[str]:
     """The rules for ``skipped_when`` that fit the other columns, the likeliest first."""
     # A name with an operator would be read as a rule.
     read = {*columns.values()}
     left = [name for name in file.head.columns if name not in read and not {*name} & {*"<>="}]
-    for pattern, rule, between in _RULES:
-        for column in [column for column in left if _is_called(column, pattern, between)]:
-            held, said = file.head[column], rule.format(column)
-            if not held.count() or held.dtype.is_nested() or judged_labels(held, said)[1].count():
-                continue
-            if _NOT.search(_words(column)) and not (said := _negation(held, said)):
-                continue
-            if between is None or _is_between(held, *between):
-                left.remove(column)
-                yield said
+    for column, rule in _candidates(file.head):
+        held, said = file.head[column], rule.format(column)
+        if column not in left or judged_labels(held, said)[1].count():
+            continue
+        if _NOT.search(_words(column)) and not (said := _negation(held, said)):
+            continue
+        left.remove(column)
+        yield said
 
 
-def durations_of(file: Glimpse) -> Iterator[tuple[str, str]]:
+def _candidates(head: pl.DataFrame) -> Iterator[tuple[str, str]]:
+    """Columns that are called like what makes a play a skip, each with its rule."""
+    for pattern, rule in _RULES:
+        for column in head.columns:
+            held = head[column]
+            if _has_words(column, pattern) and held.count() and not held.dtype.is_nested():
+                yield column, rule
+    yield from _of_numbers(head, *_RULES_OF_NUMBERS)
+    for column, unit in durations_of(head):
+        yield column, {"s": "{} < 30", "ms": "{} < 30000"}[unit]
+    yield from _of_numbers(head, _RATED)
+
+
+def _of_numbers(
+    head: pl.DataFrame, *rules: tuple[str, str, float, float]
+) -> Iterator[tuple[str, str]]:
+    """The columns that a rule of numbers fits, with its text."""
+    for pattern, rule, low, high in rules:
+        for column in head.columns:
+            if _is_number_called(column, pattern):
+                largest, most = _extent(head[column])
+                if largest > low and most <= high:
+                    yield column, rule
+
+
+def durations_of(head: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """The columns that are called like the time that was played, each with its unit."""
-    for pattern, unit, between in (
-        (_IN_MS, "ms", (1000, _ANY)),
-        (_IN_SECONDS, "s", (1, _HOURS)),
-        (_IN_SECONDS, "ms", (_HOURS, _ANY)),
-    ):
-        for column in file.head.columns:
-            if _is_called(column, pattern, between) and _is_between(file.head[column], *between):
-                yield column, unit
+    for pattern, unit, low in ((_IN_MS, "ms", 1000), (_IN_SECONDS, "s", 1), (_PLAYED, "", 1)):
+        for column in head.columns:
+            if _is_number_called(column, pattern):
+                largest, most = _extent(head[column])
+                if largest > low:
+                    yield column, unit or ("s" if most <= _TWO_HOURS else "ms")
 
 
-def _is_called(column: str, pattern: str, between: tuple[float, float] | None) -> bool:
-    """Whether whole words of a column's name are a pattern of the rules."""
-    words = _words(column)
-    return bool(re.search(rf"\b({pattern})\b", words)) and (
-        between is None or bool(_OF_A_NUMBER.fullmatch(words))
-    )
+def _has_words(column: str, pattern: str) -> bool:
+    """Whether whole words of a column's name are a pattern."""
+    return bool(re.search(rf"\b({pattern})\b", _words(column)))
 
 
-def _is_between(held: pl.Series, low: float, high: float) -> bool:
-    """Whether the largest number is above ``low``, and nine of ten are not above ``high``."""
+def _is_number_called(column: str, pattern: str) -> bool:
+    """The same for a number, all of whose words have to be such as those of numbers have."""
+    return _has_words(column, pattern) and bool(_OF_A_NUMBER.fullmatch(_words(column)))
+
+
+def _extent(held: pl.Series) -> tuple[float, float]:
+    """The largest number of a column, and what nine of ten are not above; NaN if it has none."""
+    if held.dtype.is_nested():
+        return math.nan, math.nan
     numbers = as_numbers(held)
+    numbers = numbers.filter(numbers.is_finite())
     largest, most = numbers.max(), numbers.quantile(0.9)
-    return isinstance(largest, float) and largest > low and most is not None and most <= high
+    if not isinstance(largest, float) or most is None:
+        return math.nan, math.nan
+    return largest, most
 
 
 def _negation(held: pl.Series, rule: str) -> str:

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.raw.archives import Block, opened, prefetched, text_blocks
+from skipwise.core.errors import UserError
+from skipwise.raw.archives import (
+    Block,
+    archive_members,
+    is_archive,
+    opened,
+    prefetched,
+    text_blocks,
+)
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tabular import Layout, parse_block
 from skipwise.raw.times import EARLIEST, LATEST
@@ -13,10 +21,22 @@ from skipwise.raw.times import EARLIEST, LATEST
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
-def file_blocks(path: Path, names: bytes | None = None) -> Iterator[Block]:
-    """The lines of a file in blocks; ``names`` are its columns if it has no header."""
-    with opened(path) as read:
+def file_blocks(path: Path, member: str, names: bytes | None = None) -> Iterator[Block]:
+    """The lines of a file in blocks, of an archive those of its one ``member``; ``names`` are the
+    columns if it has no header.
+    """
+    if not is_archive(path):
+        with opened(path) as read:
+            yield from text_blocks(read, str(path), names=names)
+        return
+    found = False
+    for _, read in archive_members(path, lambda name: name.rsplit("/", 1)[-1] == member):
+        if found:
+            raise UserError(f"{path} has two members {member}; this is not the published archive")
+        found = True
         yield from text_blocks(read, str(path), names=names)
+    if not found:
+        raise UserError(f"{path} has no member {member}; this is not the published archive")
 
 
 def timed_rows(blocks: Iterator[Block], layout: Layout, ledger: Ledger) -> Iterator[pl.DataFrame]:

@@ -98,7 +98,7 @@ def read_rows(
     """
     dialect = dialect or Dialect()
     kind = _kind_inside(path, members)
-    above = dict(part.split("=", 1) for part in path.parent.parts if "=" in part)
+    above = folder_columns(path)
     take = _Columns(wanted, optional, above)
     if kind in (".parquet", ".pq"):
         found = _parquet(path, take)
@@ -109,7 +109,7 @@ def read_rows(
     for name, rows, lines, wrong in found:
         constants = [
             pl.lit(unquote(above[column]) if column in above else None, pl.String).alias(column)
-            for column in (*(above if wanted is None else wanted), *optional)
+            for column in (*(wanted or ()), *optional)
             if column not in rows.columns
         ]
         rows = rows.with_columns(*constants)
@@ -118,6 +118,12 @@ def read_rows(
             text = pl.col(pl.String)
             rows = rows.with_columns(pl.when(~text.is_in(dialect.null_values)).then(text))
         yield Rows(name, rows, lines, wrong)
+
+
+def folder_columns(path: Path) -> dict[str, str]:
+    """The columns that folders ``column=value`` above a file are, with their values as written."""
+    parts = (part.partition("=") for part in path.absolute().parent.parts)
+    return {name: value for name, equals, value in parts if name and equals}
 
 
 class _Columns(NamedTuple):
@@ -321,7 +327,8 @@ def _json(path: Path, take: _Columns, members: tuple[str, ...]) -> Iterator[Rows
                             "object per line, or an array of objects"
                         )
                     # Later objects may have keys that these do not.
-                    names = list(dict.fromkeys([*take.of(present, name), *take.optional]))
+                    later = (column for column in take.optional if column not in take.above)
+                    names = list(dict.fromkeys([*take.of(present, name), *later]))
                 paths = ["/" + key.replace("~", "~0").replace("/", "~1") for key in names]
                 sound = (
                     "select line, json_extract_string(object, $paths) as cells from objects "

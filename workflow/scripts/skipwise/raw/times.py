@@ -14,8 +14,9 @@ PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 EARLIEST = 631_152_000
 LATEST = 4_102_444_800
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]|$)"
-# A number as programs write one that they may have rounded: decimals, and the power of ten.
-_SCIENTIFIC = r"^\s*[+-]?\d(?:\.(\d+))?[eE]\+?(\d+)\s*$"
+# A number as spreadsheets write one that is long: decimals, and the power of ten.  (Java writes all
+# digits, and no plus.)
+_SCIENTIFIC = r"^\s*[+-]?\d(?:\.(\d+))?[eE]\+(\d+)\s*$"
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 # What the same years are in other counts: from and to, and what a number between them is.
 _COUNTS = (
@@ -181,14 +182,15 @@ def unix_times(
 
 def _rounded(column: pl.Series, numbers: pl.Series) -> pl.Series:
     """Which cells have lost digits of the whole number that they stand for: of a small floating
-    type, or text such as 1.60946E+12.
+    type, or text such as 1.60946E+12 if most is written so (R writes so what ends in zeros).
     """
     if column.dtype in (pl.Float16, pl.Float32):
         return numbers.abs() > EXACT[type(column.dtype)]
     if column.dtype != pl.String or not column.str.contains("(?i)e").any():
         return pl.Series([False]).new_from_index(0, len(column))
     decimals, power = (column.str.extract(_SCIENTIFIC, group) for group in (1, 2))
-    return (decimals.str.len_bytes().fill_null(0) < power.cast(pl.Int64)).fill_null(False)
+    lost = decimals.str.len_bytes().fill_null(0) < power.cast(pl.Int64, strict=False)
+    return (lost & (2 * power.count() > numbers.count())).fill_null(False)
 
 
 def _utc(column: pl.Series) -> pl.Series:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
+from skipwise.core.config import derives_skips
 from skipwise.core.errors import UserError
 from skipwise.core.schemas import FLAGS
 from skipwise.raw.archives import is_archive
@@ -20,6 +21,8 @@ NEEDS = ("columns",)
 LABELS = "skipped_when"
 # It reads `disliked_when`.
 DISLIKES = True
+
+_ENOUGH = 10  # plays that show whether a file is newest first
 
 
 def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]:
@@ -74,7 +77,8 @@ class Plays:
         self._duration = Stopwatch(unit, "duration", known=knows_unit)
         self._length = Stopwatch(unit, "length", known=knows_unit, optional=True)
         self._rows, self._first = 0, ""
-        self._descends: bool | None = None
+        self._member = ""
+        self._descends: bool | None = None  # newest first; None: not yet known
 
     def of(self, given: Rows, ledger: Ledger) -> pl.DataFrame:
         """The plays of some rows; ``position`` counts the rows of the file, downwards in one
@@ -132,21 +136,30 @@ class Plays:
             reason=pl.select(pl.coalesce(reasons)).to_series()
         )
         if "started_at" in columns:
-            judged = self._in_order(judged)
+            judged = self._in_order(judged, given.name)
         ledger.read(rows.height + given.wrong.height)
         ledger.reject(given.name, given.wrong)
         wrong = pl.col("reason").is_not_null()
         ledger.reject(given.name, judged.filter(wrong).select("line", "reason"))
         return judged.filter(~wrong).drop("line", "reason")
 
-    def _in_order(self, plays: pl.DataFrame) -> pl.DataFrame:
+    def _in_order(self, plays: pl.DataFrame, member: str) -> pl.DataFrame:
         """The plays with positions in the order of time, and without ``ended_at``."""
+        if member != self._member:
+            self._member, self._descends = member, None
         if self._descends is None:
-            self._descends = _descends(plays)
-        if self._descends:
+            down, up = _steps(plays)
+            descends = down > 0 and down >= 9 * up
+            self._descends = descends if down + up >= _ENOUGH else None
+        else:
+            descends = self._descends
+        if descends:
             plays = plays.with_columns(position=-pl.col("position"))
         if "ended_at" not in plays.columns:
             return plays
+        # Where skips are derived, plays at one second are one batch.
+        if derives_skips(self._entry.get("skip_rule", {}).get("name", "given")):
+            return plays.drop("ended_at")
         # Ends are cut to seconds, so a start that is derived from one may be up to a second early,
         # and of quick skips before that of the play that ended first.
         before = pl.col("started_at").cum_max().over("session_key")
@@ -160,14 +173,12 @@ class Plays:
         )
 
 
-def _descends(plays: pl.DataFrame) -> bool | None:
-    """Whether nine of ten plays of a user or session come before the one above; None if none has
-    another time.
-    """
+def _steps(plays: pl.DataFrame) -> tuple[int, int]:
+    """How many plays of a user or session come before the one above, and how many after it."""
     logged = "ended_at" if "ended_at" in plays.columns else "started_at"
     later = plays.select(later=pl.col(logged).diff().over("session_key"))["later"]
-    down, up = ((later < datetime.timedelta()).sum(), (later > datetime.timedelta()).sum())
-    return down >= 9 * up if down or up else None
+    still = datetime.timedelta()
+    return int((later < still).sum()), int((later > still).sum())
 
 
 def plays_only(given: Rows, ledger: Ledger, others: dict[str, pl.Series]) -> Rows:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.errors import UserError
-from skipwise.raw.archives import Block, archive_members, is_archive, text_blocks
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
@@ -36,21 +34,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     counted downwards, so that positions ascend in time.  Invalid rows are rejected.
     """
     track = pl.concat_str(pl.col("artist").fill_null(""), pl.col("track"), separator="\t")
-    for rows in timed_rows(_blocks(path), _LAYOUT, ledger):
+    for rows in timed_rows(file_blocks(path, MEMBER, _NAMES), _LAYOUT, ledger):
         yield rows.select(
             "started_at", session_key="user", position=-pl.col("line"), track_key=track
         )
-
-
-def _blocks(path: Path) -> Iterator[Block]:
-    if not is_archive(path):
-        yield from file_blocks(path, _NAMES)
-        return
-    found = False
-    for _, read in archive_members(path, lambda name: name.rsplit("/", 1)[-1] == MEMBER):
-        if found:
-            raise UserError(f"{path} has two members {MEMBER}; this is not the LFM-1K archive")
-        found = True
-        yield from text_blocks(read, str(path), names=_NAMES)
-    if not found:
-        raise UserError(f"{path} has no member {MEMBER}; this is not the LFM-1K archive")

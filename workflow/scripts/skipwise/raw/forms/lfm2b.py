@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.errors import UserError
-from skipwise.raw.archives import Block, archive_members, is_archive, text_blocks
 from skipwise.raw.glimpse import Glimpse
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.scrobbles import file_blocks, timed_rows
@@ -32,19 +30,7 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
 
     ``session_key`` is the user, ``skipped`` stays null.  Invalid rows are rejected.
     """
-    for rows in timed_rows(_blocks(path), _LAYOUT, ledger):
+    for rows in timed_rows(file_blocks(path, MEMBER), _LAYOUT, ledger):
         yield rows.select(
             "started_at", session_key="user_id", position="line", track_key="track_id"
         )
-
-
-def _blocks(path: Path) -> Iterator[Block]:
-    if not is_archive(path):
-        yield from file_blocks(path)
-        return
-    found = False
-    for _, read in archive_members(path, lambda name: name.rsplit("/", 1)[-1] == MEMBER):
-        found = True
-        yield from text_blocks(read, str(path))
-    if not found:
-        raise UserError(f"{path} has no member {MEMBER}; unpack it and give the file of plays")
