@@ -41,20 +41,17 @@ def read_yaml(path: Path) -> dict:
     """The keys of a file; raises UserError that names file and line if it is not YAML."""
     try:
         text = path.read_text(encoding="utf-8")
-        loader: type[yaml.CSafeLoader | yaml.SafeLoader]
         try:
-            loader = yaml.CSafeLoader  # ten times as fast
-            tree = yaml.compose(text, Loader=loader)
+            found = yaml.load(text, Loader=yaml.CSafeLoader)  # ten times as fast
+            tree = yaml.compose(text, Loader=yaml.CSafeLoader)
         except (AttributeError, yaml.MarkedYAMLError):
             # Not every build of PyYAML has it, and of a mistake, such as a tab, this one says more.
-            loader = yaml.SafeLoader
-            tree = yaml.compose(text, Loader=loader)
+            found, tree = yaml.safe_load(text), yaml.compose(text)
         if twice := next(_keys_given_twice(tree), None):
             line = twice.start_mark.line + 1
             raise UserError(
                 f"{path}, line {line}: the key '{twice.value}' is there twice; take one of them out"
             )
-        found = yaml.load(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
