@@ -21,6 +21,7 @@ A key that is not listed here is an error.
 | `config/methods.yaml` | SASRec with every way to use skips and its control (`make answer`) |
 | `config/answer_worlds.yaml` | on top of `methods.yaml`: the simulated worlds |
 | `config/answer_sizes.yaml` | labels in the input of SASRec with few sessions and with more |
+| `config/answer_sparse.yaml` | SASRec with a few ways in the simulated world of 100,000 tracks |
 | `config/answer_audit.yaml` | on top of `audit.yaml`: the papers' term as written and as released |
 | `config/answer_splits.yaml` | models in both splits and among all sets of candidates |
 | `config/audit.yaml` | the term by the papers' text and by their code, switch by switch |
