@@ -5,6 +5,7 @@ import json
 import lzma
 import tarfile
 import zipfile
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,10 +15,16 @@ import pyarrow as pa
 START = datetime(2021, 3, 1, 20)
 
 
-def zipped(path: Path, members: dict[str, bytes | str]) -> Path:
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+def zip_of(members: Mapping[str, bytes | str]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    return out.getvalue()
+
+
+def zipped(path: Path, members: Mapping[str, bytes | str]) -> Path:
+    path.write_bytes(zip_of(members))
     return path
 
 

@@ -9,11 +9,11 @@ import io
 import json
 import logging
 import tarfile
-import zipfile
 from datetime import datetime, timedelta
 
 import polars as pl
 import pytest
+from exports import zip_of
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.conditions import parse_rule
 from skipwise.core.errors import UserError
@@ -55,14 +55,6 @@ def plays_or_none(path, entry: dict) -> pl.DataFrame | None:
     with contextlib.suppress(UserError):
         return read(path, entry)
     return None
-
-
-def zipped(members: dict[str, str]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def tar_gz(members: dict[str, str | bytes]) -> bytes:
@@ -316,7 +308,7 @@ def test_mssd_archive_with_a_damaged_byte_is_not_read_as_something_else(tmp_path
         ("log.csv.gz", gzip.compress(MSSD_LOG.encode(), mtime=0)[:-9], "damaged or cut short"),
         ("log.csv.gz", MSSD_LOG, "damaged"),
         ("log.csv", MSSD_LOG.encode() + b"0_cc,1,t_\xff,0,0,0,0,9,1,radio,1\n", "utf-8"),
-        ("log-zip.csv", zipped({"log.csv": MSSD_LOG}), "is not delimited text"),
+        ("log-zip.csv", zip_of({"log.csv": MSSD_LOG}), "is not delimited text"),
         ("log.csv", MSSD_LOG.encode("utf-16"), "is UTF-16; write it as UTF-8"),
     ],
     ids=short,
@@ -381,7 +373,7 @@ def test_lastfm_in_another_packing(tmp_path, form, packing):
     }[form["form"]]
     members = {"data/README.txt": "x", f"data/{member}": log}
     if packing == "zip":
-        path = write(tmp_path / "data.zip", zipped(members))
+        path = write(tmp_path / "data.zip", zip_of(members))
     else:
         path = tmp_path / f"data.tar{packing and '.'}{packing}"
         with tarfile.open(path, f"w:{packing}") as archive:
@@ -564,7 +556,7 @@ def swapped_inter() -> str:
         ("u.data", with_bom_and_crlf(U_DATA)),
         (
             "ml-100k.zip",
-            zipped({"ml-100k/README": "x", "ml-100k/u.data": U_DATA, "ml-100k/u1.base": "x"}),
+            zip_of({"ml-100k/README": "x", "ml-100k/u.data": U_DATA, "ml-100k/u1.base": "x"}),
         ),
         ("ml-100k.inter", INTER_HEADER + U_DATA),
         ("ml-100k.inter", with_bom_and_crlf(INTER_HEADER + U_DATA)),
@@ -618,8 +610,8 @@ def test_every_comparison_of_a_rule(tmp_path, rule, expected):
         ("ml-100k.inter", INTER_HEADER, "holds no plays"),
         ("ml-100k.zip", U_DATA, "is damaged"),
         ("ml-100k.zip", b"", "is damaged"),
-        ("ml-100k.zip", zipped({"ml-1m/ratings.dat": U_DATA}), "u.data"),
-        ("ml-100k.zip", zipped({"ml-100k/u.data": U_DATA * 100})[:-30], "damaged"),
+        ("ml-100k.zip", zip_of({"ml-1m/ratings.dat": U_DATA}), "u.data"),
+        ("ml-100k.zip", zip_of({"ml-100k/u.data": U_DATA * 100})[:-30], "damaged"),
     ],
     ids=short,
 )
@@ -635,7 +627,7 @@ def test_movielens_rating_that_is_missing_is_no_label(tmp_path):
 def test_movielens_zip_with_a_damaged_byte(tmp_path):
     """Each byte of the compressed member in turn."""
     path = tmp_path / "ml-100k.zip"
-    archive = zipped(
+    archive = zip_of(
         {
             "ml-100k/u.data": "".join(
                 f"{i}\t{i * i}\t{i % 5 + 1}\t{881250949 + i}\n" for i in range(60)

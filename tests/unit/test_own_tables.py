@@ -11,7 +11,6 @@ import json
 import re
 import sys
 import tarfile
-import zipfile
 from pathlib import Path
 
 import duckdb
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from examples import label_and_sample_sessions
+from exports import zip_of
 from skipwise.commands.cli import main
 from skipwise.commands.preview import preview
 from skipwise.core.artifacts import read_artifact, read_json
@@ -336,7 +336,7 @@ class TestSessions:
         for month in (1, 2, 3):
             rows = [f"1,t{at},2020-0{month}-01T10:0{at}:00,1" for at in range(2)]
             members[f"{month}.csv"] = "\n".join(["session,track,time,skipped", *rows]).encode()
-        path.write_bytes(zipped(members))
+        path.write_bytes(zip_of(members))
         arguments = [tmp_path, [path], {**BY_SESSION, "time": "time"}]
         if lengths is None:
             with pytest.raises(UserError, match=r"logs.zip, 1.csv and .*logs.zip, 3.csv have play"):
@@ -534,7 +534,7 @@ class TestTimes:
         }
         members = {name: f"user,track,time,skipped\n{text}".encode() for name, text in rows.items()}
         path = tmp_path / "logs.zip"
-        path.write_bytes(zipped(members))
+        path.write_bytes(zip_of(members))
         plays, _ = sampled(tmp_path, [path], BY_USER, session_gap=1200, skipped_when="skipped")
         assert plays["track_key"].to_list() == [
             *("y", "x"),
@@ -688,7 +688,7 @@ class TestLabelCommand:
             "1.csv": b"session,track,skip\ns,a,1\n",
             "2.csv": b"skip,more,track,session\n0,x,b,r\n",
         }
-        path.write_bytes(zipped(members))
+        path.write_bytes(zip_of(members))
         found = label(path, "--session", "session", "--skipped-when", "skip")
         assert found.select("session", "track", "more", "skipped").rows() == [
             ("r", "b", "x", "false"),
@@ -765,14 +765,6 @@ def packed(content: bytes) -> bytes:
     return pa.Codec("zstd").compress(content, asbytes=True)
 
 
-def zipped(members: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -787,7 +779,7 @@ def zipped(members: dict[str, bytes]) -> bytes:
         ("PLAYS.CSV.GZ", gzip.compress(text_of(","))),
         ("plays.tsv.bz2", bz2.compress(text_of("\t"))),
         ("plays.csv.zst", packed(text_of(","))),
-        ("plays.zip", zipped({"a/plays.csv": text_of(","), "__MACOSX/._plays.csv": b"x"})),
+        ("plays.zip", zip_of({"a/plays.csv": text_of(","), "__MACOSX/._plays.csv": b"x"})),
         ("plays.ndjson", objects(lines=True)),
         ("plays.jsonl.gz", gzip.compress(objects(lines=True))),
         ("plays.json", objects(lines=True)),
@@ -816,7 +808,7 @@ def test_every_kind_of_table(tmp_path, name, content):
         ("plays.csv.zst", text_of(","), "damaged"),
         ("plays.csv.zst", packed(text_of(",") * 999)[:-9], "damaged"),
         ("plays.zip", text_of(","), "damaged"),
-        ("plays.zip", zipped({"a.csv": b"", "b.json": b""}), "one kind"),
+        ("plays.zip", zip_of({"a.csv": b"", "b.json": b""}), "one kind"),
         ("plays.ndjson", objects(lines=True) + b"{oops\n", "line 3: not a json object"),
         ("plays.ndjson", objects(lines=True) + b'{"user": "\xe9"}\n', "line 3: not a json object"),
         ("plays.ndjson", b'{"user": "u"}\n', "no column 'track'"),
