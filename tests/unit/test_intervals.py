@@ -227,6 +227,25 @@ class TestPValues:
         assert Estimate(-2.575829, (Component(1.0, 10**9),)).p == pytest.approx(0.01, rel=1e-3)
         assert Estimate(0.0, (Component(1.0, 5),)).p == 1
 
+    def test_within_a_limit_it_is_the_level_at_which_the_interval_reaches_it(self):
+        rng = np.random.default_rng(11)
+        for shift in (-0.3, 0.0, 0.2):
+            found = mean_estimate(rng.normal(shift, 1, (3, 200)), np.arange(200) // 4)
+            for limit in (0.1, 0.5, 1.0):
+                p = found.p_within(limit)
+                if abs(found.value) >= limit:
+                    assert p == 1
+                    continue
+                low, high = found.interval(1 - p)
+                assert max(-low, high) == pytest.approx(limit, abs=1e-3 * limit)
+                low, high = found.interval(0.95)
+                assert (p < 0.05) == (-limit < low and high < limit)
+
+    def test_of_one_part_within_a_limit_it_is_twice_that_of_a_one_sided_test(self):
+        found = Estimate(1.0, (Component(1.0, 5),))
+        assert found.p_within(4) == pytest.approx(2 * student.sf(3, 5), rel=1e-3)
+        assert np.isnan(Estimate(np.nan, (Component(np.nan, 1),)).p_within(1))
+
     def test_of_no_difference_they_are_uniform(self):
         rng = np.random.default_rng(12)
         found = [

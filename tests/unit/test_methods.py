@@ -160,6 +160,14 @@ def test_a_way_that_changes_little_is_practically_nothing(tmp_path, monkeypatch)
     assert table(tmp_path, planted(tmp_path))["listened-only"]["outcome"] == "practically nothing"
 
 
+def test_practically_nothing_is_corrected_for_the_rows(tmp_path, monkeypatch):
+    """The limit at which the interval ends is enough for one row, and not for six."""
+    row = table(tmp_path, planted(tmp_path))["listened-only"]
+    limit = max(abs(row["over_orig_low"]), abs(row["over_orig_high"])) * 1.001
+    monkeypatch.setitem(INTERVALS, "equivalence", limit)
+    assert table(tmp_path, planted(tmp_path))["listened-only"]["outcome"] != "practically nothing"
+
+
 def test_one_seed_tells_nothing_about_a_way(tmp_path):
     rows = table(tmp_path, planted(tmp_path, seeds=(1,)))
     told = {row["outcome"] for name, row in rows.items() if name != "blind"}

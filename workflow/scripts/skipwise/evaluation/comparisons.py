@@ -337,6 +337,12 @@ class Intervals:
         """The p-value, None where too few sessions decide for one."""
         return known(found.p) if found.deciding >= self.least_deciding else None
 
+    def p_within(self, found: Estimate) -> float | None:
+        """The p-value of "it is not practically nothing", None where that is not asked."""
+        if not self.equivalence or found.deciding < self.least_deciding:
+            return None
+        return known(found.p_within(self.equivalence))
+
     def columns(self, found: Estimate, name: str) -> dict:
         """What every table says of an estimate."""
         low, high = found.interval(self.level)
@@ -424,15 +430,19 @@ def known(value: float) -> float | None:
 
 def with_holm(rows: list[dict], family: tuple[str, ...]) -> list[dict]:
     """The rows with ``p_holm``, Holm's adjusted p-value over the rows that agree in the columns
-    ``family``.
+    ``family``, and where they have ``p_within`` with ``p_within_holm``.
     """
     families: dict[tuple, list[int]] = {}
     for at, row in enumerate(rows):
         families.setdefault(tuple(row[name] for name in family), []).append(at)
-    adjusted: dict[int, float | None] = {}
+    adjusted: list[dict[str, float | None]] = [{} for _ in rows]
     for members in families.values():
-        adjusted |= zip(members, holm([rows[at]["p"] for at in members]), strict=True)
-    return [row | {"p_holm": adjusted[at]} for at, row in enumerate(rows)]
+        for name in ("p", "p_within"):
+            if all(name in rows[at] for at in members):
+                found = holm([rows[at][name] for at in members])
+                for at, p in zip(members, found, strict=True):
+                    adjusted[at][f"{name}_holm"] = p
+    return [row | its for row, its in zip(rows, adjusted, strict=True)]
 
 
 def quartiles(share: np.ndarray) -> np.ndarray:

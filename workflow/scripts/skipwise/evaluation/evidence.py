@@ -2,9 +2,9 @@
 
 A claim *holds* in a row if the whole interval of its estimate, over clusters of sessions and over
 seeds, lies on the claimed side of 0 and Holm's p-value over the claim's rows of that data set and
-split is below 1 − level; it *does not hold* if that is true of the other side, or if the interval
-lies within what is practically nothing; everything else *cannot be told*, and the row says why.
-docs/protocol.md, findings.
+split is below 1 − level; it *does not hold* if that is true of the other side, or if the estimate
+is within what is practically nothing after the same correction; everything else *cannot be told*,
+and the row says why.  docs/protocol.md, findings.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -141,7 +141,7 @@ class Evidence:
             "candidates": self.headline(keys),
             **self.intervals.columns(found, "estimate"),
             "sign": claim.sign,
-            "equivalence": self.intervals.equivalence if claim.in_hr else 0.0,
+            "p_within": self.intervals.p_within(found) if claim.in_hr else None,
             "unless": unless,
             "papers_print": self.papers_print(claim, keys),
             "sessions": len(ours.session_id),
@@ -208,27 +208,28 @@ def ordered_claims() -> list[str]:
 
 def judged(rows: list[dict], intervals: Intervals) -> list[dict]:
     """The rows with ``p_holm``, ``verdict`` and ``reason``."""
+    own = ("sign", "p_within", "p_within_holm", "unless")
     found = []
     for row in with_holm(rows, FAMILY):
         decided, reason = verdict(row, intervals)
-        kept = {name: row[name] for name in row if name not in ("sign", "equivalence", "unless")}
+        kept = {name: row[name] for name in row if name not in own}
         found.append(kept | {"verdict": decided, "reason": reason})
     return found
 
 
 def verdict(row: dict, intervals: Intervals) -> tuple[str, str]:
-    """The verdict of a row with ``p_holm``, and the reason if it is not the estimate's side of
-    0.
+    """The verdict of a row with ``p_holm`` and ``p_within_holm``, and the reason if it is not the
+    estimate's side of 0.
     """
-    low, high, practically = row["estimate_low"], row["estimate_high"], row["equivalence"]
+    low, high = row["estimate_low"], row["estimate_high"]
     if len(row["seeds"].split()) < LEAST_SEEDS:
         return UNKNOWN, f"fewer than {LEAST_SEEDS} seeds"
     if row["unless"]:
         return UNKNOWN, row["unless"]
     if row["p_holm"] is None:
         return UNKNOWN, "not defined" if low is None else "too few sessions differ"
-    if practically and -practically < low and high < practically:
-        return FAILS, f"within ±{practically:g}"
+    if row["p_within_holm"] is not None and row["p_within_holm"] < 1 - intervals.level:
+        return FAILS, f"within ±{intervals.equivalence:g}"
     if row["p_holm"] < 1 - intervals.level:
         for side in (1, -1):
             if min(side * low, side * high) > 0:

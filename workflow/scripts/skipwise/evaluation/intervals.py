@@ -69,15 +69,25 @@ class Estimate:
         """Two-sided p-value of "the statistic is 0": the level at which the interval touches 0, and
         no less than that of the flipped signs.  NaN where nothing is known.
         """
+        return max(self._p_at(abs(self.value)), self.sign_flip or 0.0)
+
+    def p_within(self, limit: float) -> float:
+        """The p-value of "the statistic is not within ± ``limit``": twice that of two one-sided
+        tests (Schuirmann 1987), so that it is below 1 − level where the interval is within.
+        """
+        return self._p_at(max(limit - abs(self.value), 0.0))
+
+    def _p_at(self, distance: float) -> float:
+        """Both tails of the interval whose half-width is ``distance``; NaN if nothing is known."""
         if not np.isfinite(self.value + self.half_width(0.1)):
             return np.nan
         low, high = -700.0, float(np.log(0.5))  # of the log of one tail
         for _ in range(4):
             tails = np.linspace(low, high, 65)
-            outside = np.flatnonzero(self.half_width(np.exp(tails)) >= abs(self.value))
+            outside = np.flatnonzero(self.half_width(np.exp(tails)) >= distance)
             at = outside[-1] if len(outside) else 0  # the half-width shrinks with the tail's size
             low, high = tails[at], tails[min(at + 1, 64)]
-        return max(min(2 * float(np.exp(low)), 1.0), self.sign_flip or 0.0)
+        return min(2 * float(np.exp(low)), 1.0)
 
     def detectable(self, level: float, power: float = POWER, tests: int = 1) -> float:
         """The smallest effect that a study like this one shows with this power; of several

@@ -104,10 +104,10 @@ def note(given: Given) -> str:
         f"{of_which_trainings(given)}{which_unlearned(given)}HR@10 among headline candidates, mean "
         f"over seeds, with {intervals['level']:.0%} intervals over clusters of sessions and over "
         "seeds; p_holm: Holm over the rows of a data set and split. An outcome follows the law of "
-        "the findings: the interval is on one side of 0 and p_holm is small, or it lies within "
-        f"±{intervals['equivalence']:g}, which is practically nothing; where a training learned "
-        f"nothing, nothing is told. A way that reads labels {HELPS} if it is also better than its "
-        "control. Seconds are of the machine as busy as it was."
+        "the findings: the interval is on one side of 0 and p_holm is small, or it is within "
+        f"±{intervals['equivalence']:g} after the same correction, which is practically nothing; "
+        f"where a training learned nothing, nothing is told. A way that reads labels {HELPS} if it "
+        "is also better than its control. Seconds are of the machine as busy as it was."
     )
 
 
@@ -118,7 +118,7 @@ def rows(given: Given) -> list[dict]:
     for name in ("gain", "beyond"):
         each = with_holm([row[name] | row for row in found], FAMILY_OF_ROWS)
         for row, its in zip(found, each, strict=True):
-            row[name] |= {"p_holm": its["p_holm"]}
+            row[name] |= {key: its[key] for key in ("p_holm", "p_within_holm")}
     tests = Counter(_family(row) for row in found if row["gain"]["p"] is not None)
     for row in found:
         row |= {"p_holm": row["gain"]["p_holm"], "outcome": _outcome(row, intervals)}
@@ -164,7 +164,7 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                 over = {
                     name: _compared(measure, runs[*place, one], runs[*place, other], intervals)
                     if one != other and {one, other} <= {*variants}
-                    else {"p": None}
+                    else {"p": None, "p_within": None}
                     for name, (one, other) in zip(COMPARED, pairs, strict=True)
                 }
                 gain = over["over_blind" if reference == BLIND else "over_orig"]
@@ -233,11 +233,15 @@ def _outcome(row: dict, intervals: Intervals) -> str:
 def _compared(measure: Measure, ours: Ranked, other: Ranked, intervals: Intervals) -> dict:
     """What :func:`compared` says, with ``unless``, why nothing can be told of it, or ""."""
     learned = ours.learned and other.learned
-    return compared(measure, ours, other, intervals) | {"unless": "" if learned else UNLEARNED}
+    found = compared(measure, ours, other, intervals)
+    return found | {
+        "p_within": intervals.p_within(found["estimate"]),
+        "unless": "" if learned else UNLEARNED,
+    }
 
 
 def _told(gain: dict, seeds: str, intervals: Intervals) -> tuple[str, str]:
-    """The verdict of the findings on a gain in HR@10, with ``p_holm``."""
+    """The verdict of the findings on a gain in HR@10, with its corrected p-values."""
     row = {f"estimate_{end}": gain.get(f"difference_{end}") for end in ("low", "high")}
-    row |= {"equivalence": intervals.equivalence, "sign": 1, "seeds": seeds}
-    return verdict(row | {"unless": gain.get("unless", ""), "p_holm": gain["p_holm"]}, intervals)
+    row |= {key: gain[key] for key in ("p_holm", "p_within_holm")}
+    return verdict(row | {"sign": 1, "seeds": seeds, "unless": gain.get("unless", "")}, intervals)
