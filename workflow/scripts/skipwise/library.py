@@ -146,11 +146,10 @@ def read(
     workflow labels with.
 
     The names are those of columns.  Without ``session`` a pause of ``session_gap`` seconds between
-    two starts of a user begins a new one; with it ``session_ids`` says of
-    an archive whether each file numbers its own (``per_file``) or they go on (``global``).
-    ``skipped_when`` is a boolean column or a rule like
-    ``seconds_played < 30``; without it a skip is derived from ``time``: the next play begins more
-    than 30 seconds before the track's length is over.
+    two starts of a user begins a new one; with it ``session_ids`` says of an archive whether each
+    file numbers its own (``per_file``) or they go on (``global``).  ``skipped_when`` is a boolean
+    column or a rule like ``seconds_played < 30``; without it a skip is derived from ``time``: the
+    next play begins more than 30 seconds before the track's length is over.
 
     >>> read({"u": ["x", "x"], "t": [0, 300], "track": ["a", "b"]}, user="u", time="t",
     ...      skipped_when=None)["position"].to_list()

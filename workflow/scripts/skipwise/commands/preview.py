@@ -114,14 +114,13 @@ def identify(
             return Source(name, entry, {}, [*rules_of(file, columns)])
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
-    if found["session_gap"] and is_end(found["columns"]["time"]):
-        for column, unit in durations_of(file.head):
-            found["columns"] |= {"duration": column}
-            found |= {"time_is": "end", "duration_unit": unit}
-            break
+    by_ends = found["session_gap"] and is_end(found["columns"]["time"])
+    if by_ends and (duration := next(durations_of(file.head), None)):
+        found["columns"]["duration"], unit = duration
+        found |= {"time_is": "end", "duration_unit": unit}
     if rules:
         how = {"skipped_when": rules[0], "skip_rule": {"name": "given"}}
-    elif found["session_gap"] and not is_end(found["columns"]["time"]):
+    elif found["session_gap"] and not by_ends:
         how = {"skip_rule": derived[0]}
     else:
         raise UserError(
