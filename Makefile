@@ -20,7 +20,7 @@ tables: .venv/.installed ## simulated data, quick: a table and a figure, in minu
 all: .venv/.installed ## every model and variant, all tables and figures, up to an hour
 	$(BIN)/snakemake --cores $(CORES)
 
-# The study of docs/answer: a run for each data set and four more, each in its own folder below
+# The study of docs/answer: a run for each data set and five more, each in its own folder below
 # results/answer and each for itself: `make answer-ml100k`.  The same command goes on where it
 # stopped; Snakemake says how many steps of a run are done.  If a use of skips gains that has no
 # control, the second call of Snakemake adds it.  WITH=more.yaml adds overlays, such as
@@ -35,8 +35,8 @@ OF_WAYS := methods answer findings headroom power slices responsiveness tuning
 DRAWN := gains headroom_bars power accuracy_and_skips funnel
 WAYS_IN := ml100k explorer-sim moods-sim coinflip-sim near-sim drift-sim biased-sim
 
-.PHONY: $(WAYS_IN:%=answer-%) answer-sizes answer-sparse answer-audit answer-splits
-answer: $(WAYS_IN:%=answer-%) answer-sizes answer-sparse answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
+.PHONY: $(WAYS_IN:%=answer-%) answer-encoders answer-sizes answer-sparse answer-audit answer-splits
+answer: $(WAYS_IN:%=answer-%) answer-encoders answer-sizes answer-sparse answer-audit answer-splits ## what a skip is worth: the study of all ways, hours
 
 $(WAYS_IN:%=answer-%): answer-%: .venv/.installed
 	$(call answer_in,$*)
@@ -44,6 +44,10 @@ $(WAYS_IN:%=answer-%): answer-%: .venv/.installed
 	if grep -q model_registry results/answer/$*/asked.yaml; then \
 		mv results/answer/$*/asked.yaml results/answer/$*/controls-$$(date +%s).yaml; \
 		$(call answer_in,$*); fi
+	$(BIN)/python tools/collect_answer.py
+
+answer-encoders: .venv/.installed
+	$(STUDY) config/methods.yaml config/answer_encoders.yaml $(WITH) -- $(call results_in,encoders,methods responsiveness tuning,gains)
 	$(BIN)/python tools/collect_answer.py
 
 answer-sizes: .venv/.installed

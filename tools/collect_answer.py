@@ -3,9 +3,9 @@
     python tools/collect_answer.py
 
 joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
-headline candidates, numbers with six significant digits.  Rows of data sets that no part at hand
-has stay as they are shipped, so the study can be made one part at a time, on any machine; a column
-that an older part lacks is empty there.  `study.csv` has what each part cost, and
+headline candidates, numbers with six significant digits.  Rows of data sets, and of models, that no
+part at hand has stay as they are shipped, so the study can be made one part at a time, on any
+machine; a column that an older part lacks is empty there.  `study.csv` has what each part cost, and
 `gains_<part>.svg` is its figure of all gains.  A table of a page in docs/answer stands between two
 comments and is written by this tool:
 
@@ -81,11 +81,11 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
         if not (frames := [frame for frame in frames if frame.height]):
             continue
         frame = pl.concat(frames, how="diagonal_relaxed")
-        key = "part" if name == "study" else "dataset"
+        key = ["part"] if name == "study" else ["dataset", *{"model"}.intersection(frame.columns)]
         if name in shipped:
-            others = shipped[name].join(frame, on=key, how="anti")
+            others = shipped[name].join(frame, on=key, how="anti", nulls_equal=True)
             frame = pl.concat([frame, others], how="diagonal_relaxed")
-        frame.sort(key, maintain_order=True).write_csv(pages / f"{name}.csv")
+        frame.sort(key[0], maintain_order=True).write_csv(pages / f"{name}.csv")
     for path in study.glob("*/figures/gains.svg"):
         shutil.copyfile(path, pages / f"gains_{path.parts[-3]}.svg")
     size = sum(path.stat().st_size for path in pages.glob("*.csv"))

@@ -20,6 +20,7 @@ A key that is not listed here is an error.
 | `config/control.yaml` | simulated listeners whose skips mean something, and some who flip a coin |
 | `config/methods.yaml` | SASRec with every way to use skips and its control (`make answer`) |
 | `config/answer_worlds.yaml` | on top of `methods.yaml`: the simulated worlds |
+| `config/answer_encoders.yaml` | on top of `methods.yaml`: GRU4Rec and Caser with a few ways |
 | `config/answer_sizes.yaml` | labels in the input of SASRec with few sessions and with more |
 | `config/answer_sparse.yaml` | SASRec with a few ways in the simulated world of 100,000 tracks |
 | `config/answer_audit.yaml` | on top of `audit.yaml`: the papers' term as written and as released |

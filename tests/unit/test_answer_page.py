@@ -152,6 +152,15 @@ def test_parts_are_made_one_at_a_time(tool, tmp_path):
     assert tool.read(pages)["study"]["part"].to_list() == ["a", "b"]
 
 
+def test_a_part_with_other_models_leaves_those_that_are_shipped(tool, tmp_path):
+    pages = tmp_path / "pages"
+    for machine, model in ((1, "sasrec"), (2, "caser"), (3, "sasrec")):
+        part_of_study(tmp_path / str(machine), "part", "a", model=[model, model, None])
+        tool.collect(tmp_path / str(machine), pages)
+    rows = tool.read(pages)["slices"]
+    assert rows["model"].to_list() == ["sasrec", None, "caser"]
+
+
 def test_tables_too_large_to_ship_are_an_error(tool, tmp_path):
     with pytest.raises(SystemExit, match="run `make answer` first"):
         tool.collect(tmp_path, tmp_path / "pages")

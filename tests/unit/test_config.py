@@ -1101,5 +1101,3 @@ def test_the_worlds_of_the_study_are_without_controls():
     }
     of_all_ways = worlds - {"sparse-sim"}  # too large for them
     assert set(of_make["WAYS_IN"].split()) == of_all_ways | {"ml100k"}
-    others = of_all_ways - set(first["datasets"])
-    assert set(both["models_by_dataset"]) & worlds == others
