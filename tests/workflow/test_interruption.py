@@ -1,13 +1,14 @@
 """Jobs that are stopped or killed, and a second call of Snakemake."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from conftest import TINY
+from conftest import TINY, Project
 
 RUN = "dataset=mssd-sim/split=paper/model=sasrec/variant=contrastive-hidden/seed=1"
 WEIGHTS = f"results/models/{RUN}/model.safetensors"
@@ -16,16 +17,26 @@ CHECKPOINTS = "results/checkpoints"
 LONG = "neural: {min_epochs: 40, max_epochs: 40}\n"
 
 
+# A worker's tests share the undisturbed run.
+pytestmark = pytest.mark.xdist_group("interruption")
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """The weights of the run that is stopped in the tests, and its raw data, which need not be made
-    again.
-    """
-    from conftest import Project
-
+    """The run that is stopped in the tests, made to its end."""
     project = Project(tmp_path_factory.mktemp("undisturbed"))
     project.made(WEIGHTS, configs=(TINY, project.overlay("long.yaml", LONG)))
-    return (project / WEIGHTS).read_bytes()
+    return project
+
+
+@pytest.fixture
+def project(undisturbed, tmp_path):
+    """A copy of it without what the training made."""
+    shutil.copytree(undisturbed.folder, tmp_path / "copy", symlinks=True)
+    copy = Project.at(tmp_path / "copy")
+    for made in ("results/models", "results/ranks", CHECKPOINTS, "logs/train_model"):
+        shutil.rmtree(copy / made)
+    return copy
 
 
 def jobs_of(project) -> list[int]:
@@ -48,7 +59,7 @@ def jobs_of(project) -> list[int]:
     "number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL], ids=lambda number: number.name
 )
 def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undisturbed, number):
-    configs = TINY, project.overlay("long.yaml", LONG)
+    configs = TINY, "long.yaml"
     command = [sys.executable, "-m", "snakemake", WEIGHTS, "--cores", "1", "--configfile", *configs]
     with subprocess.Popen(
         command,
@@ -78,7 +89,7 @@ def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undis
     project.made(WEIGHTS, configs=configs)
     [log] = (project / "logs/train_model").rglob("*.log")
     assert "continues from" in log.read_text()
-    assert (project / WEIGHTS).read_bytes() == undisturbed
+    assert (project / WEIGHTS).read_bytes() == (undisturbed / WEIGHTS).read_bytes()
     [kept] = (project / CHECKPOINTS).iterdir()
     assert {path.stat().st_nlink for path in kept.glob("*.*")} == {2}  # no room on the disk
     partial = [path for path in (project / "results").rglob("*") if "partial" in path.name]

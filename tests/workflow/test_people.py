@@ -51,8 +51,8 @@ def delivered(folder, layout: str) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("layout", ["zip", "Streaming_History_Audio_2021", "endsong"])
-def test_a_spotify_history_in_two_commands(project, layout):
+def made_from_history(project, layout: str, target: str) -> None:
+    """Make a target in the two commands: what ``preview`` says of the files is the overlay."""
     files = delivered(project.folder, layout)
     preview = subprocess.run(
         [sys.executable, "-m", "skipwise", "preview", *files],
@@ -63,11 +63,24 @@ def test_a_spotify_history_in_two_commands(project, layout):
         check=True,
     )
     overlay = project.overlay("mine.yaml", preview.stdout)
-    project.made(TABLE, configs=(TINY, project.overlay("few.yaml", FEW), overlay))
+    project.made(target, configs=(TINY, project.overlay("few.yaml", FEW), overlay))
+
+
+def test_a_spotify_history_in_two_commands(project):
+    made_from_history(project, "zip", TABLE)
     table = pl.read_csv(project / TABLE)
     assert set(table["dataset"]) == {"spotify"}
     assert set(table["model"]) == {"popularity", "markov"}
     assert table["hr_10"].is_between(0, 1).all()
+
+
+@pytest.mark.parametrize("layout", ["Streaming_History_Audio_2021", "endsong"])
+def test_every_layout_of_a_spotify_history_has_its_sessions(project, layout):
+    sessions = "results/sessions/dataset=spotify/sessions.parquet"
+    made_from_history(project, layout, sessions)
+    found = pl.read_parquet(project / sessions, hive_partitioning=False)
+    assert found["session_id"].n_unique() == 60
+    assert found.height == 720
 
 
 def made_up(folder) -> dict[str, dict]:

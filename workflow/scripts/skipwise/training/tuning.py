@@ -11,7 +11,6 @@ The test data is not an input of anything here.  A search writes each step into 
 on from it: whatever stops it, the same trials and the same winner come out.
 """
 
-import gc
 import json
 import math
 import time
@@ -180,7 +179,6 @@ def search_settings(
         _run_trial(study, number, trials, search, candidates, *parts, n_tracks, saved)
         Path(checkpoint).unlink(missing_ok=True)
         _log_trial(study, number, trials)
-        gc.collect()  # the model of the trial
     found = rows(study)[:trials]
     table = pa.Table.from_pylist(found, schema=ARTIFACTS["trials"].schema)
     write_artifact(table, "trials", out_trials)
@@ -326,13 +324,15 @@ def _train(
     reference, which are the same with every setting of the way, are not.
     """
     before = search.settings.get("reference_epochs") or 0
+    # Not in the closure: the model holds it, and is freed at once if it is in no cycle.
+    candidates = model.candidates
 
     def watch(row: dict) -> None:
         if row["epoch"] is not None and row["epoch"] <= before:
             return
         if math.isnan(row["valid_ndcg_10"]):
             raise UserError(
-                f"no validation session has a target among {model.candidates} candidates; set "
+                f"no validation session has a target among {candidates} candidates; set "
                 "candidates.headline: full"
             )
         history.append(row)
