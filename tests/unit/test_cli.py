@@ -5,6 +5,7 @@ mistake.
 import gzip
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -839,6 +840,9 @@ class TestLabel:
             ((*BELOW, "nan"), ["gap_below.seconds: nan is not a finite number"]),
             ((*BELOW, "-5"), ["gap_below.seconds: -5.0 is not above 0"]),
             ((*BELOW, "0"), ["gap_below.seconds: 0.0 is not above 0"]),
+            ((*COLUMNS, "--rule", "gap_below", "--skipped-when", "skip"), ["leave one out"]),
+            ((*COLUMNS, "--parameter", "magrin=5"), ["no parameter 'magrin'", "it has"]),
+            ((*COLUMNS, "--length", "note"), ["--length is for --rule known_length"]),
             ((*COLUMNS, "--margin", "nan"), ["length_margin.margin: nan is not a finite number"]),
         ],
     )
@@ -1031,3 +1035,13 @@ class TestStart:
         assert (status, out) == (2, "")
         assert "No such option: --nonsense" in err
         assert "Try 'skipwise recommend -h' for help." in err
+
+
+def test_text_is_printed_as_it_is_and_json_has_no_nan(tmp_path, run):
+    plays = {"user": ["u:key:1"], "track": ["x:100:y"], "time": [1_600_000_000], "r": [math.nan]}
+    pl.DataFrame(plays).write_parquet(tmp_path / "plays.parquet")
+    _, table, _ = run("label", tmp_path / "plays.parquet", "--format", "table")
+    assert "u:key:1" in table
+    assert "x:100:y" in table
+    _, text, _ = run("label", tmp_path / "plays.parquet", "--format", "json")
+    assert json.loads(text, parse_constant=pytest.fail)[0]["r"] is None

@@ -10,6 +10,7 @@ import pytest
 from examples import ROOT, default_config, given_for, ranks_table, splits_of
 from skipwise.core import paths
 from skipwise.core.artifacts import read_artifact, write_artifact, write_json
+from skipwise.core.errors import UserError
 from skipwise.core.registry import find
 from skipwise.evaluation.comparisons import (
     Intervals,
@@ -245,7 +246,7 @@ class TestRecsys24:
             write_ranks(tmp_path, [1, 2, 3], model="bpr"),
             write_ranks(tmp_path, [1, 2], model="bpr", seed=2),
         ]
-        with pytest.raises(ValueError, match="did not rank the same sessions"):
+        with pytest.raises(UserError, match="did not rank the same sessions"):
             RankedRuns(ranks)["toy", "paper", "bpr", "orig"]
 
     def test_pages_say_simulated(self, two_seeds, tmp_path):

@@ -441,7 +441,11 @@ def test_a_data_set_of_the_users_own(left_out, values):
             "unknown key 'sesion'; did you mean 'session'?",
         ),
         ((), {"columns": {"track": "song"}}, "session"),  # neither session nor user
-        ((), {"form": "lfm1k", "disliked_when": "hate"}, "the form lfm1k has no dislikes"),
+        (
+            ("columns", "skipped_when"),
+            {"form": "lfm1k", "session_gap": 1200, "disliked_when": "hate"},
+            "the form lfm1k has no dislikes",
+        ),
         (
             (),
             {"disliked_when": "hate", "skip_rule": {"name": "gap_below", "seconds": 30}},
@@ -453,6 +457,14 @@ def test_a_data_set_of_the_users_own(left_out, values):
             "skipped_when: its labels would be replaced",
         ),
         (("columns", "skipped_when"), {"form": "movielens"}, "skipped_when"),
+        (("columns",), {"form": "mssd"}, "skipped_when: the form mssd has no columns for a rule"),
+        (("skipped_when",), {"form": "mssd"}, "columns: the form mssd knows its columns"),
+        (
+            ("columns", "skipped_when"),
+            {"form": "mssd", "session_gap": 1200},
+            "session_gap: the form mssd has sessions; set it to null",
+        ),
+        (("columns",), {"form": "movielens"}, "session_gap: the form movielens has no sessions"),
         (
             ("paths",),
             {"files": [{"name": "mine.csv"}]},
@@ -474,6 +486,9 @@ def test_a_share_that_is_kept_and_all_sessions_contradict_each_other():
     config = with_mine(keep_share=0.1)
     config["sessions"]["n_sessions"] = None
     assert "registry.mine: keep_share" in mistake(config)
+    check_config(config | {"n_sessions_by_dataset": {"mine": 50}}, SCHEMA)
+    of_it = with_mine(keep_share=0.1) | {"n_sessions_by_dataset": {"mine": None}}
+    assert "n_sessions_by_dataset.mine: null takes all" in mistake(of_it)
     check_config(
         config | {"registry": config["registry"] | {"mine": MINE | {"keep_share": None}}}, SCHEMA
     )
@@ -1101,3 +1116,37 @@ def test_the_worlds_of_the_study_are_without_controls():
     }
     of_all_ways = worlds - {"sparse-sim"}  # too large for them
     assert set(of_make["WAYS_IN"].split()) == of_all_ways | {"ml100k"}
+
+
+@pytest.mark.parametrize(
+    ("overlay", "expected"),
+    [
+        ("model_registry: {wrmf: {variants: {no: {}}}}", "variants: the key False is no text"),
+        ("1: 2", "top level: the key 1 is no text to YAML; write it in quotes"),
+        ("temporl_split: {test_share: 0.3}", "unknown split 'temporl'; did you mean 'temporal'"),
+        (
+            "lfm_skip_rules: {rules: [{name: known_length, margin: 30, min_support: 3, "
+            "default_length: 180}]}",
+            "known_length reads given lengths",
+        ),
+    ],
+)
+def test_what_would_be_passed_over_or_break_a_job_is_named(overlay, expected):
+    assert expected in mistake(default_config(yaml.safe_load(overlay)))
+
+
+def test_a_name_that_snakemake_reads_as_another_is_refused(tmp_path):
+    (tmp_path / "{dataset}.csv").write_text("x")
+    with pytest.raises(UserError, match="has braces in its name"):
+        raw_files("mine", {"paths": [str(tmp_path / "*.csv")]}, "resources")
+
+
+def test_a_key_of_an_entry_that_is_null_is_taken_out():
+    """So that its skips can be derived instead."""
+    rule = {"name": "gap_below", "seconds": 5}
+    config = with_mine(columns={"user": "who", "track": "song", "time": "at"}, session_gap=1200)
+    config["registry"]["mine"] |= {"skipped_when": None, "skip_rule": rule, "keep_share": None}
+    take_replacements(config, config)
+    assert "skipped_when" not in config["registry"]["mine"]
+    assert config["registry"]["mine"]["keep_share"] is None
+    check_config(config, SCHEMA)

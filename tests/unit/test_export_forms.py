@@ -1,6 +1,8 @@
 """Results in the forms of other tools: read by trec_eval, by our own readers, and by hand."""
 
 import csv
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -115,6 +117,17 @@ def test_all_models_of_the_results_and_no_checkpoint(results, tmp_path):
     assert [path.relative_to(tmp_path / "trec" / SPLIT).parts[0] for path in written] == [
         *("model=markov", "qrels.full.txt", "qrels.new.txt", "model=sasrec"),
     ]
+
+
+def test_a_model_of_another_split_is_left_out(results, tmp_path, caplog):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    run = copy / "models" / RUN.format("sasrec") / "run.json"
+    read = json.loads(run.read_text())
+    run.write_text(json.dumps(read | {"data": read["data"] | {"train": "0" * 64}}))
+    written = list(export.export_trec(copy, tmp_path / "out", depth=1))
+    assert not [path for path in written if "model=sasrec" in str(path)]
+    assert "it was trained on another" in caplog.text
 
 
 def test_a_run_has_the_best_tracks_only(results, tmp_path):

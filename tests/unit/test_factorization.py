@@ -441,3 +441,25 @@ class TestFoldIn:
             model.fit(train, train, seed=1, threads=1)
             scores = model.score(sequences([[3, 4]], [[True, True]]))
             assert torch.equal(scores[0], model.items[:, -1])
+
+
+@pytest.mark.parametrize(
+    ("model", "variant", "changed", "named"),
+    [
+        ("wrmf", "bl", {"alpha": 40.0, "regularization": 1e-12}, "regularization"),
+        ("wrmf", "nr", {"skip_confidence": 1e12}, "skip_confidence"),
+        ("ease", "orig", {"regularization": 1e-300}, "ease.settings.regularization"),
+        ("ease", "orig", {"regularization": 1e308}, "ease.settings.regularization"),
+    ],
+)
+def test_settings_that_no_matrix_bears_are_named(model, variant, changed, named):
+    sessions = random_sessions(30, 80, seed=1)
+    settings = settings_of(model, variant) | ({"factors": 100} if model == "wrmf" else {})
+    recommender = find_model(model)(80, settings | changed)
+
+    def fitted_and_asked():
+        recommender.fit(sessions, sessions, seed=1, threads=1)
+        recommender.score(sessions)
+
+    with pytest.raises(DivergedError, match=named):
+        fitted_and_asked()

@@ -29,6 +29,7 @@ from skipwise.core.errors import UserError
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
 from skipwise.raw.guess import unit_of
+from skipwise.raw.tables import read_rows
 from skipwise.raw.tabular import MISSING
 from skipwise.raw.times import Stopwatch
 
@@ -920,3 +921,59 @@ class TestPaths:
         (tmp_path / "other.csv").write_text("x")
         found = raw_files("mine", {"paths": [f"{tmp_path}/**/*.csv"]}, "")
         assert list(found) == ["a-plays", "b-plays", "other"]
+
+
+def test_a_time_that_no_calendar_has_is_a_wrong_row(tmp_path, label):
+    for name, kind, value in (
+        ("us", pl.Datetime("us"), 2**63 - 1),
+        ("ms", pl.Datetime("ms"), 9 * 10**15),
+        ("zone", pl.Datetime("us", "Europe/Berlin"), 2**63 - 1),
+        ("date", pl.Date, 2**31 - 1),
+    ):
+        times = pl.Series([0, value], dtype=pl.Int64).cast(pl.Int32 if name == "date" else pl.Int64)
+        plays = {"user": ["u", "u"], "track": ["a", "b"], "time": times.cast(kind)}
+        path = tmp_path / f"{name}.parquet"
+        pl.DataFrame(plays).filter(pl.col("track") == "b").write_parquet(path)
+        assert f"the time '{value}' is not between 1990 and 2100" in label(path)
+
+
+@pytest.mark.parametrize("kind", [pl.Float16, pl.Float32, pl.Float64, pl.String])
+def test_a_rule_has_the_same_labels_in_every_type(tmp_path, label, kind):
+    plays = {"user": ["u"] * 3, "track": [*"abc"], "time": [1_600_000_000 + at for at in range(3)]}
+    share = pl.Series([0.7, 0.1, 0.8]).cast(kind)
+    pl.DataFrame(plays | {"share": share}).write_parquet(tmp_path / "plays.parquet")
+    for rule, expected in (
+        ("share >= 0.7", ["true", "false", "true"]),
+        ("share <= 0.1", ["false", "true", "false"]),
+        ("share == 0.7", ["true", "false", "false"]),
+        ("share < 0.7", ["false", "true", "false"]),
+    ):
+        found = label(tmp_path / "plays.parquet", "--skipped-when", rule)
+        assert found["skipped"].to_list() == expected, rule
+
+
+def test_a_decimal_may_be_a_truth(tmp_path, label):
+    plays = {"user": ["u"] * 2, "track": [*"ab"], "time": [1_600_000_000, 1_600_000_001]}
+    skip = pl.Series(["1.00", "0.00"]).cast(pl.Decimal(5, 2))
+    pl.DataFrame(plays | {"skip": skip}).write_parquet(tmp_path / "plays.parquet")
+    found = label(tmp_path / "plays.parquet", "--skipped-when", "skip")
+    assert found["skipped"].to_list() == ["true", "false"]
+
+
+def test_a_column_twice_in_parquet_is_one_line(tmp_path, label):
+    names = ["user", "track", "time", "o", "o"]
+    table = pa.Table.from_arrays([pa.array(["u"]), pa.array(["a"]), *[pa.array([9])] * 3], names)
+    pq.write_table(table, tmp_path / "plays.parquet")
+    assert "has the column 'o' twice; take one of them out" in label(tmp_path / "plays.parquet")
+
+
+def test_the_separator_is_the_one_with_which_the_columns_are_there(tmp_path, label):
+    (tmp_path / "plays.csv").write_text("user,track,time,a|b|c|d|e\nu,t,1600000000,x\n")
+    assert label(tmp_path / "plays.csv")["a|b|c|d|e"].to_list() == ["x"]
+    assert "read as   track: track, user: user, time: time" in preview([tmp_path / "plays.csv"])
+
+
+def test_an_empty_line_of_quoted_cells_is_no_row(tmp_path):
+    (tmp_path / "s.csv").write_text('track\n"1001"\n"1002"\n\n')
+    rows = [rows.rows for rows in read_rows(tmp_path / "s.csv", ["track"])]
+    assert pl.concat(rows)["track"].to_list() == ["1001", "1002"]

@@ -296,6 +296,40 @@ class TestTables:
             in (previewed(path)[0])
         )
 
+    def test_a_file_twice_is_read_once_and_a_copy_is_said(self, tmp_path):
+        path, copy = tmp_path / "plays.csv", tmp_path / "copy.csv"
+        path.write_text(LOG)
+        copy.write_text(LOG)
+        assert preview([path, tmp_path / "." / "plays.csv"]) == preview([path])
+        assert "a run ends here: mine: " in preview([path, copy])
+        assert "have the same play" in preview([path, copy])
+
+    def test_what_a_skip_is_may_be_said_of_a_form(self, tmp_path):
+        (tmp_path / "ratings.inter").write_text(
+            "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+            + "".join(f"1\t{at}\t{at % 5}\t{880_000_000 + at}\n" for at in range(20))
+        )
+        read = yaml.safe_load(
+            preview([tmp_path / "ratings.inter"], skipped_when="rating:float < 2")
+        )
+        [entry] = read["registry"].values()
+        assert entry["skipped_when"] == "rating:float < 2"
+        assert entry.keys() == {"skipped_when", "skip_rule", "paths"}
+        path = tmp_path / "Streaming_History_Audio_2021.json"
+        path.write_text(array([stream(at) for at in range(9)]))
+        read = yaml.safe_load(preview([path], skipped_when="ms_played < 30000"))
+        assert read["registry"]["spotify"]["skipped_when"] == "ms_played < 30000"
+        names = "userid-timestamp-artid-artname-traid-traname.tsv"
+        (tmp_path / names).write_text("user_000001\t2009-05-04T23:08:57Z\t\ta\t\tb\n")
+        with pytest.raises(UserError, match="the form lfm1k has no columns for a rule"):
+            preview([tmp_path / names], skipped_when="a < 3")
+
+    def test_a_table_of_recbole_without_ratings(self, tmp_path):
+        path = tmp_path / "plays.inter"
+        path.write_text("user_id:token\titem_id:token\ttimestamp:float\n1\t2\t1600000000\n")
+        said = preview([path])
+        assert "track: item_id:token, user: user_id:token, time: timestamp:float" in said
+
     def test_files_of_different_kinds_are_refused(self, tmp_path):
         (tmp_path / "a.csv").write_text(LOG)
         (tmp_path / "b.jsonl").write_text(lines([listen(0)]))

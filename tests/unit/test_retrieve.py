@@ -366,6 +366,13 @@ def test_an_old_file_stays_when_the_new_one_cannot_be_had(server, path, part):
     assert path.read_bytes() == b"old"
 
 
+def test_a_file_that_is_there_with_its_checksum_is_left(path):
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"abc")
+    retrieve_raw(path, urls=[], checksums={"md5": hashlib.md5(b"abc").hexdigest()})
+    assert path.read_bytes() == b"abc"
+
+
 @pytest.mark.parametrize(
     ("checksums", "expected"),
     [

@@ -135,7 +135,11 @@ def test_the_table_counts_what_labelling_at_each_gap_gives(tmp_path, counted):
     }
     check = {"session_gap": 1200, "sessions": 7, "sessions_longer_than_5": 5}
     registry = {"mine": {"check": check, "simulation": {}}}
-    settings = {"lfm_skip_rules": {"rules": [MARGIN, BELOW]}, "registry": registry}
+    settings = {
+        "lfm_skip_rules": {"rules": [MARGIN, BELOW]},
+        "registry": registry,
+        "simulated": ["mine"],
+    }
     make_table("lfm_skip_rules", given_for(found, outputs, settings))
     table = pq.read_table(outputs["parquet"]).to_pylist()
     assert [(row["skip_rule"].split()[0], row["session_gap_minutes"]) for row in table] == [

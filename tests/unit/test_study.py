@@ -254,6 +254,8 @@ def test_the_reason_of_a_failed_run():
     assert study._reason(printed) == "make_table: ERROR: x.csv, row 3: no track"
     assert study._reason("configuration, seeds: none\n  File x") == "configuration, seeds: none"
     assert study._reason("a\nthe last\n\n") == "the last"
+    of_the_files = "WorkflowError in file common.smk, line 54:\nmssd: no file\n  File x, line 54\n"
+    assert study._reason(of_the_files) == "mssd: no file"
     assert study._reason("") == "Snakemake failed"
 
 

@@ -1,5 +1,6 @@
 """A table in a folder of its user: which sessions it has, and when it is read again."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,7 +8,9 @@ import sys
 
 import polars as pl
 import pytest
+from conftest import TINY
 from examples import ROOT
+from exports import zipped
 from skipwise.commands.preview import preview
 
 OVERLAY = """
@@ -74,3 +77,34 @@ def test_the_overlay_that_preview_writes_runs_as_it_is(run):
     found = pl.read_parquet(keys, hive_partitioning=False)
     assert found.height == 10
     assert set(found["cluster_key"]) == {f"u{user}" for user in range(5)}
+
+
+def test_files_of_a_user_stay_wherever_they_lie(project):
+    """Where downloads and simulated data lie, older than the project."""
+    ratings = "".join(
+        f"{at // 20}\t{at % 7}\t{at % 5 + 1}\t{880_000_000 + at}\n" for at in range(400)
+    )
+    raw = project / "resources/raw"
+    named = [raw / "ml100k/ml-100k.zip", raw / "by-hand/ml-100k.zip", raw / "near-sim/mine.zip"]
+    for path in named:
+        path.parent.mkdir(parents=True)
+        zipped(path, {"ml-100k/u.data": ratings})
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    content = named[0].read_bytes()
+    film = "form: movielens, skipped_when: rating < 4, skip_rule: {name: given}, session_gap: 1200"
+    address = "http://127.0.0.1:1/ml-100k.zip"
+    md5 = hashlib.md5(content).hexdigest()
+    overlay = project.overlay(
+        "own.yaml",
+        "datasets: [ml100k, by-hand, near-sim]\nsessions: {n_sessions: null}\nregistry:\n"
+        "  ml100k: {paths: [resources/raw/ml100k/ml-100k.zip]}\n"
+        f"  by-hand: {{{film}, files: [{{name: ml-100k.zip, urls: [{address}], md5: {md5}}}]}}\n"
+        f"  near-sim: {{{film}, paths: [resources/raw/near-sim/mine.zip]}}\n",
+    )
+    datasets = ("ml100k", "by-hand", "near-sim")
+    made = [f"results/sessions/dataset={name}/sessions.parquet" for name in datasets]
+    printed = project.made(*made, configs=(TINY, overlay), cores=2)
+    assert "Simulating" not in printed
+    assert all(path.read_bytes() == content for path in named)
+    plays = [pl.read_parquet(project / path, hive_partitioning=False).height for path in made]
+    assert plays == [400, 400, 400]

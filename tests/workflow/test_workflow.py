@@ -169,6 +169,14 @@ class TestPlan:
         printed = project.made("--dry-run", configs=with_those_below(overlay))
         assert "Making the table hr_ndcg" in printed
 
+    def test_a_key_of_one_world_is_not_that_of_the_others(self, project):
+        """Their entries share one in the registry."""
+        rule = "registry: {near-sim: {skip_rule: {name: gap_below, seconds: 30}}}\n"
+        overlay = project.overlay("rule.yaml", f"datasets: [near-sim, coinflip-sim]\n{rule}")
+        counted = [job for job in project.planned(overlay) if job.startswith("Counting")]
+        assert counted
+        assert not [job for job in counted if "coinflip-sim" in job]
+
     def test_missing_data_is_one_clear_line(self, project):
         done = project.snakemake("--dry-run", configs=("config/paper.yaml",))
         assert done.returncode != 0

@@ -1,6 +1,5 @@
 # The check of the configuration, and named functions for inputs and params.
 
-import copy
 import json
 import os
 import sys
@@ -35,9 +34,10 @@ FORMATS = ("csv", "parquet", "html", "tex")
 try:
     registered = checked.read_yaml(PROJECT / "config/datasets.yaml")
     # Also where another workflow, for example one by snakedeploy, names config/config.yaml only.
-    whole = copy.deepcopy(registered.get("registry", {}))
-    update_config(whole, config.get("registry") or {})
-    config["registry"] = whole
+    whole = checked.unshared(registered.get("registry", {}))
+    if isinstance(config.setdefault("registry", {}), dict):
+        update_config(whole, config["registry"])
+        config["registry"] = whole
     overlays = map(load_configfile, workflow.overwrite_configfiles)
     checked.take_replacements(config, registered, *overlays)
     checked.check_config(config, checked.read_yaml(SCHEMA))
@@ -125,8 +125,13 @@ def regex_of(names):
 
 
 def simulated():
-    """Names of the simulated data sets of the registry."""
-    return [name for name, entry in config["registry"].items() if "simulation" in entry]
+    """Names of the simulated data sets of the registry; with ``paths`` its files are a user's own."""
+    return [name for name, entry in made_here() if "simulation" in entry]
+
+
+def made_here():
+    """Name and entry of the data sets of the registry whose raw files the workflow makes or gets."""
+    return [its for its in config["registry"].items() if "paths" not in its[1]]
 
 
 def worlds():
@@ -145,7 +150,7 @@ def downloadable():
     """Names of the data sets of the registry that have an address."""
     return [
         name
-        for name, entry in config["registry"].items()
+        for name, entry in made_here()
         if any("urls" in file for file in entry.get("files", []))
     ]
 

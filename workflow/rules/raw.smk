@@ -33,7 +33,8 @@ rule simulate_raw:
 rule retrieve_raw:
     """Download a raw file: resume a broken download, and try the second address if the first fails."""
     output:
-        ensure(f"<resources>/{RAW}", non_empty=True),
+        # Updated: a file that a user has put there is not removed before the download has ended.
+        ensure(update(f"<resources>/{RAW}"), non_empty=True),
     log:
         f"<logs>/retrieve_raw/{DATASET}/{{file}}.log",
     benchmark:

@@ -42,6 +42,7 @@ rule train_model:
         settings_source=settings_source,
         validation_sessions=lookup(dpath="neural/validation_sessions", within=config),
         candidates=lookup(dpath="candidates", within=config),
+        threads=lookup(dpath="threads/train", within=config),  # which change the last digits
     message:
         "Training {wildcards.model} {wildcards.variant} on {wildcards.dataset}, seed {wildcards.seed}"
     script:

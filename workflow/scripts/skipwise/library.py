@@ -7,7 +7,7 @@ mistake in what is given raises :class:`UserError`, with one sentence.
 import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ from skipwise.commands.label import label_file
 from skipwise.commands.recommend import TrainedModel, read_session, top
 from skipwise.core.artifacts import write_artifact
 from skipwise.core.errors import UserError
+from skipwise.core.paths import hive_keys
+from skipwise.core.schemas import CANDIDATES
 from skipwise.evaluation.comparisons import Intervals, Ranked, compared, mean_measure, same_seeds
 from skipwise.evaluation.run_files import measure, ranks_of_run
 from skipwise.ranking.metrics import METRICS
 from skipwise.ranking.ranker import ranker
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.times import PER_SECOND
+from skipwise.raw.tabular import PER_SECOND
 from skipwise.recommender import VectorRecommender
 from skipwise.sessions.sequences import Ragged
 
@@ -62,7 +64,7 @@ class Model:
         ['session', 'rank', 'track', 'score']
         """
         candidates = None if new_only is None else "new" if new_only else "full"
-        return self._trained.recommend(_plays(session), k=k, candidates=candidates)
+        return self._trained.recommend(_plays(session), k=_number(k), candidates=candidates)
 
     def rank(self, sessions: Table) -> pl.DataFrame:
         """The rank of the last track of each session after the plays before it: columns session,
@@ -110,13 +112,13 @@ class Model:
         model = self._trained.model
         if not isinstance(model, VectorRecommender):
             raise UserError(f"{type(model).__name__} has no vectors of tracks to compare")
-        [place] = self._trained.catalogue.ids(pl.Series([track], dtype=pl.String))
+        [place] = self._trained.catalogue.ids(_plays([track])["track"])
         if not place:
             raise UserError(f"the model does not know the track '{track}'")
         with torch.inference_mode():
             cosine = functional.cosine_similarity(model.vectors[place], model.vectors, dim=1)
             cosine[[0, int(place)]] = -torch.inf
-        best = top(cosine, k)
+        best = top(cosine, _number(k))
         return pl.DataFrame(
             {"track": self.tracks[best - 1], "cosine": cosine[torch.from_numpy(best)].numpy()}
         )
@@ -226,21 +228,28 @@ def compare(
     over clusters of sessions and over seeds, its p-value, and the smallest difference that could
     have been shown.
 
-    Each is one ``ranks.parquet`` or several, one a seed; of a folder, all in it.
+    Each is one ``ranks.parquet`` or several, one a seed of the same model and variant; of a folder,
+    all in it.
     """
     name, _, k = metric.rpartition("_")
-    if name not in METRICS or not k.isdigit():
+    if name not in METRICS or not k.isdigit() or not int(k):
         raise UserError(f"unknown metric '{metric}'; take {', '.join(METRICS)} and a number: hr_10")
+    if candidates not in CANDIDATES:
+        raise UserError(f"candidates is one of {', '.join(CANDIDATES)}, not {candidates!r}")
+    if not 0 < level < 1:
+        raise UserError(f"level is between 0 and 1, such as 0.95, not {level!r}")
     one, other = (Ranked.read(_ranks(paths)) for paths in (ours, reference))
-    if not np.array_equal(one.session_id, other.session_id):
+    if not one.is_of_the_sessions_of(other):
         raise UserError(f"{ours} and {reference} did not rank the same sessions")
+    if candidates == "sampled" and not (one.n_candidates.any() and other.n_candidates.any()):
+        raise UserError("a run of another tool has no ranks among sampled candidates; take full")
     intervals = Intervals(level=level, equivalence=0.0, least_deciding=20, seed=1)
     row = compared(mean_measure(name, int(k), candidates), *same_seeds(one, other), intervals)
     return pl.DataFrame([{"metric": metric, "candidates": candidates} | row])
 
 
 def _ranks(paths: str | Path | Iterable[str | Path]) -> list[str]:
-    """The files of ranks that one path or several name."""
+    """The files of ranks that one path or several name, one a seed."""
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     found = [
         str(file)
@@ -249,7 +258,24 @@ def _ranks(paths: str | Path | Iterable[str | Path]) -> list[str]:
     ]
     if not found:
         raise UserError(f"{paths}: no ranks.parquet in it")
+    seeds: dict[str, str] = {}
+    for file in found:
+        keys = hive_keys(file)
+        seed = keys.pop("seed", file)
+        if hive_keys(found[0]) | {"seed": ""} != keys | {"seed": ""} or seed in seeds:
+            other = seeds.get(seed, found[0])
+            raise UserError(
+                f"{other} and {file} are not two seeds of one variant; name the folder above seed=…"
+            )
+        seeds[seed] = file
     return found
+
+
+def _number(k: object) -> int:
+    """How many tracks are asked for."""
+    if isinstance(k, bool) or not isinstance(k, Integral) or k < 1:
+        raise UserError(f"k is a whole number from 1 on, not {k!r}")
+    return int(k)
 
 
 def _plays(session: Table | list[str]) -> pl.DataFrame:

@@ -1,11 +1,10 @@
 """The check of overlays without a run: all mistakes, each with file and line."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from skipwise.core.config import mistakes, read_yaml, take_replacements
+from skipwise.core.config import mistakes, read_yaml, take_replacements, unshared
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT
 
@@ -20,7 +19,7 @@ def check_overlays(paths: list[Path]) -> list[str]:
     files = [read_yaml(path) for path in (*base, *paths)]
     config: dict = {}
     for file in files:
-        _merge(config, _unshared(file))
+        _merge(config, unshared(file))
     take_replacements(config, *files)
     schema = read_yaml(PROJECT / "workflow/schemas/config.schema.yaml")
     if found := mistakes(config, schema):
@@ -59,13 +58,6 @@ def _deepest(node: yaml.Node | None, parts: list[str]) -> tuple[int, int]:
             depth, line = _deepest(inner, parts[len(own) :])
             found = max(found, (len(own) + depth, line if depth else name.start_mark.line + 1))
     return found
-
-
-def _unshared(value: Any) -> Any:
-    """A copy in which what aliases of YAML share is there several times."""
-    if isinstance(value, dict):
-        return {key: _unshared(inner) for key, inner in value.items()}
-    return [*map(_unshared, value)] if isinstance(value, list) else value
 
 
 def _merge(config: dict, overlay: dict) -> None:

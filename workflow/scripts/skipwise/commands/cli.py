@@ -338,13 +338,13 @@ def label(
         str | None, typer.Option(help=SKIPPED_WHEN + " Without it skips are inferred from time.")
     ] = None,
     rule: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="How skips are derived. length_margin: the next play starts before the track's "
             "length less a margin is over. known_length: the same with --length where it is given. "
-            "gap_below: within some seconds."
+            "gap_below: within some seconds. [default: length_margin]"
         ),
-    ] = "length_margin",
+    ] = None,
     margin: Annotated[float, typer.Option(help="length_margin: the margin in seconds.")] = 30,
     min_support: Annotated[
         int, typer.Option(min=1, help="length_margin: plays from which a length is derived.")
@@ -377,6 +377,10 @@ def label(
         )
     if session_ids and not session:
         raise UserError("--session-ids is about the sessions of --session; name their column")
+    if skipped_when and (rule or parameter):
+        raise UserError("--skipped-when says what a skip is and --rule derives it; leave one out")
+    if length and rule != "known_length":
+        raise UserError("--length is for --rule known_length")
     parameters: dict[str, float] = {
         "margin": margin,
         "min_support": min_support,
@@ -393,7 +397,9 @@ def label(
         "time_is": time_is.value,
         "duration_unit": duration_unit.value,
         "session_gap": None if session else session_gap,
-        "skip_rule": {"name": "given"} if skipped_when else rule_with(rule, parameters, parameter),
+        "skip_rule": {"name": "given"}
+        if skipped_when
+        else rule_with(rule or "length_margin", parameters, parameter),
     }
     if skipped_when:
         entry["skipped_when"] = skipped_when
@@ -524,6 +530,9 @@ def _named(**columns: str | None) -> dict[str, str]:
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     """Rows to a file or the terminal."""
+    import polars as pl
+    from polars import selectors
+
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     if format is Format.csv and nested:
         raise UserError(
@@ -531,13 +540,13 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
             "take --format json"
         )
     if format is Format.csv:
-        from polars import selectors
-
         from skipwise.raw.tabular import as_numbers
 
         # Text has no durations; they are written in the seconds that rules compare.
         text = frame.with_columns(*map(as_numbers, frame.select(selectors.duration()))).write_csv()
     elif format is Format.json:
+        floats = selectors.float()  # of which json has finite ones only
+        frame = frame.with_columns(pl.when(floats.is_finite()).then(floats))
         text = json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False, default=str) + "\n"
     else:
         text = _terminal_table(frame)
@@ -560,9 +569,8 @@ def _terminal_table(frame: "pl.DataFrame") -> str:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(
-        no_color=True, highlight=False, markup=False, width=None if sys.stdout.isatty() else 1000
-    )
+    width = None if sys.stdout.isatty() else 1000
+    console = Console(no_color=True, highlight=False, markup=False, emoji=False, width=width)
     table = Table(box=None, header_style=None, pad_edge=False)
     for name, kind in frame.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")

@@ -20,8 +20,9 @@ def asked_controls(results: str | Path = "results") -> dict:
     what labels add to them.  Raises UserError if the run has no table ``answer``.
     """
     tables, used = Path(results) / "tables", Path(results) / "config.yaml"
-    if not (tables / "answer.parquet").is_file() or not used.is_file():
-        raise UserError(f"{results} has no tables/answer.parquet; make it with snakemake first")
+    for needed in ("tables/answer.parquet", used.name):
+        if not Path(results, needed).is_file():
+            raise UserError(f"{results} has no {needed}; make it with snakemake first")
     config, models = read_yaml(used), dict[str, dict]()
 
     def ask(model: str, variant: str, more: dict, name: str = "shuffled") -> None:

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from skipwise.core import paths
-from skipwise.core.artifacts import read_artifact, whole_file, write_json
+from skipwise.core.artifacts import read_artifact, read_json, sha256, whole_file, write_json
 from skipwise.core.errors import UserError
+from skipwise.core.log import logger
 from skipwise.core.registry import find
 from skipwise.core.schemas import ARTIFACTS, HEADLINES
 
@@ -106,6 +107,9 @@ def export_trec(
     for run in _in(folder, "run", "trained model"):
         keys = paths.hive_keys(run.absolute())
         test_file = _beside(run, "test")
+        if other := _of_another_split(run):
+            logger.warning("left out %s: it was trained on another %s", run.parent, other)
+            continue
         model, test = TrainedModel(run.parent), Sequences.read("test", test_file)
         tag = "-".join(keys[name] for name in ("model", "variant", "seed"))
         path = Path(out, "trec", paths.RUN.format(**keys), "run.txt")
@@ -125,6 +129,13 @@ def export_trec(
             judged.add(test_file)
             split = Path(out, "trec", paths.SPLIT.format(**keys))
             yield from _write_qrels(read_artifact("test", test_file), split)
+
+
+def _of_another_split(run: Path) -> Path | None:
+    """The file of the split that a model was not trained on, as it has been made anew since."""
+    read = read_json(run)["data"]
+    files = {name: _beside(run, name) for name in ("train", "valid", "tracks")}
+    return next((file for name, file in files.items() if sha256(file) != read[name]), None)
 
 
 def _write_qrels(test: pa.Table, folder: Path) -> Iterator[Path]:

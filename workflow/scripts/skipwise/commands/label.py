@@ -75,7 +75,8 @@ def _read(path: Path, entry: dict) -> tuple[pl.DataFrame, pl.DataFrame]:
     ledger, reader = Ledger(str(path), tolerance=0), Plays(path, entry)
     rows, plays = [], []
     folders = tuple(folder_columns(path).keys() & {*reader.wanted})
-    for given in read_rows(path, None, Dialect.of(entry), optional=folders):
+    known = tuple(reader.wanted)
+    for given in read_rows(path, None, Dialect.of(entry), optional=folders, known=known):
         check_columns(given.rows.columns, reader.wanted, given.name)
         check_flat(given.rows, reader.wanted, given.name)
         plays.append(reader.of(given, ledger))
@@ -123,6 +124,11 @@ def rule_with(name: str, known: dict[str, float], given: list[str] | None) -> di
         except ValueError as error:
             raise UserError(f"--parameter is NAME=NUMBER, not '{text}'") from error
     needed = parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
+    if strange := sorted(values.keys() - known.keys() - needed):
+        raise UserError(
+            f"the skip rule {name} has no parameter '{strange[0]}'; it has "
+            f"{', '.join(sorted(needed)) or 'none'}"
+        )
     if missing := sorted(needed - values.keys()):
         raise UserError(f"the skip rule {name} needs --parameter {missing[0]}=NUMBER")
     rule = {"name": name} | {parameter: values[parameter] for parameter in sorted(needed)}

@@ -11,7 +11,7 @@ import polars as pl
 import yaml
 
 from skipwise.core.conditions import parse_rule
-from skipwise.core.config import read_yaml, rule_words
+from skipwise.core.config import entry_mistakes, read_yaml, rule_words
 from skipwise.core.errors import UserError
 from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.extract import read_plays
@@ -20,7 +20,7 @@ from skipwise.raw.guess import columns_of, durations_of, is_end, rules_of
 from skipwise.raw.ledger import MOST_NAMED, Ledger, first_of_each_reason
 from skipwise.raw.tables import counts_rows
 from skipwise.raw.tabular import as_numbers
-from skipwise.sessions.label import label_plays
+from skipwise.sessions.label import check_shards, label_plays
 from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
@@ -33,6 +33,7 @@ _PLAYS = {
     "skipped": pl.Boolean(),
     "started_at": pl.Datetime("ms"),
     "track_length": pl.Float64(),
+    "member": pl.String(),
 }
 # The end of a time with a zone.
 _ZONE = re.compile(r":\d{2}(\.\d+)?\s*(Z|[+-]\d{2}(:?\d{2})?)\s*$", re.IGNORECASE)
@@ -66,6 +67,7 @@ def preview(
     """
     registry = read_yaml(CONFIG / "datasets.yaml")["registry"]
     config = read_yaml(CONFIG / "config.yaml")
+    paths = list({path.resolve(): path for path in reversed(paths)}.values())[::-1]
     files = [Glimpse(path) for path in paths]
     derived = config["lfm_skip_rules"]["rules"]
     source, *others = (identify(file, registry, derived, named, skipped_when) for file in files)
@@ -99,19 +101,19 @@ def identify(
 
     Without a column that shows a skip the first of the rules ``derived`` is taken.
     """
-    is_told = bool(named or skipped_when)
-    for form in () if is_told else names("raw form"):
+    for form in () if named else names("raw form"):
         recognises = getattr(find("raw form", form), "recognises", None)
         if recognises and recognises(file):
             rules = [*declared("raw form", form).get("RULES", ())]
-            return _known(form, registry, rules)
-    for name, entry in () if is_told else registry.items():
+            return _with_rule(_known(form, registry, rules), skipped_when, file)
+    for name, entry in () if named else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
         rules = [entry["skipped_when"]] if "skipped_when" in entry else []
         wanted = (*columns.values(), *(parse_rule(rule)[0] for rule in rules))
         if columns and called and file.has_columns(*wanted):
-            return Source(name, entry, {}, [*rules_of(file, columns)])
+            source = Source(name, entry, {}, [*rules_of(file, columns)])
+            return _with_rule(source, skipped_when, file)
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     by_ends = found["session_gap"] and is_end(found["columns"]["time"])
@@ -141,6 +143,19 @@ def _known(form: str, registry: dict[str, dict], rules: list[str]) -> Source:
     return Source("mine", entry, entry, rules)
 
 
+def _with_rule(source: Source, skipped_when: str | None, file: Glimpse) -> Source:
+    """The source with what the user says a skip is.  Raises UserError if its form takes no such
+    rule.
+    """
+    if skipped_when is None:
+        return source
+    said = {"skipped_when": skipped_when, "skip_rule": {"name": "given"}}
+    entry = source.entry | said
+    for _, wrong in entry_mistakes("", {"paths": [str(file.path)], **entry}):
+        raise UserError(f"{file.path}: --skipped-when: {wrong}")
+    return source._replace(entry=entry, given=source.given | said)
+
+
 class Reading:
     """The plays of some files, and what became of their rows.
 
@@ -161,10 +176,11 @@ class Reading:
                 return
             ledger = Ledger(str(path), tolerance=1)
             for plays in read_plays(path, self._entry, ledger):
-                yield plays.select(
+                found = plays.select(
                     (pl.col(name) if name in plays.columns else pl.lit(None).alias(name)).cast(kind)
                     for name, kind in _PLAYS.items()
                 )
+                yield found.with_columns(pl.col("member").fill_null(str(path)))
                 if self.rows + ledger.rows >= self._most:
                     self.is_cut = True
                     break
@@ -257,9 +273,17 @@ def _counts(reading: Reading, source: Source, config: dict) -> Iterator[str]:
             entry["skip_rule"],
             entry["session_gap"],
             sessions,
+            form=entry["form"],
             columns=entry.get("columns"),
         )
         yield from _rows(reading, config["raw"]["tolerance"])
+        steps.connection.execute("create view plays as from found")
+        steps.connection.execute("create view shards as select *, member as filename from found")
+        try:
+            check_shards(steps, recipe)
+        except UserError as error:
+            yield f"          a run ends here: {error}"
+        steps.connection.execute("drop view plays")
         n, tracks, first, last, untimed = steps.connection.sql(
             "select count(*), count(distinct track_key), min(started_at), max(started_at), "
             "count(*) filter (started_at is null) from found"
@@ -315,7 +339,9 @@ def _place(file: str, line: int) -> str:
 
 def _labelled(steps: Steps, recipe: Recipe) -> tuple[dict, float | None]:
     """The counts of the steps to sessions, and the share of skips among the labelled plays."""
-    steps.connection.execute("create or replace temp table plays as from found")
+    steps.connection.execute(
+        "create or replace temp table plays as select * exclude member from found"
+    )
     counts = label_plays(steps, recipe, measure=True)
     return counts, steps.value("select avg(skipped::int) from labelled")
 

@@ -60,7 +60,7 @@ class TrainedModel:
 
     def contexts(self, plays: pl.DataFrame) -> tuple[Sequences, list[str]]:
         """The sessions of ``plays`` (columns session, track, skipped; rows in order) as contexts,
-        and their names.
+        and their names, in the order in which they begin.
 
         A track that the model does not know is left out with a warning.  A context is what the
         model could see in training: at most the last ``max_length`` − 1 plays, where it has that
@@ -77,15 +77,21 @@ class TrainedModel:
                 len(unknown),
                 named,
             )
-        names = known["session"].unique(maintain_order=True).to_list()
+        names = known["session"].unique(maintain_order=True)
         known = known.filter(pl.col("id") > 0)
         if "max_length" in self.model.settings:
             known = known.filter(
                 pl.int_range(pl.len()).reverse().over("session")
                 < self.model.settings["max_length"] - 1
             )
-        sessions = known.group_by("session", maintain_order=True).agg("id", "skipped")
-        empty = sorted(set(names) - set(sessions["session"]), key=names.index)
+        # In the order in which they begin, whatever was left out.
+        sessions = names.to_frame().join(
+            known.group_by("session", maintain_order=True).agg("id", "skipped"),
+            on="session",
+            how="left",
+            maintain_order="left",
+        )
+        empty = sessions.filter(pl.col("id").is_null())["session"].to_list()
         if empty:
             which = f"session '{empty[0]}'" if empty[0] else "the session"
             raise UserError(

@@ -7,6 +7,7 @@ its control is no answer, so that belongs to its step, whatever time is left.
 """
 
 import copy
+import itertools
 import json
 import re
 import shlex
@@ -275,7 +276,7 @@ class Study:
                 raise
         progress.show("")
         if running.returncode:
-            raise UserError(f"{_reason(''.join(printed))}; the same command continues")
+            raise UserError(f"{_reason(''.join(printed))}; then the same command continues")
 
     def _printed(self, targets: Iterable[str], *options: str) -> str:
         done = subprocess.run(
@@ -345,6 +346,8 @@ def _reason(printed: str) -> str:
     """The line of Snakemake's output that says what is wrong."""
     lines = [line.strip() for line in printed.splitlines()]
     ours = [line for line in lines if "ERROR: " in line or line.startswith("configuration, ")]
+    # What Snakemake says of an error in its files, before the places in these.
+    ours += [after for line, after in itertools.pairwise(lines) if line.startswith("WorkflowError")]
     return ours[0] if ours else next(reversed([line for line in lines if line]), "Snakemake failed")
 
 

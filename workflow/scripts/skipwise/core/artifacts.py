@@ -93,6 +93,8 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
         table = pq.ParquetFile(path).read(columns=columns)
         if columns and {*columns} <= {*table.column_names}:
             table = table.select(columns)  # in the order that is asked for
+    except FileNotFoundError as error:
+        raise UserError(f"there is no {path}; run snakemake again, which makes it") from error
     except (pa.ArrowInvalid, OSError) as error:
         what = str(error).splitlines()[0]
         raise UserError(

@@ -30,6 +30,9 @@ TUNED = registry.PROJECT / "resources" / "tuned"
 UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
+# Keys of a data set's entry of which null is a value; any other that is null is left out.
+NULLS = {"session_gap", "keep_share", "quote"}
+
 # Suffixes that are not part of a shard's name.
 _SUFFIX = re.compile(
     r"(\.tar)?(\.(gz|bz2|zst|tgz|zip|csv|tsv|tab|txt|data|inter|parquet|pq|json|ndjson|jsonl|tar))*$",
@@ -86,6 +89,13 @@ def _keys_given_twice(tree: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
                     keys.add((key.tag, key.value))
 
 
+def unshared(value: Any) -> Any:
+    """A copy in which what aliases of YAML share is there several times."""
+    if isinstance(value, dict):
+        return {key: unshared(inner) for key, inner in value.items()}
+    return [*map(unshared, value)] if isinstance(value, list) else value
+
+
 def check_config(config: dict, schema: dict) -> None:
     """Raise UserError with one line that names the key, for the first of :func:`mistakes`."""
     for key, wrong in mistakes(config, schema):
@@ -93,11 +103,12 @@ def check_config(config: dict, schema: dict) -> None:
 
 
 def mistakes(config: dict, schema: dict) -> list[tuple[str, str]]:
-    """Key and mistake of what is wrong in ``config``: numbers that are none, else against the
-    schema, else names that must be in a registry or have a file, else the parameters of what is
+    """Key and mistake of what is wrong in ``config``: keys and numbers that are none, else against
+    the schema, else names that must be in a registry or have a file, else the parameters of what is
     found by its file, else values that the file of a model does not allow.
     """
     steps = (
+        _keys_that_are_no_text(config),
         _not_finite(config),
         _schema_mistakes(config, schema),
         _name_mistakes(config),
@@ -145,7 +156,7 @@ def _limits(config: dict, model: str, shared: dict) -> dict[str, dict]:
 def take_replacements(config: dict, *files: dict) -> None:
     """Change ``config``, which Snakemake merged key by key from ``files`` and what is given
     besides, to what they say: a skip rule of another name does not keep parameters of the one
-    before that it does not have, and a column that is null is none.
+    before that it does not have, and a column or key of an entry that is null is none.
     """
     entries = config.get("registry")
     for name, entry in entries.items() if isinstance(entries, dict) else ():
@@ -156,6 +167,8 @@ def take_replacements(config: dict, *files: dict) -> None:
             wanted = _rule_parameters(rule["name"]) if known else set()
             wanted |= _given_with_name(rule, [_rule_of(file, name) for file in files])
             entry["skip_rule"] = {key: rule[key] for key in rule if key in wanted}
+        for key in [key for key, value in entry.items() if value is None and key not in NULLS]:
+            del entry[key]
         if isinstance(columns := entry.get("columns"), dict):
             entry["columns"] = {key: name for key, name in columns.items() if name is not None}
 
@@ -222,6 +235,9 @@ def _name_mistakes(config: dict) -> Iterator[tuple[str, str]]:
                 yield key, f"'{model}' is not in model_registry{_known(model, known)}"
     for split in config.get("splits", ()):
         yield from _unknown("splits", "split", split)
+    for key in config:
+        if key.endswith("_split"):
+            yield from _unknown(key, "split", key.removesuffix("_split"))
     for name in config.get("metrics", ()):
         if name not in registry.metrics():
             yield "metrics", f"unknown metric '{name}'{_known(name, registry.metrics())}"
@@ -247,18 +263,21 @@ def _parameter_and_limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
         yield from rule_mistakes(key, rule)
         if not derives_skips(rule["name"]):
             yield key, f"the rule {rule['name']} does not derive skips from time"
+        elif "track_length" in registry.statement("skip rule", rule["name"]):
+            yield key, f"{rule['name']} reads given lengths, which gaps do not have; leave it out"
     yield from _limit_mistakes(config)
     for name, entry in config["registry"].items():
         yield from rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
     for name in config["datasets"]:
         entry = config["registry"][name]
-        yield from _entry_mistakes(f"registry.{name}", entry)
-        n_sessions = config.get("sessions", {}).get("n_sessions", 1)
-        if entry.get("keep_share") is not None and n_sessions is None:
+        yield from entry_mistakes(f"registry.{name}", entry)
+        if entry.get("keep_share") is not None and sessions(config, name)["n_sessions"] is None:
+            of_dataset = name in config.get("n_sessions_by_dataset", {})
+            which = f"n_sessions_by_dataset.{name}" if of_dataset else "sessions.n_sessions"
             yield (
                 f"registry.{name}",
-                "keep_share lets a share of the sessions through, and sessions.n_sessions: null "
-                "takes all; give a number of sessions, or set keep_share: null",
+                f"keep_share lets a share of the sessions through, and {which}: null takes all; "
+                "give a number of sessions, or set keep_share: null",
             )
 
 
@@ -303,7 +322,7 @@ def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
         )
 
 
-def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
+def entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
     """What the entry of a data set lacks; the file of its form says what it needs."""
     form = entry["form"]
     declared = registry.declared("raw form", form)
@@ -316,6 +335,18 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
             "columns needs `session` (sessions as they are) or `user` (sessions from gaps in time)",
         )
     columns = entry.get("columns", {})
+    has_sessions, gap = declared.get("SESSIONS", False), entry["session_gap"]
+    if "columns" not in declared.get("NEEDS", ()):
+        if columns:
+            yield f"{key}.columns", f"the form {form} knows its columns; leave it out"
+        if has_sessions and gap is not None:
+            yield f"{key}.session_gap", f"the form {form} has sessions; set it to null"
+        if not has_sessions and gap is None:
+            yield (
+                f"{key}.session_gap",
+                f"the form {form} has no sessions, so that all plays of a user would be one; set "
+                "seconds such as 1200",
+            )
     if {"session", "user"} <= columns.keys() and entry["session_gap"] is not None:
         yield (
             key,
@@ -349,6 +380,9 @@ def _entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
                 f"{key}.disliked_when",
                 "dislikes add to the labels of `skipped_when`; set skip_rule: {name: given}",
             )
+    takes_rule = "skipped_when" in (*declared.get("NEEDS", ()), declared.get("LABELS"))
+    if "skipped_when" in entry and not takes_rule and "RULES" not in declared:
+        yield f"{key}.skipped_when", f"the form {form} has no columns for a rule; leave it out"
     if "skipped_when" in entry and derives_skips(entry["skip_rule"]["name"]):
         yield (
             f"{key}.skipped_when",
@@ -401,6 +435,14 @@ def _parameter_mistakes(
             yield key, f"{what} has no parameter '{name}'{_known(name, sorted(needed))}"
     for name in sorted(needed - given.keys()):
         yield key, f"{what} needs `{name}`"
+
+
+def _keys_that_are_no_text(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Keys that YAML reads as something else: ``no`` and ``off`` are false, ``1`` is a number."""
+    for name, inner in value.items() if isinstance(value, dict) else ():
+        if not isinstance(name, str):
+            yield key or "top level", f"the key {name} is no text to YAML; write it in quotes"
+        yield from _keys_that_are_no_text(inner, f"{key}.{name}" if key else str(name))
 
 
 def _not_finite(value: object, key: str = "") -> Iterator[tuple[str, str]]:
@@ -531,7 +573,8 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     ``resources``.
 
     A shard has the name of its file; files of one name have those of their folders too.  Raises
-    UserError when no local file is there, with what to do, or when two files would be one shard.
+    UserError when no local file is there, with what to do, when two files would be one shard, or
+    when Snakemake would read a name as another.
     """
     if "paths" in entry:
         remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
@@ -554,6 +597,11 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
     shared = os.path.commonpath([Path(path).parent for path in files]) if len(files) > 1 else ""
     shards: dict[str, str] = {}
     for path in files:
+        if "{" in path:
+            raise UserError(
+                f"registry.{name}: {path} has braces in its name, which Snakemake reads as "
+                "wildcards; rename it"
+            )
         shard = _shard(Path(path).name)
         if names[shard] > 1:
             shard = _shard(os.path.relpath(path, shared or None))

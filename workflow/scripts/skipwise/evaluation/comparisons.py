@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.errors import UserError
 from skipwise.core.paths import VariantKey, by_variant, hive_keys
 from skipwise.core.schemas import CANDIDATES, HEADLINES
 from skipwise.evaluation.intervals import (
@@ -53,7 +54,7 @@ class Ranked:
 
     @classmethod
     def read(cls, paths: list[str]) -> "Ranked":
-        """Read the ``ranks`` artifacts of the seeds; raises ValueError where they did not rank the
+        """Read the ``ranks`` artifacts of the seeds; raises UserError where they did not rank the
         same sessions.
         """
         tables = [read_artifact("ranks", path) for path in paths]
@@ -64,7 +65,7 @@ class Ranked:
                 table["session_id"] != first["session_id"]
                 or skips.value_lengths() != lists[0].value_lengths()
             ):
-                raise ValueError(f"{paths}: the seeds did not rank the same sessions")
+                raise UserError(f"{', '.join(paths)} did not rank the same sessions")
         return cls(
             tuple(hive_keys(path).get("seed", str(at)) for at, path in enumerate(paths, 1)),
             first["session_id"].to_numpy(),
@@ -94,6 +95,11 @@ class Ranked:
             ),
             np.repeat(np.arange(first.num_rows), lists[0].value_lengths().to_numpy()),
         )
+
+    def is_of_the_sessions_of(self, other: "Ranked") -> bool:
+        """Whether both ranked the same test sessions, and not only ones with the same numbers."""
+        names = ("session_id", "cluster", "skip_share", "is_repeat", "target_popularity", "n_skips")
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
 
     @cached_property
     def n_skips(self) -> np.ndarray:
@@ -365,7 +371,10 @@ def same_seeds(one: Ranked, other: Ranked) -> tuple[Ranked, Ranked]:
         return one, other
     common = tuple(seed for seed in one.seeds if seed in other.seeds)
     if not common:
-        raise ValueError(f"no seed in common: {one.seeds} and {other.seeds}")
+        raise UserError(
+            f"no seed in common: {' '.join(one.seeds)} and {' '.join(other.seeds)}; take runs of "
+            "the same seeds"
+        )
     return _of_seeds(one, common), _of_seeds(other, common)
 
 

@@ -9,15 +9,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from skipwise.core.artifacts import read_artifact
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
-from skipwise.core.paths import hive_keys, tracks_beside
+from skipwise.core.paths import beside, hive_keys, tracks_beside
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.ranking import metrics
 from skipwise.raw.identities import ids
 from skipwise.raw.tables import read_columns
+from skipwise.raw.tabular import as_text
 from skipwise.sessions.catalogue import Catalogue
 
 
@@ -115,6 +117,8 @@ def ranks_of_run(
             f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their "
             "session_id there"
         )
+    if not track_keys:
+        _check_track_ids(run, rows, tracks or beside(test, "tracks"))
     # One row per track whose rank is wanted: place 0 is the target, unseen skips follow.
     wanted = sessions.select(
         pl.col("session_id").alias("session"),
@@ -200,6 +204,25 @@ def ranks_of_run(
     return table.cast(ARTIFACTS["ranks"].schema)
 
 
+def _check_track_ids(run: Path, rows: pl.DataFrame, tracks: str | Path | None) -> None:
+    """Raise UserError if an item is no track of the catalogue, where that is at hand; it would take
+    a rank from the others.
+    """
+    track_id = pl.col("track").cast(pl.Int64, strict=False)
+    is_id = track_id >= 1
+    counted = "track ids count from 1"
+    if tracks and Path(tracks).is_file():
+        most = pq.read_metadata(tracks).num_rows
+        is_id &= track_id <= most
+        counted += f" to {most}, see {tracks}"
+    strange = rows.filter(~is_id.fill_null(False))
+    if strange.height:
+        raise UserError(
+            f"{run}: session {strange['session'][0]} has the item '{strange['track'][0]}', which "
+            f"is no track id of the split: {counted}. With track keys say --track-keys"
+        )
+
+
 def _with_new_ranks(
     wanted: pl.DataFrame, found: pl.DataFrame, context: pl.DataFrame
 ) -> pl.DataFrame:
@@ -239,6 +262,8 @@ def _read_run(
         session: (pl.col("session").is_not_null(), "is not a session_id of the split"),
         value: (pl.col("value").is_finite(), "is not a finite number"),
     }
+    # Whole numbers past these are no longer told apart.
+    inexact = "is too large to be exact; divide the scores, which leaves their order"
     if rank:
         is_rank = pl.col("value").is_between(1, 2**31 - 1) & (pl.col("value") % 1 == 0)
         right[rank] = (is_rank, "is not a rank from 1")
@@ -255,6 +280,11 @@ def _read_run(
             }
         )
         reasons = [not_sessions, not_tracks]
+        if not bare[value].dtype.is_float():
+            whole = as_text(bare[value]).str.contains(r"^[+-]?\d+$") & (rows["value"].abs() > 2**53)
+            parts = pl.lit(value), pl.col(value), pl.lit(inexact)
+            reason = pl.format("column '{}' holds '{}', which {}", *parts)
+            reasons.append(bare.select(pl.when(whole.fill_null(False)).then(reason)).to_series())
         for column, (holds, what) in right.items():
             first = rows.select((~holds.fill_null(False)).arg_true().head(1)).to_series()
             said = [

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from skipwise.core.errors import DivergedError
 from skipwise.models.parts.plays import weighted_tracks
 from skipwise.recommender import Recommender, Savepoint
 from skipwise.sessions.sequences import Sequences
@@ -57,8 +58,14 @@ class EASE(Recommender):
         together[np.diag_indices_from(together)] += self.settings["regularization"]
         with threadpool_limits(threads, "blas"):
             # In place: the lower triangle of the factor, then of the inverse.
-            factor, _ = lapack.dpotrf(together, lower=True, overwrite_a=True)
-            inverse, _ = lapack.dpotri(factor, lower=True, overwrite_c=True)
+            factor, wrong = lapack.dpotrf(together, lower=True, overwrite_a=True)
+            inverse, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
+        least = np.finfo(np.float32).tiny  # whose reciprocal is still finite
+        if wrong or singular or not (np.diag(inverse) >= least).all():
+            raise DivergedError(
+                "the matrix cannot be inverted with model_registry.ease.settings.regularization: "
+                f"{self.settings['regularization']:g}; take a number such as 100"
+            )
         scale = (-1 / np.diag(inverse)).astype(np.float32)
         lower = np.tril(inverse.astype(np.float32))
         del together, factor, inverse

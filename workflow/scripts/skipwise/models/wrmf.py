@@ -91,11 +91,7 @@ class WRMF(VectorRecommender):
             try:
                 als.fit(self._preferences(train), show_progress=False, callback=note)
             except ModelFitError as error:
-                alpha, weight = self.settings["alpha"], self.settings["regularization"]
-                raise DivergedError(
-                    "the factors are no longer finite; lower model_registry.wrmf.settings.alpha, "
-                    f"which is {alpha:g}, or regularization, which is {weight:g}"
-                ) from error
+                raise self._diverged() from error
         history[-1]["best"] = True
         self._use(als.item_factors)
         return history
@@ -106,10 +102,23 @@ class WRMF(VectorRecommender):
 
     def queries(self, contexts: Sequences) -> Tensor:
         with threadpool_limits(1, "blas"):
-            sessions = self._folder.recalculate_user(
-                np.arange(len(contexts)), self._preferences(contexts)
-            )
+            try:
+                sessions = self._folder.recalculate_user(
+                    np.arange(len(contexts)), self._preferences(contexts)
+                )
+            except ValueError as error:  # of LAPACK
+                raise self._diverged() from error
         return torch.from_numpy(sessions)
+
+    def _diverged(self) -> DivergedError:
+        names = ("alpha", "skip_confidence", "regularization")
+        its = ", ".join(
+            f"{name} {self.settings[name]:g}" for name in names if name in self.settings
+        )
+        return DivergedError(
+            "the factors are no longer finite; lower model_registry.wrmf.settings.alpha or "
+            f"skip_confidence, or raise regularization (now {its})"
+        )
 
     def state(self) -> dict[str, Tensor]:
         return {"items": self.items}

@@ -72,7 +72,8 @@ class ScoreRanker(Ranker):
             tracks = scores[:, 1:]
             finite = torch.isfinite(tracks).all(1)
             if not finite.all():
-                raise diverged(contexts.session_id[rows[int((~finite).nonzero()[0])]])
+                first = contexts.session_id[rows[int((~finite).nonzero()[0])]]
+                raise diverged(first, self.model)
             own = scores[row, item]
             first = own[torch.from_numpy(wanted.offsets[:-1])]
             # One comparison of whole rows for each place in a row: few sessions have many items.
@@ -139,8 +140,11 @@ def joined(parts: list[np.ndarray], dtype: type) -> np.ndarray:
     return np.concatenate([np.empty(0, dtype), *parts])
 
 
-def diverged(session: int) -> DivergedError:
+def diverged(session: int, model: Recommender) -> DivergedError:
+    remedy = "change its settings in model_registry"
+    if "learning_rate" in model.settings:
+        remedy = "lower the learning_rate of the model (or neural.learning_rate)"
     return DivergedError(
         f"the model gives session {session} a score that is not finite: its training diverged; "
-        "lower the learning_rate of the model (or neural.learning_rate) and run again"
+        f"{remedy} and run again"
     )

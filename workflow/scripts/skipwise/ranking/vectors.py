@@ -93,7 +93,7 @@ class VectorRanker(Ranker):
         size = lengths_of(queries) * largest
         fine = size < torch.finfo(torch.float32).max
         if not fine.all():
-            raise diverged(contexts.session_id[int((~fine).nonzero()[0])])
+            raise diverged(contexts.session_id[int((~fine).nonzero()[0])], self.model)
         return queries, added_up(size, queries.shape[1])
 
     def _exact(self, queries: Tensor, row: Tensor, item: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 import polars as pl
 
 from skipwise.core.conditions import parse_rule
-from skipwise.raw.tabular import MISSING, as_numbers
+from skipwise.raw.tabular import MISSING, as_numbers, as_text
 
 _COMPARE = {"<": "lt", "<=": "le", "==": "eq", "!=": "ne", ">": "gt", ">=": "ge"}
 _TRUTH = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1", "1.0"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "0", "0.0"), False),
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
 }
 # What stands for a missing boolean or number, in any case.
 _MISSING = {word.lower() for word in (*MISSING, "NA")}
@@ -23,12 +23,12 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     name, operator, value = parse_rule(rule)
     if column.dtype == pl.Duration:
         column = as_numbers(column)
-    text, missing = column.cast(pl.String, strict=False), _MISSING
+    text, missing = as_text(column), _MISSING
     text = text.str.strip_chars() if column.dtype == pl.String else text
     if isinstance(value, str) and value.lower() in ("true", "false"):
         value = _TRUTH[value.lower()]
     if operator is None or isinstance(value, bool):
-        words = text.str.to_lowercase()
+        words = text.str.to_lowercase().str.replace(r"^([01])\.0+$", "$1")
         held = words.replace_strict(_TRUTH, default=None, return_dtype=pl.Boolean)
         kind = "a boolean (true/false, t/f, yes/no, y/n or 1/0)"
     elif isinstance(value, str):
@@ -40,6 +40,8 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     else:
         held = as_numbers(column)
         held, kind = held.set(~held.is_finite().fill_null(True), None), "a number"
+        if column.dtype in (pl.Float16, pl.Float32):  # a cell 0.7 is the closest of its type
+            value = pl.Series([value]).cast(column.dtype).cast(pl.Float64)[0]
     labels = held if operator is None else getattr(held, _COMPARE[operator])(value)
     lost = (
         pl.DataFrame({"held": held, "text": text})

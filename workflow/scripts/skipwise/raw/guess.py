@@ -9,8 +9,8 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.conditions import judged_labels
 from skipwise.raw.glimpse import Glimpse
-from skipwise.raw.tabular import as_numbers
-from skipwise.raw.times import PER_SECOND, Clock
+from skipwise.raw.tabular import PER_SECOND, as_numbers, as_text
+from skipwise.raw.times import Clock
 
 # How columns are called, in letters only, the likeliest name first.
 _CALLED = {
@@ -94,7 +94,8 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
     if head.is_empty():
         raise UserError(f"{file.path} holds no plays: it has a header and no row that can be read")
     if unread and not columns.keys() & {"session", "time"}:
-        shown = next(iter(head[unread[0]].drop_nulls().to_list()), "")
+        held = head[unread[0]].drop_nulls()
+        shown = next(iter(held.to_list() if held.dtype.is_nested() else as_text(held)), "")
         raise UserError(
             f"{file.path}: column '{unread[0]}' is called like a time, and {shown!r} is none; "
             "write times as 2021-12-31 23:59:00, or name another column: --time or --session"
@@ -227,9 +228,16 @@ def unit_of(column: pl.Series) -> str | None:
 
 def _words(column: str) -> str:
     """The words of a column's name in small letters: ``end time`` of endTime and End_Time2."""
-    parted = re.sub(r"([^\W\d_A-Z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", column)
+    parted = re.sub(
+        r"([^\W\d_A-Z])([A-Z])|([A-Z])([A-Z][a-z])", r"\1\3 \2\4", _without_type(column)
+    )
     return " ".join(re.findall(r"[^\W\d_]+", parted.lower()))
 
 
 def _letters(column: str) -> str:
-    return re.sub("[^a-z]", "", column.lower())
+    return re.sub("[^a-z]", "", _without_type(column).lower())
+
+
+def _without_type(column: str) -> str:
+    """A column's name without the type that RecBole's atomic files add: ``user_id:token``."""
+    return re.sub(r":(token|float)(_seq)?$", "", column)

@@ -5,7 +5,7 @@ Files write the same id as 100, as 100.0 after a missing value, as a UUID or as 
 
 import polars as pl
 
-from skipwise.raw.tabular import MISSING
+from skipwise.raw.tabular import MISSING, as_text
 
 # Past these, whole numbers of a floating type are no longer exact.
 EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**53}
@@ -25,7 +25,7 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
         return text, pl.repeat(reason, len(column), eager=True)
     if kind.is_decimal():
         column = column.cast(pl.String).str.replace(r"\.0+$", "")
-    text = column.cast(pl.String)
+    text = as_text(column)
     reasons = pl.Series(dtype=pl.String).clear(len(text))
     if kind.is_integer():
         odd = text.is_null()

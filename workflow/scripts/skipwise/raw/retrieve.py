@@ -19,13 +19,18 @@ def retrieve_raw(
 ) -> None:
     """Download ``path`` from the first of ``urls`` that serves it whole.
 
-    A partial download stays next to ``path`` as ``<name>.part`` and is continued by the next
-    attempt.  ``checksums`` maps md5 or sha256 to the expected digest, and ``member`` to name and
-    md5 of a file in a ``.tar.gz`` whose checksum is the published one.  Raises UserError that names
-    every address and its failure, or the wrong checksum.
+    A file that is there with the right checksum is left as it is.  A partial download stays next to
+    ``path`` as ``<name>.part`` and is continued by the next attempt.  ``checksums`` maps md5 or
+    sha256 to the expected digest, and ``member`` to name and md5 of a file in a ``.tar.gz`` whose
+    checksum is the published one.  Raises UserError that names every address and its failure, or
+    the wrong checksum.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_file() and checksums and wrong_checksum(path, checksums) is None:
+        path.touch()
+        logger.info("%s is there, with the checksum that is expected", path)
+        return
     part = path.with_name(f"{path.name}.part")
     failures = []
     for url in urls:

@@ -87,8 +87,9 @@ def read_rows(
     *,
     optional: tuple[str, ...] = (),
     members: tuple[str, ...] = ("*",),
+    known: tuple[str, ...] = (),
 ) -> Iterator[Rows]:
-    """The wanted columns (None: all) of a table, some rows at a time.
+    """The wanted columns (None: all, ``known`` ones among them) of a table, some rows at a time.
 
     Cells of text are text, null if they are empty; those of parquet are as they are.  A column that
     the file does not have is taken from a folder ``column=value`` above it; an ``optional`` one is
@@ -99,7 +100,7 @@ def read_rows(
     dialect = dialect or Dialect()
     kind = _kind_inside(path, members)
     above = folder_columns(path)
-    take = _Columns(wanted, optional, above)
+    take = _Columns(wanted, optional, above, known)
     if kind in (".parquet", ".pq"):
         found = _parquet(path, take)
     elif kind in _JSON:
@@ -129,12 +130,14 @@ def folder_columns(path: Path) -> dict[str, str]:
 class _Columns(NamedTuple):
     """The columns that are to be read of a file that may have others.
 
-    ``above`` has the values of columns that are folders above the file.
+    ``above`` has the values of columns that are folders above the file; where all columns are
+    wanted, the separator is the one with which the ``known`` ones are there.
     """
 
     wanted: list[str] | None
     optional: tuple[str, ...]
     above: dict[str, str]
+    known: tuple[str, ...]
 
     def of(self, present: list[str], name: str) -> list[str]:
         """Those of the columns ``present`` in a file; raises UserError if a wanted one is not."""
@@ -251,7 +254,11 @@ def _parquet(path: Path, take: _Columns) -> Iterator[Rows]:
     if path.suffix.lower() in _PACKED:
         raise UserError(f"{path} is a packed parquet file; unpack it first")
     with _readable(path, "parquet"), pq.ParquetFile(path) as file:
-        columns = take.of(file.schema_arrow.names, str(path))
+        present = file.schema_arrow.names
+        columns = take.of(present, str(path))
+        for column in columns:
+            if present.count(column) > 1:
+                raise _twice(str(path), column)
         first, empty = 1, True
         for batch in file.iter_batches(_ROWS, columns=columns):
             yield _parquet_rows(path, batch, first)
@@ -279,6 +286,10 @@ def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> R
         texts = pl.Series(column.name, [_text(held) for held in column], dtype=pl.String)
         rows = rows.with_columns(texts)
     return Rows(str(path), rows, lines, pl.DataFrame(schema=REJECTED))
+
+
+def _twice(name: str, column: str) -> UserError:
+    return UserError(f"{name} has the column '{column}' twice; take one of them out")
 
 
 def _text(held: bytes | None) -> str | None:
@@ -462,7 +473,7 @@ class _Delimited:
         self._present = present
         for column in columns:
             if present.count(column) > 1:
-                raise UserError(f"{name} has the column '{column}' twice; take one of them out")
+                raise _twice(name, column)
         self._places = {column: present.index(column) for column in columns}
         # Columns by place, as names may hold anything.
         places = dict.fromkeys((f"c{place}" for place in self._places.values()), pl.String)
@@ -484,12 +495,10 @@ class _Delimited:
         for separator in [dialect.separator] if dialect.separator else [default, *_SEPARATORS]:
             cells = csv.reader([text], delimiter=separator, quotechar=dialect.quote or "\0")
             found[separator] = [cell.strip() for cell in next(cells, [])]
+        known = {*(take.wanted or take.known)} - take.above.keys()
+        # Of a table of which nothing is known, it makes three columns: a user, a track and a time.
         missing = {
-            separator: sum(
-                column not in present and column not in take.above for column in take.wanted
-            )
-            if take.wanted
-            else -len(present)
+            separator: len(known.difference(present)) if known else -min(len(present), 3)
             for separator, present in found.items()
         }
         self._separator = min(missing, key=missing.__getitem__)
@@ -528,6 +537,8 @@ class _Delimited:
         """
         codes = np.frombuffer(body if body.endswith(b"\n") else body + b"\n", np.uint8)
         assert self._quote is not None
+        if len(self._present) == 1 and (b"\n\n" in body or body.startswith(b"\n")):
+            return None  # an empty line looks like a row of one empty cell
         mark, split = ord(self._quote), ord(self._separator)
         if max(mark, split) > 127:
             return None

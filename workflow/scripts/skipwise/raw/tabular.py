@@ -18,6 +18,8 @@ MISSING = (
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
+PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
+
 PolarsType = pl.DataType | type[pl.DataType]
 
 
@@ -55,6 +57,20 @@ def as_numbers(column: pl.Series) -> pl.Series:
     if column.dtype == pl.String and numbers.null_count() > column.null_count():
         numbers = column.str.strip_chars().cast(pl.Float64, strict=False)
     return numbers
+
+
+def as_text(column: pl.Series) -> pl.Series:
+    """The cells as text; of a date or timestamp outside of the years 1 to 9999, which polars cannot
+    write, the number that the file holds.
+    """
+    if column.dtype not in (pl.Date, pl.Datetime):
+        return column.cast(pl.String, strict=False)
+    held = column.to_physical()
+    unit = getattr(column.dtype, "time_unit", None)
+    a_day = 86_400 * PER_SECOND[unit] if unit else 1
+    written = held.is_between(-719_162 * a_day, 2_932_897 * a_day, closed="left").fill_null(False)
+    text = column.zip_with(written, column.clear(len(column))).cast(pl.String)
+    return text.zip_with(written, held.cast(pl.String))
 
 
 def check_is_text(head: bytes, name: str) -> None:

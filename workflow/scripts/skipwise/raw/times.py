@@ -6,9 +6,8 @@ import polars as pl
 
 from skipwise.core.errors import UserError
 from skipwise.raw.identities import EXACT
-from skipwise.raw.tabular import MISSING, as_numbers, first_row
+from skipwise.raw.tabular import MISSING, PER_SECOND, as_numbers, as_text, first_row
 
-PER_SECOND = {"s": 1, "ms": 1000, "us": 1_000_000, "ns": 1_000_000_000}
 # Plays between these seconds are plausible: no log of plays is older than 1990, and milliseconds
 # read as seconds end far past the year 2100.
 EARLIEST = 631_152_000
@@ -206,7 +205,7 @@ def _judged(
     right = right.fill_null(False)
     if right.all():
         return found, pl.Series(dtype=pl.String).clear(len(found))
-    held = column.cast(pl.String, strict=False)
+    held = as_text(column)
     frame = pl.DataFrame({"found": found, "right": right, "held": held})
     empty = pl.col("held").str.strip_chars().fill_null("") == ""
     reason = pl.format("the {} '{}' {}", pl.lit(kind), "held", what)

@@ -91,11 +91,7 @@ def _check_order(steps: Steps, recipe: Recipe) -> None:
 
 
 def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> None:
-    """Raise UserError if two files of a user's own, or two members of an archive, share a play, or
-    a session without a reason.
-    """
-    if recipe.columns is None and not recipe.plays_are_unique:
-        return
+    """:func:`check_shards` of the files of events."""
     quoted = ", ".join("'" + path.replace("'", "''") + "'" for path in events)
     steps.connection.execute(
         "create view shards as select * replace (coalesce(member, filename) as filename) from "
@@ -105,10 +101,12 @@ def _check_files(steps: Steps, events: list[str], recipe: Recipe, part: int) -> 
 
 
 def check_shards(steps: Steps, recipe: Recipe) -> None:
-    """Raise UserError if two files of ``shards`` (``plays`` with the ``filename`` of each) share a
-    play, or a session without a reason.
+    """Raise UserError if two files of ``shards`` (``plays`` with the ``filename`` of each) that are
+    a user's own, or members of an archive, share a play, or a session without a reason.
     """
     columns = recipe.columns
+    if columns is None and not recipe.plays_are_unique:
+        return
     if steps.value("select min(filename) = max(filename) from shards"):
         return
     for session, track, started, *files in steps.query("find_shared_play").fetchall():

@@ -85,6 +85,10 @@ _FAULTS = {
 _MEMBER = re.compile(r"(\./)?(training_set/)?log_(\d_\d{8}_\d{12}|mini)\.csv")
 
 
+# Its sessions are given.
+SESSIONS = True
+
+
 def recognises(file: Glimpse) -> bool:
     """Whether a file looks like one of this form."""
     return file.has_columns("session_id", "track_id_clean", "skip_1", "session_length")

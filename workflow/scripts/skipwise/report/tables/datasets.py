@@ -12,7 +12,7 @@ from skipwise.core.schemas import required, rows_of
 from skipwise.report.write import Given
 
 NEEDS = ("stats", "split")
-SETTINGS = ("registry",)
+SETTINGS = ("registry", "simulated")
 GIGABYTES = 1
 MINUTES = 10
 TITLE = "Data sets"
@@ -64,7 +64,7 @@ def rows(given: Given) -> list[dict]:
         found.append(
             {
                 "dataset": dataset,
-                "data": "simulated" if "simulation" in entry else "real",
+                "data": given.source(dataset),
                 "form": entry["form"],
                 "licence": entry["licence"],
                 "skip_rule": _rule_words(entry),

@@ -15,7 +15,7 @@ from skipwise.sessions.recipe import Recipe
 from skipwise.sessions.steps import Steps
 
 NEEDS = ("gaps", "gap_sessions", "skip_rules")
-SETTINGS = ("lfm_skip_rules", "registry")
+SETTINGS = ("lfm_skip_rules", "registry", "simulated")
 OPTIONAL = True
 MINUTES = 60
 THREADS = "data"
@@ -62,7 +62,8 @@ def rows(given: Given) -> list[dict]:
             for rule in given.settings["lfm_skip_rules"]["rules"]:
                 for count in _summed(counted):
                     entry = given.settings["registry"][dataset]
-                    found.append(_row(steps, dataset, entry, rule, count))
+                    row = _row(steps, entry, rule, count)
+                    found.append({"dataset": dataset, "data": given.source(dataset)} | row)
     return found
 
 
@@ -78,13 +79,11 @@ def _summed(paths: list[str]) -> list[dict]:
     ]
 
 
-def _row(steps: Steps, dataset: str, entry: dict, rule: dict, count: dict) -> dict:
+def _row(steps: Steps, entry: dict, rule: dict, count: dict) -> dict:
     gap = count["session_gap"]
     check = entry.get("check", {})
     check = check if check.get("session_gap") == gap else {}
     return {
-        "dataset": dataset,
-        "data": "simulated" if "simulation" in entry else "real",
         "skip_rule": rule_words(rule),
         "session_gap_minutes": gap / 60,
         "sessions": count["sessions"],

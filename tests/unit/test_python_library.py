@@ -1,0 +1,109 @@
+"""What ``import skipwise`` offers, where several sessions or files are given; the pages run the
+rest.
+"""
+
+import numpy as np
+import polars as pl
+import pytest
+import skipwise
+from examples import random_sessions, write_part
+from skipwise.core.errors import UserError
+from test_export_forms import RUN, SPLIT, results  # noqa: F401 (a fixture)
+
+
+@pytest.fixture
+def model(results):  # noqa: F811
+    return skipwise.load(results / "models" / RUN.format("sasrec"))
+
+
+@pytest.mark.parametrize("first", ["unknown", "a long session"])
+def test_sessions_in_any_order_have_the_ranks_that_they_have_alone(model, first):
+    keys = model.tracks.to_list()
+    plays = {"A": keys[1:5], "B": keys[10:14]}
+    before = ["of no catalogue"] if first == "unknown" else keys[:30]
+    rows = [("A", key) for key in before]
+    alone = {
+        name: model.rank({"track": [key for at, key in rows if at == name] + its})
+        for name, its in plays.items()
+    }
+    rows += [(name, plays[name][at]) for at in range(4) for name in "BA"]
+    table = {"session": [name for name, _ in rows], "track": [key for _, key in rows]}
+    found = model.rank(table)
+    assert found["session"].to_list() == ["A", "B"]
+    for name, its in alone.items():
+        assert found.filter(session=name).drop("session").equals(its.drop("session"))
+    assert model.recommend(table, k=1)["session"].to_list() == ["A", "B"]
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.0, True, None])
+def test_a_wrong_number_of_tracks_is_said(model, k):
+    key = model.tracks[0]
+    for ask in (model.recommend, model.similar):
+        with pytest.raises(UserError, match="k is a whole number from 1 on"):
+            ask([key] if ask == model.recommend else key, k=k)
+
+
+@pytest.fixture
+def ranked(tmp_path):
+    """By name the ranks of a run of another tool on two splits of the same session numbers."""
+    found = {}
+    for split, seed in (("a", 1), ("b", 2)):
+        folder = tmp_path / split
+        folder.mkdir()
+        write_part(random_sessions(30, 40, seed=seed), "test", folder / "test.parquet")
+        write_part(random_sessions(30, 40, seed=9), "train", folder / "train.parquet")
+        test = pl.read_parquet(folder / "test.parquet")
+        run = test.select("session_id", item=pl.lit([*range(1, 41)]).cast(pl.List(pl.Int64)))
+        run = run.explode("item").rename({"session_id": "session"})
+        scores = np.random.default_rng(seed).permutation(run.height)
+        found[split] = folder / "ranks.parquet"
+        skipwise.evaluate(
+            run.with_columns(score=scores), folder / "test.parquet", write=found[split]
+        )
+    return found
+
+
+def test_runs_on_other_sessions_are_not_compared(ranked):
+    same = skipwise.compare(ranked["a"], ranked["a"])
+    assert same["difference"].item() == 0
+    with pytest.raises(UserError, match="did not rank the same sessions"):
+        skipwise.compare(ranked["a"], ranked["b"])
+    with pytest.raises(UserError, match="did not rank the same sessions"):
+        skipwise.compare([ranked["a"], ranked["b"]], ranked["a"])
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"candidates": "sampled"}, "no ranks among sampled candidates"),
+        ({"candidates": "foo"}, "candidates is one of"),
+        ({"level": 95}, "level is between 0 and 1"),
+        ({"metric": "hr_0"}, "unknown metric 'hr_0'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(ranked, named, message):
+    with pytest.raises(UserError, match=message):
+        skipwise.compare(ranked["a"], ranked["a"], **named)
+
+
+def test_variants_are_no_seeds(ranked, tmp_path):
+    for variant in ("blind", "orig"):
+        run = tmp_path / f"{SPLIT}/model=m/variant={variant}/seed=1/ranks.parquet"
+        run.parent.mkdir(parents=True)
+        run.write_bytes(ranked["a"].read_bytes())
+    with pytest.raises(UserError, match="are not two seeds of one variant"):
+        skipwise.compare(tmp_path / SPLIT, ranked["a"])
+
+
+def test_items_that_are_no_track_ids_are_refused(ranked):
+    test = ranked["a"].with_name("test.parquet")
+    run = {"session": [1, 1], "item": [0, 1], "score": [2.0, 1.0]}
+    with pytest.raises(UserError, match="has the item '0', which is no track id"):
+        skipwise.evaluate(run, test)
+
+
+def test_whole_scores_that_are_no_longer_told_apart_are_refused(ranked):
+    test = ranked["a"].with_name("test.parquet")
+    run = {"session": [1, 1], "item": [1, 2], "score": [2**60, 2**60 - 1]}
+    with pytest.raises(UserError, match="holds '1152921504606846976', which is too large"):
+        skipwise.evaluate(run, test)
