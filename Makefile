@@ -55,7 +55,7 @@ answer-sizes: .venv/.installed
 	$(BIN)/python tools/collect_answer.py
 
 answer-sparse: .venv/.installed
-	$(STUDY) config/answer_sparse.yaml -- $(call results_in,sparse,methods answer headroom tuning,gains)
+	$(STUDY) config/answer_sparse.yaml -- $(call results_in,sparse,methods answer headroom tuning slices skip_downranking,gains)
 	$(BIN)/python tools/collect_answer.py
 
 answer-audit: .venv/.installed

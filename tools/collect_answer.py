@@ -104,7 +104,7 @@ def _small(frame: pl.DataFrame) -> pl.DataFrame:
     if "batch" in frame.columns:
         frame = frame.filter(pl.col("batch") == BATCH)
     if "slice" in frame.columns:
-        frame = frame.filter(pl.col("slice").is_in(SLICES))
+        frame = frame.filter(pl.col("slice").is_in(SLICES)).drop("p", "detectable", strict=False)
     if "metric" in frame.columns:
         frame = frame.drop(WORKINGS, strict=False)
     return frame.with_columns(pl.selectors.float().round_sig_figs(6))

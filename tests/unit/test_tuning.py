@@ -768,7 +768,7 @@ def test_the_table_has_one_row_per_search(tmp_path):
         files["trials"].append(str(folder / "trials.parquet"))
         files["best"].append(str(folder / "best.json"))
     tables = {kind: str(tmp_path / f"tuning.{kind}") for kind in ("csv", "parquet", "html", "tex")}
-    make_table("tuning", given_for(files, tables, {"simulated": ["toy"]}))
+    make_table("tuning", given_for(files, tables, {"simulated": ["toy"], "references": {}}))
     first, second = pq.read_table(tables["parquet"], partitioning=None).to_pylist()
     assert first == {
         "dataset": "toy",
@@ -781,8 +781,11 @@ def test_the_table_has_one_row_per_search(tmp_path):
         "seconds": 6.0,
         "valid_ndcg_10_begin": 0.1,
         "valid_ndcg_10_tuned": 0.25,
+        "valid_ndcg_10_reference": None,
         "found": "learning_rate 0.01235",
         "at_edge": "no",
     }
     assert second["found"] == "learning_rate 0.01235, tau 0.5"
+    # The trial of orig with these settings but for tau, which it does not have.
+    assert second["valid_ndcg_10_reference"] == 0.25
     assert second["at_edge"] == "tau"
