@@ -5,9 +5,9 @@
 joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv: the rows of the
 headline candidates, numbers with six significant digits.  Rows of data sets, and of models, that no
 part at hand has stay as they are shipped, so the study can be made one part at a time, on any
-machine; a column that an older part lacks is empty there.  `study.csv` has what each part cost, and
-`gains_<part>.svg` is its figure of all gains.  A table of a page in docs/answer stands between two
-comments and is written by this tool:
+machine; they have the columns of the newest part, and what an older one lacks is empty there.
+`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table of a
+page in docs/answer stands between two comments and is written by this tool:
 
     <!-- table: methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
     <!-- end -->
@@ -84,6 +84,7 @@ def collect(study: Path, pages: Path) -> dict[str, pl.DataFrame]:
         key = ["part"] if name == "study" else ["dataset", *{"model"}.intersection(frame.columns)]
         if name in shipped:
             others = shipped[name].join(frame, on=key, how="anti", nulls_equal=True)
+            others = others.select(column for column in others.columns if column in frame.columns)
             frame = pl.concat([frame, others], how="diagonal_relaxed")
         frame.sort(key[0], maintain_order=True).write_csv(pages / f"{name}.csv")
     for path in study.glob("*/figures/gains.svg"):
