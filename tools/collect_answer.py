@@ -6,8 +6,8 @@ joins the csv files of results/answer/<part>/tables into docs/answer/<table>.csv
 headline candidates, numbers with six significant digits.  Rows of data sets, and of models, that no
 part at hand has stay as they are shipped, so the study can be made one part at a time, on any
 machine; they have the columns of the newest part, and what an older one lacks is empty there.
-`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table of a
-page in docs/answer stands between two comments and is written by this tool:
+`study.csv` has what each part cost, and `gains_<part>.svg` is its figure of all gains.  A table of
+a page in docs/answer stands between two comments and is written by this tool:
 
     <!-- table: methods; dataset=explorer-sim model=sasrec; variant over_orig verdict -->
     <!-- end -->

@@ -133,7 +133,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                 source=at("source.json"),
                 rejected=at("rejected.parquet"),
             ),
-            "params": SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
+            "params": SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001, checksums=None),
         },
         "label_sessions": {
             "input": Named(events=[at("events.parquet")], lengths=[]),
@@ -327,7 +327,7 @@ def test_a_users_mistake_is_one_line_and_a_status(tmp_path, capfd):
                 **{name: str(tmp_path / name) for name in ("source", "rejected")},
                 events=str(tmp_path / "events.parquet"),
             ),
-            params=SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001),
+            params=SimpleNamespace(entry={"form": "mssd"}, tolerance=0.001, checksums=None),
         )
     assert end.value.code == 1
     shown = capfd.readouterr().err.strip().splitlines()

@@ -842,7 +842,9 @@ class TestLabel:
             ((*BELOW, "0"), ["gap_below.seconds: 0.0 is not above 0"]),
             ((*COLUMNS, "--rule", "gap_below", "--skipped-when", "skip"), ["leave one out"]),
             ((*COLUMNS, "--parameter", "magrin=5"), ["no parameter 'magrin'", "it has"]),
-            ((*COLUMNS, "--length", "note"), ["--length is for --rule known_length"]),
+            ((*COLUMNS, "--length", "note"), ["length_margin reads no --length", "known_length"]),
+            ((*BELOW, "5", "--margin", "3"), ["gap_below has no parameter 'margin'"]),
+            ((*COLUMNS, "--margin", "3", "--skipped-when", "skip"), ["leave one out"]),
             ((*COLUMNS, "--margin", "nan"), ["length_margin.margin: nan is not a finite number"]),
         ],
     )
@@ -1039,9 +1041,12 @@ class TestStart:
 
 def test_text_is_printed_as_it_is_and_json_has_no_nan(tmp_path, run):
     plays = {"user": ["u:key:1"], "track": ["x:100:y"], "time": [1_600_000_000], "r": [math.nan]}
+    plays |= {"list": [[math.inf, 1.0]], "of": [{"x": math.nan}]}
     pl.DataFrame(plays).write_parquet(tmp_path / "plays.parquet")
-    _, table, _ = run("label", tmp_path / "plays.parquet", "--format", "table")
+    path = tmp_path / "plays.parquet"
+    _, table, _ = run("label", path, "--format", "table")
     assert "u:key:1" in table
     assert "x:100:y" in table
-    _, text, _ = run("label", tmp_path / "plays.parquet", "--format", "json")
-    assert json.loads(text, parse_constant=pytest.fail)[0]["r"] is None
+    _, text, _ = run("label", path, "--format", "json")
+    row = json.loads(text, parse_constant=pytest.fail)[0]
+    assert (row["r"], row["list"], row["of"]) == (None, [None, 1.0], {"x": None})

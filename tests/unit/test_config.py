@@ -459,6 +459,12 @@ def test_a_data_set_of_the_users_own(left_out, values):
         (("columns", "skipped_when"), {"form": "movielens"}, "skipped_when"),
         (("columns",), {"form": "mssd"}, "skipped_when: the form mssd has no columns for a rule"),
         (("skipped_when",), {"form": "mssd"}, "columns: the form mssd knows its columns"),
+        (("columns", "skipped_when"), {"form": "mssd", "time_unit": "ms"}, "time_unit: the form"),
+        (
+            ("columns",),
+            {"form": "yambda", "session_gap": 9, "skip_rule": {"name": "gap_below", "seconds": 4}},
+            "which derives skips from time; set skip_rule: {name: given}",
+        ),
         (
             ("columns", "skipped_when"),
             {"form": "mssd", "session_gap": 1200},

@@ -16,6 +16,7 @@ from examples import default_config, random_sessions, sequences, settings_of, sp
 from skipwise.commands import export
 from skipwise.commands.cli import main
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact
+from skipwise.core.errors import UserError
 from skipwise.evaluation.rank_sessions import rank_test_sessions
 from skipwise.evaluation.run_files import ranks_of_run
 from skipwise.ranking.metrics import CUTOFFS, summarise
@@ -128,6 +129,8 @@ def test_a_model_of_another_split_is_left_out(results, tmp_path, caplog):
     written = list(export.export_trec(copy, tmp_path / "out", depth=1))
     assert not [path for path in written if "model=sasrec" in str(path)]
     assert "it was trained on another" in caplog.text
+    with pytest.raises(UserError, match="has no model of the splits that are there"):
+        list(export.export_trec(run.parent, tmp_path / "none", depth=1))
 
 
 def test_a_run_has_the_best_tracks_only(results, tmp_path):

@@ -952,6 +952,15 @@ def test_a_rule_has_the_same_labels_in_every_type(tmp_path, label, kind):
         assert found["skipped"].to_list() == expected, rule
 
 
+@pytest.mark.parametrize(("kind", "rule"), [(pl.Float32, "x >= 1e-50"), (pl.Float16, "x >= 2049")])
+def test_a_threshold_between_two_values_of_a_type_stays(tmp_path, label, kind, rule):
+    x = pl.Series([0.0, 2048.0]).cast(kind)
+    plays = {"user": ["u"] * 2, "track": [*"ab"], "time": [1_600_000_000, 1_600_000_001], "x": x}
+    pl.DataFrame(plays).write_parquet(tmp_path / "plays.parquet")
+    found = label(tmp_path / "plays.parquet", "--skipped-when", rule)
+    assert found["skipped"].to_list() == ["false", "true" if kind == pl.Float32 else "false"]
+
+
 def test_a_decimal_may_be_a_truth(tmp_path, label):
     plays = {"user": ["u"] * 2, "track": [*"ab"], "time": [1_600_000_000, 1_600_000_001]}
     skip = pl.Series(["1.00", "0.00"]).cast(pl.Decimal(5, 2))
@@ -971,6 +980,10 @@ def test_the_separator_is_the_one_with_which_the_columns_are_there(tmp_path, lab
     (tmp_path / "plays.csv").write_text("user,track,time,a|b|c|d|e\nu,t,1600000000,x\n")
     assert label(tmp_path / "plays.csv")["a|b|c|d|e"].to_list() == ["x"]
     assert "read as   track: track, user: user, time: time" in preview([tmp_path / "plays.csv"])
+    (tmp_path / "other.csv").write_text(
+        "userId;trackId;timestamp;skip;note (a, b, c)\nu;t;1600000000;1;x\n"
+    )
+    assert "track: trackId, user: userId, time: timestamp" in preview([tmp_path / "other.csv"])
 
 
 def test_an_empty_line_of_quoted_cells_is_no_row(tmp_path):

@@ -319,10 +319,14 @@ class TestTables:
         path.write_text(array([stream(at) for at in range(9)]))
         read = yaml.safe_load(preview([path], skipped_when="ms_played < 30000"))
         assert read["registry"]["spotify"]["skipped_when"] == "ms_played < 30000"
+        # Of a column that the form does not read, it is a table like any other.
+        (tmp_path / "y.csv").write_text("uid,timestamp,item_id,played_ratio_pct,liked\n1,5,2,9,0\n")
+        read = yaml.safe_load(preview([tmp_path / "y.csv"], skipped_when="liked == 0"))
+        assert read["registry"]["mine"]["form"] == "events"
         names = "userid-timestamp-artid-artname-traid-traname.tsv"
         (tmp_path / names).write_text("user_000001\t2009-05-04T23:08:57Z\t\ta\t\tb\n")
         with pytest.raises(UserError, match="the form lfm1k has no columns for a rule"):
-            preview([tmp_path / names], skipped_when="a < 3")
+            preview([tmp_path / names], skipped_when="played < 3")
 
     def test_a_table_of_recbole_without_ratings(self, tmp_path):
         path = tmp_path / "plays.inter"

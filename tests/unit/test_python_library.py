@@ -4,11 +4,14 @@ rest.
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import skipwise
 from examples import random_sessions, write_part
 from skipwise.core.errors import UserError
 from test_export_forms import RUN, SPLIT, results  # noqa: F401 (a fixture)
+
+SKIPS = ("skip_ranks_full", "skip_ranks_new", "skip_outranks")
 
 
 @pytest.fixture
@@ -43,6 +46,13 @@ def test_a_wrong_number_of_tracks_is_said(model, k):
             ask([key] if ask == model.recommend else key, k=k)
 
 
+def test_ids_have_one_spelling(ranked):
+    test = ranked["a"].with_name("test.parquet")
+    ids = pl.read_parquet(test).select(session="session_id", item="target", score=pl.lit(1.0))
+    spelled = ids.with_columns(pl.format("00{}", "item").alias("item"))
+    assert skipwise.evaluate(spelled, test).equals(skipwise.evaluate(ids, test))
+
+
 @pytest.fixture
 def ranked(tmp_path):
     """By name the ranks of a run of another tool on two splits of the same session numbers."""
@@ -70,6 +80,14 @@ def test_runs_on_other_sessions_are_not_compared(ranked):
         skipwise.compare(ranked["a"], ranked["b"])
     with pytest.raises(UserError, match="did not rank the same sessions"):
         skipwise.compare([ranked["a"], ranked["b"]], ranked["a"])
+    tables = [pl.read_parquet(path) for path in ranked.values()]
+    none = [pl.lit([], table.schema[name]).alias(name) for table in tables[:1] for name in SKIPS]
+    alike = [ranked["a"].with_name(f"alike_{at}.parquet") for at in range(2)]
+    for table, path in zip(tables, alike, strict=True):  # that have no unseen skips to differ in
+        schema = pq.read_schema(ranked["a"])
+        pq.write_table(table.with_columns(none).to_arrow().cast(schema), path)
+    with pytest.raises(UserError, match="did not rank the same sessions"):
+        skipwise.compare(alike, alike[0])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import threading
 
 import pytest
 from skipwise.core.errors import UserError
-from skipwise.raw.retrieve import retrieve_raw, wrong_checksum
+from skipwise.raw.checksums import wrong_checksum
+from skipwise.raw.retrieve import retrieve_raw
 
 MB = 2**20
 CONTENT = random.Random(1).randbytes(4 * MB + 12_345)
@@ -371,6 +372,8 @@ def test_a_file_that_is_there_with_its_checksum_is_left(path):
     path.write_bytes(b"abc")
     retrieve_raw(path, urls=[], checksums={"md5": hashlib.md5(b"abc").hexdigest()})
     assert path.read_bytes() == b"abc"
+    with pytest.raises(UserError, match="the file that is there: md5 is 9001"):
+        retrieve_raw(path, urls=[], checksums={"md5": "0" * 32})
 
 
 @pytest.mark.parametrize(

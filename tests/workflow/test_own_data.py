@@ -98,7 +98,7 @@ def test_files_of_a_user_stay_wherever_they_lie(project):
         "own.yaml",
         "datasets: [ml100k, by-hand, near-sim]\nsessions: {n_sessions: null}\nregistry:\n"
         "  ml100k: {paths: [resources/raw/ml100k/ml-100k.zip]}\n"
-        f"  by-hand: {{{film}, files: [{{name: ml-100k.zip, urls: [{address}], md5: {md5}}}]}}\n"
+        f"  by-hand: {{{film}, files: [{{name: ml-100k.zip, urls: [{address}], md5: '{md5}'}}]}}\n"
         f"  near-sim: {{{film}, paths: [resources/raw/near-sim/mine.zip]}}\n",
     )
     datasets = ("ml100k", "by-hand", "near-sim")
@@ -108,3 +108,11 @@ def test_files_of_a_user_stay_wherever_they_lie(project):
     assert all(path.read_bytes() == content for path in named)
     plays = [pl.read_parquet(project / path, hive_partitioning=False).height for path in made]
     assert plays == [400, 400, 400]
+    # Another file is wanted, which cannot be had: the one that is there does not stand for it.
+    text = (project / overlay).read_text()
+    (project / overlay).write_text(text.replace(md5, "0" * 32).replace(":1/", ":2/"))
+    for _ in range(2):
+        done = project.snakemake(made[1], configs=(TINY, overlay))
+        assert done.returncode != 0
+        assert "is expected" in done.stdout
+    assert named[1].read_bytes() == content

@@ -191,11 +191,21 @@ def file_entry(wildcards):
 
 def checksums(wildcards):
     """The checksums that the registry has for a file and for a member of it."""
-    return {
-        name: value
-        for name, value in file_entry(wildcards).items()
-        if name in ("md5", "sha256", "member")
-    }
+    return checksums_of(file_entry(wildcards))
+
+
+def checksums_of(entry):
+    """Those of the registry's entry of one file."""
+    return {name: entry[name] for name in ("md5", "sha256", "member") if name in entry}
+
+
+def checksums_of_download(wildcards):
+    """The checksums that a downloaded file of a shard has to have, None for any other."""
+    if wildcards.dataset not in downloadable():
+        return None
+    files = config["registry"][wildcards.dataset]["files"]
+    name = Path(raw_file(wildcards)).name
+    return checksums_of(next(file for file in files if file["name"] == name))
 
 
 def raw_file(wildcards):

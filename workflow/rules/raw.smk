@@ -81,6 +81,7 @@ rule extract_events:
         entry=raw_entry,
         tolerance=lookup(dpath="raw/tolerance", within=config),
         stamp=stamp,
+        checksums=checksums_of_download,
     message:
         "Reading {input.raw}"
     script:

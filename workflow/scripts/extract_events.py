@@ -16,4 +16,5 @@ with rule_log(snakemake.log[0], snakemake.rule):
         snakemake.output.rejected,
         entry=snakemake.params.entry,
         tolerance=snakemake.params.tolerance,
+        checksums=snakemake.params.checksums,
     )

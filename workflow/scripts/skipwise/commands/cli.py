@@ -7,11 +7,12 @@ Libraries are imported where they are needed, so that ``skipwise --help`` answer
 
 import json
 import logging
+import math
 import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -345,14 +346,23 @@ def label(
             "gap_below: within some seconds. [default: length_margin]"
         ),
     ] = None,
-    margin: Annotated[float, typer.Option(help="length_margin: the margin in seconds.")] = 30,
+    margin: Annotated[
+        float | None,
+        typer.Option(help="length_margin: the margin in seconds. [default: 30]"),
+    ] = None,
     min_support: Annotated[
-        int, typer.Option(min=1, help="length_margin: plays from which a length is derived.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            min=1, help="length_margin: plays from which a length is derived. [default: 3]"
+        ),
+    ] = None,
     default_length: Annotated[
-        float, typer.Option(help="length_margin: length of other tracks in seconds.")
-    ] = 180,
-    seconds: Annotated[float, typer.Option(help="gap_below: the seconds.")] = 30,
+        float | None,
+        typer.Option(help="length_margin: length of other tracks in seconds. [default: 180]"),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="gap_below: the seconds. [default: 30]")
+    ] = None,
     parameter: Annotated[
         list[str] | None, typer.Option(help="NAME=NUMBER: a parameter of a rule of your own.")
     ] = None,
@@ -377,16 +387,16 @@ def label(
         )
     if session_ids and not session:
         raise UserError("--session-ids is about the sessions of --session; name their column")
-    if skipped_when and (rule or parameter):
-        raise UserError("--skipped-when says what a skip is and --rule derives it; leave one out")
-    if length and rule != "known_length":
-        raise UserError("--length is for --rule known_length")
-    parameters: dict[str, float] = {
+    options = {
         "margin": margin,
         "min_support": min_support,
         "default_length": default_length,
         "seconds": seconds,
     }
+    parameters = [f"{name}={value}" for name, value in options.items() if value is not None]
+    parameters += parameter or []
+    if skipped_when and (rule or parameters or length):
+        raise UserError("--skipped-when says what a skip is and --rule derives it; leave one out")
     given = {"user": user, "time": time, "duration": duration, "length": length}
     defaults = {"session": session} if session else {"user": "user", "time": "time"}
     entry = {
@@ -399,7 +409,7 @@ def label(
         "session_gap": None if session else session_gap,
         "skip_rule": {"name": "given"}
         if skipped_when
-        else rule_with(rule or "length_margin", parameters, parameter),
+        else rule_with(rule or "length_margin", parameters, reads_length=length is not None),
     }
     if skipped_when:
         entry["skipped_when"] = skipped_when
@@ -530,9 +540,6 @@ def _named(**columns: str | None) -> dict[str, str]:
 
 def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
     """Rows to a file or the terminal."""
-    import polars as pl
-    from polars import selectors
-
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     if format is Format.csv and nested:
         raise UserError(
@@ -540,17 +547,27 @@ def _print(frame: "pl.DataFrame", format: Format, out: Path | None) -> None:
             "take --format json"
         )
     if format is Format.csv:
+        from polars import selectors
+
         from skipwise.raw.tabular import as_numbers
 
         # Text has no durations; they are written in the seconds that rules compare.
         text = frame.with_columns(*map(as_numbers, frame.select(selectors.duration()))).write_csv()
     elif format is Format.json:
-        floats = selectors.float()  # of which json has finite ones only
-        frame = frame.with_columns(pl.when(floats.is_finite()).then(floats))
-        text = json.dumps(frame.to_dicts(), indent=2, ensure_ascii=False, default=str) + "\n"
+        rows = _finite(frame.to_dicts())
+        text = json.dumps(rows, indent=2, ensure_ascii=False, default=str, allow_nan=False) + "\n"
     else:
         text = _terminal_table(frame)
     _write(text, out)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for numbers that json does not have."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [*map(_finite, value)]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write(text: str, out: Path | None) -> None:

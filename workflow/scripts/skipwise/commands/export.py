@@ -4,6 +4,7 @@ package that describes the artifacts.
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -104,12 +105,14 @@ def export_trec(
     from skipwise.sessions.sequences import Sequences
 
     judged = set()
+    exported = False
     for run in _in(folder, "run", "trained model"):
         keys = paths.hive_keys(run.absolute())
         test_file = _beside(run, "test")
         if other := _of_another_split(run):
             logger.warning("left out %s: it was trained on another %s", run.parent, other)
             continue
+        exported = True
         model, test = TrainedModel(run.parent), Sequences.read("test", test_file)
         tag = "-".join(keys[name] for name in ("model", "variant", "seed"))
         path = Path(out, "trec", paths.RUN.format(**keys), "run.txt")
@@ -129,13 +132,21 @@ def export_trec(
             judged.add(test_file)
             split = Path(out, "trec", paths.SPLIT.format(**keys))
             yield from _write_qrels(read_artifact("test", test_file), split)
+    if not exported:
+        raise UserError(f"{folder} has no model of the splits that are there; run snakemake again")
 
 
 def _of_another_split(run: Path) -> Path | None:
     """The file of the split that a model was not trained on, as it has been made anew since."""
     read = read_json(run)["data"]
-    files = {name: _beside(run, name) for name in ("train", "valid", "tracks")}
-    return next((file for name, file in files.items() if sha256(file) != read[name]), None)
+    for name, sum_of_file in read.items():
+        file = paths.beside(run, name)
+        if file and file.is_file() and _sha256(file) != sum_of_file:
+            return file
+    return None
+
+
+_sha256 = cache(sha256)  # of files that all runs of a split share
 
 
 def _write_qrels(test: pa.Table, folder: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ import polars as pl
 from skipwise.core.config import reads_lengths, rule_mistakes
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
-from skipwise.core.registry import parameters
+from skipwise.core.registry import parameters, statement
 from skipwise.core.schemas import MAX_LENGTH
 from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger
@@ -19,6 +19,8 @@ from skipwise.sessions.steps import Steps
 
 # What is added to the rows of the log.
 ADDED = ("session", "position", "skipped")
+# Parameters of the rules that derive skips, in seconds and plays.
+DEFAULTS = {"margin": 30, "min_support": 3, "default_length": 180, "seconds": 30}
 
 
 def label_file(path: str | Path, *, entry: dict) -> pl.DataFrame:
@@ -110,25 +112,29 @@ def label(plays: pl.DataFrame, recipe: Recipe) -> tuple[pl.DataFrame, dict]:
         return labelled.pl(), counts
 
 
-def rule_with(name: str, known: dict[str, float], given: list[str] | None) -> dict:
+def rule_with(name: str, given: list[str], *, reads_length: bool = False) -> dict:
     """The skip rule ``name`` with the parameters that its statement needs.
 
-    ``known`` has values by name, ``given`` texts like ``share=0.5`` that override them.  Raises
-    UserError for an unknown rule, a text of another form, or a parameter without a value.
+    ``given`` are texts like ``share=0.5``; of the parameters in ``DEFAULTS`` those that are not
+    given are as there.  Raises UserError for an unknown rule, a text of another form, a parameter
+    without a value or of another rule, and where a length is given that the rule does not read.
     """
-    values = dict(known)
-    for text in given or ():
+    values: dict[str, float] = {}
+    for text in given:
         parameter, _, number = text.partition("=")
         try:
             values[parameter] = float(number)
         except ValueError as error:
             raise UserError(f"--parameter is NAME=NUMBER, not '{text}'") from error
     needed = parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
-    if strange := sorted(values.keys() - known.keys() - needed):
+    if strange := sorted(values.keys() - needed):
         raise UserError(
             f"the skip rule {name} has no parameter '{strange[0]}'; it has "
             f"{', '.join(sorted(needed)) or 'none'}"
         )
+    if reads_length and "track_length" not in statement("skip rule", name):
+        raise UserError(f"the skip rule {name} reads no --length; take one that does: known_length")
+    values = {key: DEFAULTS[key] for key in needed & DEFAULTS.keys()} | values
     if missing := sorted(needed - values.keys()):
         raise UserError(f"the skip rule {name} needs --parameter {missing[0]}=NUMBER")
     rule = {"name": name} | {parameter: values[parameter] for parameter in sorted(needed)}

@@ -105,7 +105,9 @@ def identify(
         recognises = getattr(find("raw form", form), "recognises", None)
         if recognises and recognises(file):
             rules = [*declared("raw form", form).get("RULES", ())]
-            return _with_rule(_known(form, registry, rules), skipped_when, file)
+            source = _known(form, registry, rules)
+            if known := _with_rule(source, skipped_when, file):
+                return known
     for name, entry in () if named else registry.items():
         columns = entry.get("columns", {})
         called = any(fnmatch(file.path.name, Path(path).name) for path in entry.get("paths", ()))
@@ -113,7 +115,8 @@ def identify(
         wanted = (*columns.values(), *(parse_rule(rule)[0] for rule in rules))
         if columns and called and file.has_columns(*wanted):
             source = Source(name, entry, {}, [*rules_of(file, columns)])
-            return _with_rule(source, skipped_when, file)
+            if known := _with_rule(source, skipped_when, file):
+                return known
     found = columns_of(file, named)
     rules = [*([skipped_when] if skipped_when else []), *rules_of(file, found["columns"])]
     by_ends = found["session_gap"] and is_end(found["columns"]["time"])
@@ -143,16 +146,24 @@ def _known(form: str, registry: dict[str, dict], rules: list[str]) -> Source:
     return Source("mine", entry, entry, rules)
 
 
-def _with_rule(source: Source, skipped_when: str | None, file: Glimpse) -> Source:
-    """The source with what the user says a skip is.  Raises UserError if its form takes no such
-    rule.
+def _with_rule(source: Source, skipped_when: str | None, file: Glimpse) -> Source | None:
+    """The source with what the user says a skip is; None if its form does not read that column,
+    which the file has.  Raises UserError if the form takes no rule and the file has no such column.
     """
     if skipped_when is None:
         return source
     said = {"skipped_when": skipped_when, "skip_rule": {"name": "given"}}
     entry = source.entry | said
+    has_column = file.has_columns(parse_rule(skipped_when)[0])
     for _, wrong in entry_mistakes("", {"paths": [str(file.path)], **entry}):
+        if has_column:
+            return None
         raise UserError(f"{file.path}: --skipped-when: {wrong}")
+    try:
+        next(Reading([file.path], entry, 1).plays(), None)
+    except UserError:
+        if has_column:
+            return None
     return source._replace(entry=entry, given=source.given | said)
 
 

@@ -94,7 +94,7 @@ def read_artifact(artifact: str, path: str | Path, columns: list[str] | None = N
         if columns and {*columns} <= {*table.column_names}:
             table = table.select(columns)  # in the order that is asked for
     except FileNotFoundError as error:
-        raise UserError(f"there is no {path}; run snakemake again, which makes it") from error
+        raise UserError(f"there is no {path}; check the path, or run snakemake again") from error
     except (pa.ArrowInvalid, OSError) as error:
         what = str(error).splitlines()[0]
         raise UserError(

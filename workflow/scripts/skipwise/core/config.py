@@ -30,6 +30,12 @@ TUNED = registry.PROJECT / "resources" / "tuned"
 UNTUNED = {"papers": "as in the papers", "defaults": "defaults, not tuned"}
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 
+# Keys of a data set's entry that say how a table of the user's own is laid out, and the defaults
+# that Snakemake fills in.
+OF_TABLES = {
+    **dict.fromkeys(("columns", "session_ids", "separator", "null_values")),
+    **{"time_unit": "s", "time_is": "start", "duration_unit": "s", "quote": '"'},
+}
 # Keys of a data set's entry of which null is a value; any other that is null is left out.
 NULLS = {"session_gap", "keep_share", "quote"}
 
@@ -337,8 +343,9 @@ def entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
     columns = entry.get("columns", {})
     has_sessions, gap = declared.get("SESSIONS", False), entry["session_gap"]
     if "columns" not in declared.get("NEEDS", ()):
-        if columns:
-            yield f"{key}.columns", f"the form {form} knows its columns; leave it out"
+        for name, default in OF_TABLES.items():
+            if entry.get(name, default) != default:
+                yield f"{key}.{name}", f"the form {form} knows its columns; leave it out"
         if has_sessions and gap is not None:
             yield f"{key}.session_gap", f"the form {form} has sessions; set it to null"
         if not has_sessions and gap is None:
@@ -384,10 +391,11 @@ def entry_mistakes(key: str, entry: dict) -> Iterator[tuple[str, str]]:
     if "skipped_when" in entry and not takes_rule and "RULES" not in declared:
         yield f"{key}.skipped_when", f"the form {form} has no columns for a rule; leave it out"
     if "skipped_when" in entry and derives_skips(entry["skip_rule"]["name"]):
+        or_out = "" if "skipped_when" in declared.get("NEEDS", ()) else "leave it out, or "
         yield (
             f"{key}.skipped_when",
             "its labels would be replaced by those of the skip_rule, which derives skips from "
-            "time; leave it out, or set skip_rule: {name: given}",
+            f"time; {or_out}set skip_rule: {{name: given}}",
         )
     for name in ("skipped_when", "disliked_when"):
         try:

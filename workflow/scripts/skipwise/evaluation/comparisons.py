@@ -30,6 +30,8 @@ REFERENCE = "orig"
 BLIND = "blind"
 # The candidate set that a data set and split leads with, under a name that is the same for all.
 HEADLINE = "headline"
+# What is the same of all runs on the same test sessions.
+OF_SESSIONS = ("session_id", "cluster", "skip_share", "is_repeat", "target_popularity")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Ranked:
         lists = [table["skip_ranks_full"].combine_chunks() for table in tables]
         for table, skips in zip(tables, lists, strict=True):
             if (
-                table["session_id"] != first["session_id"]
+                any(table[name] != first[name] for name in OF_SESSIONS)
                 or skips.value_lengths() != lists[0].value_lengths()
             ):
                 raise UserError(f"{', '.join(paths)} did not rank the same sessions")
@@ -98,8 +100,10 @@ class Ranked:
 
     def is_of_the_sessions_of(self, other: "Ranked") -> bool:
         """Whether both ranked the same test sessions, and not only ones with the same numbers."""
-        names = ("session_id", "cluster", "skip_share", "is_repeat", "target_popularity", "n_skips")
-        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in names)
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in (*OF_SESSIONS, "n_skips")
+        )
 
     @cached_property
     def n_skips(self) -> np.ndarray:

@@ -272,6 +272,9 @@ def _read_run(
         bare = frame.with_columns(pl.col(pl.String).str.strip_chars())
         sessions, not_sessions = ids(bare[session], session)
         tracks, not_tracks = ids((frame if track_keys else bare)[item], item)
+        if not track_keys:  # 007 is 7
+            number = tracks.cast(pl.Int64, strict=False).cast(pl.String)
+            tracks = number.zip_with(number.is_not_null(), tracks)
         rows = pl.DataFrame(
             {
                 "session": sessions.cast(pl.Int32, strict=False),

@@ -1,5 +1,6 @@
 """Conditions on a column of the raw data, ``column operator value``, that make a play a skip."""
 
+import numpy as np
 import polars as pl
 
 from skipwise.core.conditions import parse_rule
@@ -40,8 +41,10 @@ def judged_labels(column: pl.Series, rule: str) -> tuple[pl.Series, pl.Series]:
     else:
         held = as_numbers(column)
         held, kind = held.set(~held.is_finite().fill_null(True), None), "a number"
-        if column.dtype in (pl.Float16, pl.Float32):  # a cell 0.7 is the closest of its type
-            value = pl.Series([value]).cast(column.dtype).cast(pl.Float64)[0]
+        for dtype, small in ((pl.Float16, np.float16), (pl.Float32, np.float32)):
+            # The cell that is written 0.7 is the closest of its type.
+            if column.dtype == dtype and float(str(closest := small(value))) == value:
+                value = float(closest)
     labels = held if operator is None else getattr(held, _COMPARE[operator])(value)
     lost = (
         pl.DataFrame({"held": held, "text": text})

@@ -13,6 +13,7 @@ from skipwise.core.artifacts import sha256, write_artifact, write_json
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import find
+from skipwise.raw.checksums import wrong_checksum
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.writer import EventsWriter
 
@@ -51,6 +52,7 @@ def extract_events(
     *,
     entry: dict,
     tolerance: float = 0.001,
+    checksums: dict | None = None,
 ) -> None:
     """Read one raw file, in a memory that does not grow with it, and write its plays as an
     ``events`` artifact.
@@ -58,9 +60,11 @@ def extract_events(
     ``entry`` is the data set's entry in the registry, with ``keep`` where only sessions that can be
     sampled are wanted. Where everything comes from and how much of it there was is written to
     ``source``, and invalid rows, with line and reason, to ``rejected`` (by default next to
-    ``events``).  Raises UserError where the file is not what the entry says, or more than the share
-    ``tolerance`` of its rows is wrong.
+    ``events``).  Raises UserError where the file is not what the entry or its ``checksums``
+    (:func:`wrong_checksum`) say, or more than the share ``tolerance`` of its rows is wrong.
     """
+    if wrong := wrong_checksum(Path(raw), checksums or {}):
+        raise UserError(f"{raw} is not the published file: {wrong}; move it away to download that")
     raw, rejected = Path(raw), rejected or Path(events).with_name("rejected.parquet")
     ledger, written = Ledger(str(raw), tolerance), 0
     with EventsWriter(events, entry.get("parts", 1)) as writer:

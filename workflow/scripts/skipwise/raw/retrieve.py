@@ -1,6 +1,5 @@
 """Downloads: resumed where they broke, from a second address where the first fails, and checked."""
 
-import hashlib
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import urllib3
 
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
-from skipwise.raw.archives import tar_members
+from skipwise.raw.checksums import wrong_checksum
 
 _CHUNK = 2**20
 
@@ -27,12 +26,14 @@ def retrieve_raw(
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_file() and checksums and wrong_checksum(path, checksums) is None:
-        path.touch()
-        logger.info("%s is there, with the checksum that is expected", path)
-        return
     part = path.with_name(f"{path.name}.part")
     failures = []
+    if path.is_file() and checksums:
+        wrong = wrong_checksum(path, checksums)
+        if wrong is None:
+            logger.info("%s is there, with the checksum that is expected", path)
+            return
+        failures.append(f"the file that is there: {wrong}")
     for url in urls:
         try:
             whole = _download(url, part, timeout)
@@ -51,40 +52,6 @@ def retrieve_raw(
     raise UserError(
         f"{path.name} could not be downloaded ({'; '.join(failures)}). Get it by hand and give "
         "its place as `paths` of this data set in the configuration"
-    )
-
-
-def wrong_checksum(path: Path, checksums: dict) -> str | None:
-    """What is wrong with the checksum of a file, or None."""
-    for name, expected in checksums.items():
-        if name == "member":
-            wrong = _wrong_member(path, **expected)
-            if wrong:
-                return wrong
-            continue
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, name).hexdigest()
-        if found != expected:
-            return f"{name} is {found} where {expected} is expected"
-    return None
-
-
-def _wrong_member(path: Path, name: str, md5: str) -> str | None:
-    """What is wrong with a member of an archive, or None."""
-    digest, there = hashlib.md5(), False
-    try:
-        for _, read in tar_members(path, lambda member: member.rsplit("/", 1)[-1] == name):
-            there = True
-            while text := read(_CHUNK):
-                digest.update(text)
-    except UserError as error:
-        return str(error)
-    if not there:
-        return f"it has no member {name}"
-    return (
-        None
-        if digest.hexdigest() == md5
-        else f"md5 of {name} in it is {digest.hexdigest()} where {md5} is expected"
     )
 
 

@@ -45,6 +45,7 @@ _LONGEST = 2**20  # bytes of one record
 _LARGE = 2**22  # bytes of a member of a tar that are not passed over for a look
 _END = "\x1f\n"  # a line after the last one: within a quote, or a record of its own
 _HEAD = 2**20
+_IS_NAME = re.compile(r"[^,\t;|]*\w[^,\t;|]*$")  # a column's name, without another separator
 _BETWEEN = re.compile(r"[\s,]*")  # what stands between two elements of an array of json
 
 
@@ -498,7 +499,9 @@ class _Delimited:
         known = {*(take.wanted or take.known)} - take.above.keys()
         # Of a table of which nothing is known, it makes three columns: a user, a track and a time.
         missing = {
-            separator: len(known.difference(present)) if known else -min(len(present), 3)
+            separator: len(known.difference(present))
+            if known
+            else -min(sum(bool(_IS_NAME.match(cell)) for cell in present), 3)
             for separator, present in found.items()
         }
         self._separator = min(missing, key=missing.__getitem__)
