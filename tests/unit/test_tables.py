@@ -420,7 +420,9 @@ def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, st
             found["splits"].append(path)
     paths = outputs(tables, "datasets")
     needs = {"stats": found["stats"], "split": found["splits"]}
-    make_table("datasets", given_for(needs, paths, {"registry": REGISTRY}))
+    make_table(
+        "datasets", given_for(needs, paths, {"registry": REGISTRY, "simulated": ["toy-sim"]})
+    )
     return paths
 
 
