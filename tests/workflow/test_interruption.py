@@ -89,6 +89,7 @@ def test_a_training_job_that_is_stopped_goes_on_to_the_same_bytes(project, undis
     project.made(WEIGHTS, configs=configs)
     [log] = (project / "logs/train_model").rglob("*.log")
     assert "continues from" in log.read_text()
+    assert "epoch 1 of" not in log.read_text()  # which was behind it
     assert (project / WEIGHTS).read_bytes() == (undisturbed / WEIGHTS).read_bytes()
     [kept] = (project / CHECKPOINTS).iterdir()
     assert {path.stat().st_nlink for path in kept.glob("*.*")} == {2}  # no room on the disk
