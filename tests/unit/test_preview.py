@@ -320,8 +320,11 @@ class TestTables:
         read = yaml.safe_load(preview([path], skipped_when="ms_played < 30000"))
         assert read["registry"]["spotify"]["skipped_when"] == "ms_played < 30000"
         # Of a column that the form does not read, it is a table like any other.
-        (tmp_path / "y.csv").write_text("uid,timestamp,item_id,played_ratio_pct,liked\n1,5,2,9,0\n")
-        read = yaml.safe_load(preview([tmp_path / "y.csv"], skipped_when="liked == 0"))
+        yambda = {"uid": [1], "timestamp": [5], "item_id": [2], "is_organic": [1], "liked": [0]}
+        yambda |= {"played_ratio_pct": [9], "track_length_seconds": [180]}
+        pl.DataFrame(yambda).write_parquet(tmp_path / "y.parquet")
+        assert [*yaml.safe_load(preview([tmp_path / "y.parquet"]))["registry"]] == ["yambda"]
+        read = yaml.safe_load(preview([tmp_path / "y.parquet"], skipped_when="liked == 0"))
         assert read["registry"]["mine"]["form"] == "events"
         names = "userid-timestamp-artid-artname-traid-traname.tsv"
         (tmp_path / names).write_text("user_000001\t2009-05-04T23:08:57Z\t\ta\t\tb\n")
