@@ -68,17 +68,25 @@ def outputs(folder, name="hr_ndcg") -> dict[str, str]:
     return {kind: str(folder / f"{name}.{kind}") for kind in ("csv", "parquet", "html", "tex")}
 
 
-def write_run_json(ranks: str, learned: bool | None) -> str:
-    """The ``run.json`` of the training behind these ranks."""
+def write_run_json(ranks: str, learned: bool | None, best: int = 5) -> str:
+    """The ``run.json`` of the training behind these ranks, of which epoch ``best`` is the best."""
     path = ranks.replace("ranks.parquet", "run.json")
-    write_json({"learned": learned}, path)
+    its = {"settings": {"max_epochs": 10, "patience": 5}, "epochs": 10, "best_epoch": best}
+    write_json({"learned": learned} | (its if "sasrec" in path else {"settings": {}}), path)
     return path
 
 
 def make(
-    runs, folder, *, simulated=("toy-sim",), headline="full", learned=(None, True, True), **changed
+    runs,
+    folder,
+    *,
+    simulated=("toy-sim",),
+    headline="full",
+    learned=(None, True, True),
+    best=(0, 5, 5),
+    **changed,
 ) -> dict[str, str]:
-    """``learned`` says of each run whether it learned anything."""
+    """``learned`` says of each run whether it learned anything, and ``best`` is its best epoch."""
     paths = outputs(folder)
     ranks, metric_files = zip(*runs, strict=True)
     settings = {"simulated": list(simulated), "metrics": CUTOFFS, "intervals": INTERVALS} | changed
@@ -87,7 +95,10 @@ def make(
         "ranks": list(ranks),
         "metrics": list(metric_files),
         "split": splits_of(ranks, headline),
-        "run": [write_run_json(*of_run) for of_run in zip(ranks, cycle(learned), strict=False)],
+        "run": [
+            write_run_json(*of_run)
+            for of_run in zip(ranks, cycle(learned), cycle(best), strict=False)
+        ],
     }
     make_table("hr_ndcg", given_for(needs, paths, settings))
     return paths
@@ -115,6 +126,13 @@ def test_a_training_that_learned_nothing_is_named(runs, tmp_path):
     said = "no better than popularity by two standard errors: toy-sim paper sasrec orig (seeds 2)."
     assert said in text(make(runs, tmp_path / "some", learned=(None, True, False))["html"])
     assert "no better than popularity" not in text(make(runs, tmp_path / "none")["html"])
+
+
+def test_trainings_that_more_epochs_would_change_are_counted(runs, tmp_path):
+    """Ten epochs at most, and a patience of five: after epoch 5 it was not patience that ended."""
+    said = "still rising when max_epochs ended them: toy-sim paper sasrec (1 of 2)."
+    assert said in text(make(runs, tmp_path / "some", best=(0, 5, 6))["html"])
+    assert "still rising" not in text(make(runs, tmp_path / "none")["html"])
 
 
 def test_keys_of_a_path():

@@ -1,5 +1,6 @@
 """What the tables of comparisons share: each variant against its reference on the same sessions."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
@@ -79,6 +80,26 @@ def which_unlearned(given: Given) -> str:
     )
     return (
         named and f"On validation data no better than popularity by two standard errors: {named}. "
+    )
+
+
+def which_unfinished(given: Given) -> str:
+    """The models of which trainings were still rising when ``max_epochs`` ended them, and how many
+    of each; "" if patience ended all.
+    """
+    trainings, unfinished = Counter[tuple](), Counter[tuple]()
+    for path in given["run"]:
+        run, place = read_json(path), variant_key(path)[:3]
+        trainings[place] += 1
+        most = run["settings"].get("max_epochs")
+        if most and run["epochs"] >= most:
+            unfinished[place] += most - run["best_epoch"] < run["settings"]["patience"]
+    named = ", ".join(
+        f"{' '.join(place)} ({n} of {trainings[place]})" for place, n in (+unfinished).items()
+    )
+    return named and (
+        f"Trainings that were still rising when max_epochs ended them: {named}. More epochs may "
+        "change their order. "
     )
 
 

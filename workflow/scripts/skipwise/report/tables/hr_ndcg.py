@@ -15,7 +15,7 @@ from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import headlines, known
 from skipwise.evaluation.intervals import mean_estimate
 from skipwise.ranking import metrics
-from skipwise.report.variants import of_which_trainings, which_unlearned
+from skipwise.report.variants import of_which_trainings, which_unfinished, which_unlearned
 from skipwise.report.write import Given
 
 NEEDS = ("ranks", "metrics", "split", "run")
@@ -25,7 +25,7 @@ TITLE = "Hit rate, NDCG and MAP by model and variant"
 
 def note(given: Given) -> str:
     return (
-        f"{of_which_trainings(given)}{which_unlearned(given)}"
+        f"{of_which_trainings(given)}{which_unlearned(given)}{which_unfinished(given)}"
         f"Mean over seeds; {given.level:.0%} interval over clusters of "
         "sessions and over seeds in _low and _high; a model without chance has one seed. "
         "full: ranked in the whole catalogue; new: without the tracks of the context, on the "

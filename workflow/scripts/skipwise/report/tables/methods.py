@@ -36,6 +36,7 @@ from skipwise.report.variants import (
     of_which_trainings,
     shown_controls,
     unlearned,
+    which_unfinished,
     which_unlearned,
 )
 from skipwise.report.write import Given
@@ -101,9 +102,10 @@ FAMILY_OF_ROWS = ("dataset", "split")
 def note(given: Given) -> str:
     intervals = given.settings["intervals"]
     return (
-        f"{of_which_trainings(given)}{which_unlearned(given)}HR@10 among headline candidates, mean "
-        f"over seeds, with {intervals['level']:.0%} intervals over clusters of sessions and over "
-        "seeds; p_holm: Holm over the rows of a data set and split. An outcome follows the law of "
+        f"{of_which_trainings(given)}{which_unlearned(given)}{which_unfinished(given)}"
+        "HR@10 among headline candidates, mean over seeds, with "
+        f"{intervals['level']:.0%} intervals over clusters of sessions and over seeds; p_holm: "
+        "Holm over the rows of a data set and split. An outcome follows the law of "
         "the findings: the interval is on one side of 0 and p_holm is small, or it is within "
         f"±{intervals['equivalence']:g} after the same correction, which is practically nothing; "
         f"where a training learned nothing, nothing is told. A way that reads labels {HELPS} if it "
