@@ -424,7 +424,7 @@ REGISTRY = {
 def make_datasets(folder, tables, *, datasets=("toy-sim", "ml")) -> dict[str, str]:
     found: dict[str, list[str]] = {"stats": [], "splits": []}
     own = {"toy-sim": stats(), "ml": stats(plays_read=2000, length_quantiles=[6, 8, 9, 11, 20])}
-    own["ml"]["rules"]["unknown_labels"] = "listened"
+    own["ml"]["rules"] |= {"unknown_labels": "listened", "skip_polarity": "inverted"}
     for dataset in datasets:
         found["stats"].append(str(folder / f"sessions/dataset={dataset}/stats.json"))
         write_json(own[dataset], found["stats"][-1])
@@ -458,7 +458,7 @@ def test_rows_of_the_data_sets(tmp_path):
         1000,
         *common,
     )
-    ml = ("ml", "real", "events", "research", "given (rating < 4)", 2000, *common)
+    ml = ("ml", "real", "events", "research", "given (rating < 4), inverted", 2000, *common)
     mean = pytest.approx(40 / 3)
     assert [tuple(row.values()) for row in table.to_pylist()] == [
         (*toy, "kept", 13, mean, "paper", 58, 29, *shares),

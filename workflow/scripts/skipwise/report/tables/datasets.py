@@ -67,7 +67,7 @@ def rows(given: Given) -> list[dict]:
                 "data": given.source(dataset),
                 "form": entry["form"],
                 "licence": entry["licence"],
-                "skip_rule": _rule_words(entry),
+                "skip_rule": _rule_words(entry, stat["rules"]),
                 "plays_read": counts["plays_read"],
                 "sessions_formed": counts["sessions_formed"],
                 "sessions_eligible": counts["sessions_eligible"],
@@ -91,7 +91,9 @@ def rows(given: Given) -> list[dict]:
     return found
 
 
-def _rule_words(entry: dict) -> str:
+def _rule_words(entry: dict, used: dict) -> str:
+    """The rule of an entry, and whether its labels are ``used`` inverted, as an audit does."""
     words = rule_words(entry["skip_rule"])
     rules = [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
-    return f"{words} ({' or '.join(rules)})" if rules else words
+    words = f"{words} ({' or '.join(rules)})" if rules else words
+    return f"{words}, inverted" if used.get("skip_polarity") == "inverted" else words
