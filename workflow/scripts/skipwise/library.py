@@ -259,10 +259,12 @@ def _ranks(paths: str | Path | Iterable[str | Path]) -> list[str]:
     if not found:
         raise UserError(f"{paths}: no ranks.parquet in it")
     seeds: dict[str, str] = {}
+    variant: dict[str, str] | None = None
     for file in found:
         keys = hive_keys(file)
         seed = keys.pop("seed", file)
-        if hive_keys(found[0]) | {"seed": ""} != keys | {"seed": ""} or seed in seeds:
+        variant = keys if variant is None else variant
+        if keys != variant or seed in seeds:
             other = seeds.get(seed, found[0])
             raise UserError(
                 f"{other} and {file} are not two seeds of one variant; name the folder above seed=…"

@@ -105,14 +105,12 @@ def export_trec(
     from skipwise.sessions.sequences import Sequences
 
     judged = set()
-    exported = False
     for run in _in(folder, "run", "trained model"):
         keys = paths.hive_keys(run.absolute())
         test_file = _beside(run, "test")
         if other := _of_another_split(run):
             logger.warning("left out %s: it was trained on another %s", run.parent, other)
             continue
-        exported = True
         model, test = TrainedModel(run.parent), Sequences.read("test", test_file)
         tag = "-".join(keys[name] for name in ("model", "variant", "seed"))
         path = Path(out, "trec", paths.RUN.format(**keys), "run.txt")
@@ -132,7 +130,7 @@ def export_trec(
             judged.add(test_file)
             split = Path(out, "trec", paths.SPLIT.format(**keys))
             yield from _write_qrels(read_artifact("test", test_file), split)
-    if not exported:
+    if not judged:
         raise UserError(f"{folder} has no model of the splits that are there; run snakemake again")
 
 
