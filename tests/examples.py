@@ -17,7 +17,8 @@ import torch
 import yaml
 from skipwise.core import paths
 from skipwise.core.artifacts import write_artifact, write_json
-from skipwise.core.config import reads_lengths, run_settings
+from skipwise.core.config import run_settings
+from skipwise.core.registry import reads_lengths
 from skipwise.core.schemas import ARTIFACTS
 from skipwise.recommender import Recommender
 from skipwise.report.write import Given

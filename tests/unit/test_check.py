@@ -2,8 +2,8 @@
 
 import pytest
 from skipwise.commands.check import check_overlays
-from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
+from skipwise.core.reading import read_yaml
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ from safetensors.torch import save_file
 from skipwise.commands.cli import main
 from skipwise.commands.recommend import TrainedModel, read_session, top
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
-from skipwise.core.config import check_config
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
 from skipwise.core.registry import find_model
 from skipwise.evaluation.rank_sessions import rank_test_sessions
 from skipwise.evaluation.run_files import ranks_of_run

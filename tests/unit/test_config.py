@@ -13,11 +13,9 @@ from examples import ROOT, default_config, with_those_below
 from jsonschema import Draft202012Validator
 from skipwise.core.config import (
     begins_with,
-    check_config,
     controls,
     model_file,
     own_space,
-    raw_files,
     reference,
     run_settings,
     runs,
@@ -25,11 +23,13 @@ from skipwise.core.config import (
     searches,
     seeds,
     sessions,
-    take_replacements,
     variants,
 )
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
+from skipwise.core.reading import take_replacements
 from skipwise.core.registry import metrics, names
+from skipwise.core.shards import raw_files
 from skipwise.simulation.listeners import Listeners
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))

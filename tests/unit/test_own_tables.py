@@ -24,8 +24,8 @@ from exports import zip_of
 from skipwise.commands.cli import main
 from skipwise.commands.preview import preview
 from skipwise.core.artifacts import read_artifact, read_json
-from skipwise.core.config import raw_files
 from skipwise.core.errors import UserError
+from skipwise.core.shards import raw_files
 from skipwise.raw import archives
 from skipwise.raw.extract import extract_events
 from skipwise.raw.guess import unit_of

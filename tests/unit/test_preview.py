@@ -15,9 +15,10 @@ from exports import KUAIRAND, array, layouts, lines, listen, stream, vk_lsvd, zi
 from skipwise.commands.cli import main
 from skipwise.commands.label import label_file
 from skipwise.commands.preview import identify, preview
-from skipwise.core.config import check_config, raw_files
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
 from skipwise.core.registry import declared, find, names
+from skipwise.core.shards import raw_files
 from skipwise.raw.glimpse import Glimpse
 from snakemake.utils import update_config
 

@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, given, settings
-from skipwise.core.config import check_config, raw_files, run_settings, runs
+from skipwise.core.config import run_settings, runs
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
+from skipwise.core.shards import raw_files
 from snakemake.utils import validate
 
 pytestmark = pytest.mark.long

@@ -5,13 +5,7 @@ import pytest
 import yaml
 from examples import default_config
 from skipwise.commands import controls, study
-from skipwise.core.config import (
-    is_control_of,
-    right_targets,
-    run_settings,
-    searched_as,
-    variants,
-)
+from skipwise.core.config import is_control_of, right_targets, run_settings, searched_as, variants
 from skipwise.core.errors import UserError
 from skipwise.report.tables import answer, methods
 

@@ -25,7 +25,7 @@ from examples import ROOT, default_config, given_for, settings_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from skipwise.core import config as checked
-from skipwise.core import registry
+from skipwise.core import mistakes, registry
 from skipwise.core.artifacts import read_artifact, read_json, write_artifact, write_json
 from skipwise.core.config import run_settings, search_space, settings_source, variants
 from skipwise.core.errors import UserError
@@ -573,7 +573,7 @@ class TestSpace:
         other = {"family": "external", "variants": {"orig": {}}}
         overlay = {"model_registry": {"sasrec-papers": papers, "theirs": other}}
         config = default_config(overlay | {"models": ["sasrec", "sasrec-papers", "theirs"]})
-        checked.check_config(
+        mistakes.check_config(
             config, yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
         )
         assert {its["model"] for its in checked.searches(config)} == {"sasrec"}
@@ -632,11 +632,11 @@ def ship(tmp_path, monkeypatch):
     (tmp_path / "tuned").mkdir()
 
     def write(splits: dict, dataset: str = "mssd-sim") -> None:
-        checked._tuned.cache_clear()
+        checked.tuned.cache_clear()
         (tmp_path / "tuned" / f"{dataset}.yaml").write_text(yaml.safe_dump({"splits": splits}))
 
     yield write
-    checked._tuned.cache_clear()
+    checked.tuned.cache_clear()
 
 
 FOUND = {
@@ -650,7 +650,7 @@ FOUND = {
 class TestShipped:
     def test_runs_have_the_settings_that_come_with_the_project(self, ship):
         ship({"paper": {"sasrec": {"orig": FOUND}}})
-        checked.check_shipped(DEFAULT)
+        mistakes.check_shipped(DEFAULT)
         configured = run_settings(DEFAULT, "sasrec", "orig", "paper")
         assert configured["learning_rate"] == 0.001
         tuned = run_settings(DEFAULT, "sasrec", "orig", "paper", "mssd-sim")
@@ -720,17 +720,17 @@ class TestShipped:
     def test_a_wrong_file_is_one_clear_line(self, ship, splits, message):
         ship(splits)
         with pytest.raises(UserError) as error:
-            checked.check_shipped(DEFAULT)
+            mistakes.check_shipped(DEFAULT)
         assert message in str(error.value)
         assert "mssd-sim.yaml" in str(error.value)
         assert "\n" not in str(error.value)
-        checked.check_shipped(default_config({"tuning": {"settings": "configured"}}))
+        mistakes.check_shipped(default_config({"tuning": {"settings": "configured"}}))
 
     def test_what_comes_with_the_project_fits_the_default(self):
         for path in (ROOT / "resources/tuned").glob("*.yaml"):
             file = yaml.safe_load(path.read_text(encoding="utf-8"))
             assert {"command", "revision"} <= file.keys()
-            assert list(checked._shipped_mistakes(DEFAULT, file)) == []
+            assert list(mistakes._shipped_mistakes(DEFAULT, file)) == []
 
     def test_what_is_found_can_be_shipped(self, ship, tmp_path):
         """From the results of searches to the settings of runs."""
@@ -741,11 +741,11 @@ class TestShipped:
         trials = [trial(0, 0.1, **what.configured), trial(1, 0.2, **values)]
         place = "dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
         write_json(best(trials, what), tmp_path / place)
-        checked._tuned.cache_clear()
+        checked.tuned.cache_clear()
         made = tmp_path / "tuned/mssd-sim.yaml"
         collect_settings([str(tmp_path / place)], str(made), command="snakemake tune")
         assert yaml.safe_load(made.read_text())["command"] == "snakemake tune"
-        checked.check_shipped(DEFAULT)
+        mistakes.check_shipped(DEFAULT)
         tuned = run_settings(DEFAULT, "wrmf", "nr", "paper", "mssd-sim")
         assert tuned == settings | values
         assert source(DEFAULT, "wrmf", "nr") == "tuned, 2 trials"

@@ -11,14 +11,9 @@ import torch
 import yaml
 from examples import ROOT, default_config, random_sessions, relabelled, sequences, settings_of
 from skipwise.core import registry
-from skipwise.core.config import (
-    check_config,
-    run_settings,
-    search_space,
-    variants,
-    way_settings,
-)
+from skipwise.core.config import run_settings, search_space, variants, way_settings
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
 from skipwise.core.registry import find_model
 from skipwise.ranking.ranker import ranker, validation_ranks
 from skipwise.sessions.sequences import Ragged

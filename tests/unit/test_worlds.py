@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from examples import default_config
 from skipwise.core import registry
-from skipwise.core.config import check_config, truths
+from skipwise.core.config import truths
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config
 from skipwise.simulation.listeners import Listeners, World, listeners_of, simulate_plays
 from skipwise.simulation.writers import simulate_mssd, simulate_raw
 

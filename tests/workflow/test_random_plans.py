@@ -6,8 +6,9 @@ import re
 import pytest
 from configs import PATH, SCHEMA, configurations
 from hypothesis import HealthCheck, Phase, given, settings
-from skipwise.core.config import check_config, check_shipped, raw_files
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import check_config, check_shipped
+from skipwise.core.shards import raw_files
 from snakemake.utils import validate
 
 

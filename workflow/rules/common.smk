@@ -15,7 +15,7 @@ PROJECT = Path(PROJECT)
 sys.path[:0] = [str(PROJECT / "workflow" / folder) for folder in ("scripts", "rules")]
 
 from skipwise.core import config as checked
-from skipwise.core import imports, registry
+from skipwise.core import imports, mistakes, reading, registry, shards
 from skipwise.core.artifacts import whole_file
 from skipwise.core.downloads import announced
 from skipwise.core.errors import UserError
@@ -32,24 +32,24 @@ SCHEMA = PROJECT / "workflow/schemas/config.schema.yaml"
 FORMATS = ("csv", "parquet", "html", "tex")
 
 try:
-    registered = checked.read_yaml(PROJECT / "config/datasets.yaml")
+    registered = reading.read_yaml(PROJECT / "config/datasets.yaml")
     # Also where another workflow, for example one by snakedeploy, names config/config.yaml only.
-    whole = checked.unshared(registered.get("registry", {}))
+    whole = reading.unshared(registered.get("registry", {}))
     if isinstance(config.setdefault("registry", {}), dict):
         update_config(whole, config["registry"])
         config["registry"] = whole
     overlays = map(load_configfile, workflow.overwrite_configfiles)
-    checked.take_replacements(config, registered, *overlays)
-    checked.check_config(config, checked.read_yaml(SCHEMA))
+    reading.take_replacements(config, registered, *overlays)
+    mistakes.check_config(config, reading.read_yaml(SCHEMA))
     validate(config, str(SCHEMA))
     SHARDS = {
-        dataset: checked.raw_files(
+        dataset: shards.raw_files(
             dataset, config["registry"][dataset], workflow.pathvars.get("resources")
         )
         for dataset in config["datasets"]
     }
-    checked.check_shipped(config)
-    checked.check_external_ranks(config, workflow.pathvars.get("results"))
+    mistakes.check_shipped(config)
+    mistakes.check_external_ranks(config, workflow.pathvars.get("results"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -160,7 +160,7 @@ def derived():
     return [
         name
         for name in config["datasets"]
-        if checked.derives_skips(config["registry"][name]["skip_rule"]["name"])
+        if registry.derives_skips(config["registry"][name]["skip_rule"]["name"])
     ]
 
 
@@ -248,7 +248,7 @@ def parts_of(datasets, artifact):
 
 def lengths(wildcards):
     """The lengths of tracks, if the skip rule of the data set reads them."""
-    if checked.reads_lengths(skip_rule_of(wildcards)):
+    if registry.reads_lengths(skip_rule_of(wildcards)):
         return result("lengths").format(dataset=wildcards.dataset)
     return []
 

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from torch import Tensor
 
-from skipwise.core.config import setting_mistakes
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import setting_mistakes
 from skipwise.core.registry import uses_labels
 from skipwise.sessions.sequences import Sequences
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import yaml
 
-from skipwise.core.config import mistakes, read_yaml, take_replacements, unshared
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import mistakes
+from skipwise.core.reading import read_yaml, take_replacements, unshared
 from skipwise.core.registry import PROJECT
 
 

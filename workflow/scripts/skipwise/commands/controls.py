@@ -6,8 +6,9 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.config import read_yaml, right_targets, run_settings, variants
+from skipwise.core.config import right_targets, run_settings, variants
 from skipwise.core.errors import UserError
+from skipwise.core.reading import read_yaml
 from skipwise.report.tables import answer, methods
 
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.config import reads_lengths, rule_mistakes
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
-from skipwise.core.registry import parameters, statement
+from skipwise.core.mistakes import rule_mistakes
+from skipwise.core.registry import parameters, reads_lengths, statement
 from skipwise.core.schemas import MAX_LENGTH
 from skipwise.raw.forms.events import Plays
 from skipwise.raw.ledger import Ledger

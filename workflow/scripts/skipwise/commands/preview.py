@@ -11,8 +11,10 @@ import polars as pl
 import yaml
 
 from skipwise.core.conditions import parse_rule
-from skipwise.core.config import entry_mistakes, read_yaml, rule_words
+from skipwise.core.config import rule_words
 from skipwise.core.errors import UserError
+from skipwise.core.mistakes import entry_mistakes
+from skipwise.core.reading import read_yaml
 from skipwise.core.registry import PROJECT, declared, find, names
 from skipwise.raw.extract import read_plays
 from skipwise.raw.glimpse import Glimpse

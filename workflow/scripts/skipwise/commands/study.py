@@ -24,9 +24,9 @@ import yaml
 
 from skipwise.commands.controls import asked_controls
 from skipwise.core.artifacts import read_json, whole_file
-from skipwise.core.config import read_yaml
 from skipwise.core.errors import UserError
 from skipwise.core.paths import result
+from skipwise.core.reading import read_yaml
 from skipwise.core.registry import CHECKOUT, PROJECT
 from skipwise.report.tables.answer import FEW
 from skipwise.report.words import label

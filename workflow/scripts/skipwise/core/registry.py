@@ -134,6 +134,22 @@ def remarks(kind: str, name: str) -> dict[str, str]:
 
 
 @cache
+def derives_skips(rule: str) -> bool:
+    """Whether a skip rule derives skips from the times of the plays: its SQL reads their gaps."""
+    sql = statement("skip rule", rule).replace("exclude (gap)", "")
+    return bool(re.search(r"\bgap\b", sql))
+
+
+def reads_lengths(rule: str) -> bool:
+    """Whether a skip rule reads the lengths of tracks: its SQL names the table."""
+    return bool(re.search(r"\blengths\b", statement("skip rule", rule)))
+
+
+def rule_parameters(name: str) -> set[str]:
+    """The parameters of a skip rule: those of its SQL and of the lengths that it reads."""
+    return parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
+
+
 def metrics() -> list[str]:
     """The names of all metrics: the functions of ``ranking/metrics.py`` that are marked as one."""
     return _METRIC.findall((LIBRARY / "ranking/metrics.py").read_text(encoding="utf-8"))

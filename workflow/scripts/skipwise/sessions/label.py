@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from skipwise.core.artifacts import write_batches, write_json
-from skipwise.core.config import reads_lengths
 from skipwise.core.errors import UserError
+from skipwise.core.registry import reads_lengths
 from skipwise.sessions.draw import bound
 from skipwise.sessions.lengths import median_gaps
 from skipwise.sessions.recipe import Machine, Recipe

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skipwise.core import registry
-from skipwise.core.config import derives_skips, reads_lengths
+from skipwise.core.registry import derives_skips, reads_lengths
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import polars as pl
 
-from skipwise.core.config import derives_skips
 from skipwise.core.errors import UserError
+from skipwise.core.registry import derives_skips
 from skipwise.core.schemas import FLAGS
 from skipwise.raw.archives import is_archive
 from skipwise.raw.conditions import judged_labels, parse_rule

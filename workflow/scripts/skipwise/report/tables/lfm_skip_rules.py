@@ -6,8 +6,9 @@ any. Where two rules differ in the share of skips, results depend on which one a
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from skipwise.core.config import reads_lengths, rule_words
+from skipwise.core.config import rule_words
 from skipwise.core.paths import hive_keys
+from skipwise.core.registry import reads_lengths
 from skipwise.core.schemas import required, rows_of
 from skipwise.report.write import Given
 from skipwise.sessions.lengths import median_gaps

@@ -1,0 +1,90 @@
+"""The raw files of a data set, each a shard of it."""
+
+import glob
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from skipwise.core.errors import UserError
+
+# Suffixes that are not part of a shard's name.
+_SUFFIX = re.compile(
+    r"(\.tar)?(\.(gz|bz2|zst|tgz|zip|csv|tsv|tab|txt|data|inter|parquet|pq|json|ndjson|jsonl|tar))*$",
+    re.IGNORECASE,
+)
+
+
+def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
+    """The raw files of a data set by shard name, in order: local ``paths``, else ``files`` under
+    ``resources``.
+
+    A shard has the name of its file; files of one name have those of their folders too.  Raises
+    UserError when no local file is there, with what to do, when two files would be one shard, or
+    when Snakemake would read a name as another.
+    """
+    if "paths" in entry:
+        remedy = entry.get("how_to_get", "Check `paths` in the configuration.")
+        found = {pattern: _matches(name, pattern) for pattern in entry["paths"]}
+        # The patterns of a data set that says how to get it are the layouts that it comes in.
+        absent = [
+            pattern
+            for pattern, files in found.items()
+            if not files and not (glob.has_magic(pattern) and "how_to_get" in entry)
+        ]
+        if absent or not any(found.values()):
+            sought = " ".join(
+                ", ".join(absent or found).split()
+            )  # a pattern may hold anything, the message is one line
+            raise UserError(f"{name}: no file matches {sought}. {remedy}")
+        files = list(dict.fromkeys(path for matches in found.values() for path in matches))
+    else:
+        files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
+    names = Counter(_shard(Path(path).name) for path in files)
+    shared = os.path.commonpath([Path(path).parent for path in files]) if len(files) > 1 else ""
+    shards: dict[str, str] = {}
+    for path in files:
+        if "{" in path:
+            raise UserError(
+                f"registry.{name}: {path} has braces in its name, which Snakemake reads as "
+                "wildcards; rename it"
+            )
+        shard = _shard(Path(path).name)
+        if names[shard] > 1:
+            shard = _shard(os.path.relpath(path, shared or None))
+        if shard in shards:
+            raise UserError(
+                f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; "
+                "rename one"
+            )
+        shards[shard] = path
+    return shards
+
+
+def _shard(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", name))
+
+
+def _matches(name: str, pattern: str) -> list[str]:
+    """The files of a pattern, in which ``**`` is any number of folders and ``~`` the user's own; a
+    name that is there is taken as it is, whatever characters are in it.
+
+    Raises UserError for a folder, for a link to nothing, and for ``**`` within a name, which would
+    go down no folder.
+    """
+    path = os.path.expanduser(pattern)
+    if not os.path.lexists(path) and any("**" in part != "**" for part in Path(path).parts):
+        raise UserError(
+            f"{name}: `**` is any number of folders only between slashes, as in logs/**/*.csv; "
+            f"correct {pattern}"
+        )
+    found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+    for file in found:
+        if os.path.islink(file) and not os.path.exists(file):
+            raise UserError(f"{name}: {file} is a link to {os.readlink(file)}, which is not there")
+    files = [file for file in found if os.path.isfile(file)]
+    if found and not files:
+        raise UserError(
+            f"{name}: {found[0]} is a folder; name its files, for example {found[0]}/**/*.csv"
+        )
+    return files
