@@ -120,6 +120,15 @@ def test_all_models_of_the_results_and_no_checkpoint(results, tmp_path):
     ]
 
 
+def write_empty_table(results):
+    outputs = {
+        kind: str(results / f"tables/recsys24_main.{kind}")
+        for kind in ("csv", "parquet", "html", "tex")
+    }
+    note = "How to read it."
+    write_table([], recsys24_main.COLUMNS, outputs, title=recsys24_main.TITLE, note=note)
+
+
 def test_a_model_of_another_split_is_left_out(results, tmp_path, caplog):
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
@@ -129,6 +138,10 @@ def test_a_model_of_another_split_is_left_out(results, tmp_path, caplog):
     written = list(export.export_trec(copy, tmp_path / "out", depth=1))
     assert not [path for path in written if "model=sasrec" in str(path)]
     assert "it was trained on another" in caplog.text
+    write_empty_table(copy)
+    resources = read_json(export.export_datapackage(copy))["resources"]
+    (history,) = (its["path"] for its in resources if its["name"] == "history")
+    assert "model=markov" in history
     with pytest.raises(UserError, match="has no model of the splits that are there"):
         list(export.export_trec(run.parent, tmp_path / "none", depth=1))
 
@@ -187,12 +200,7 @@ def test_recbole_cases_are_a_prediction_each(tmp_path, results):
 
 
 def test_a_data_package_says_what_is_in_each_file(results):
-    outputs = {
-        kind: str(results / f"tables/recsys24_main.{kind}")
-        for kind in ("csv", "parquet", "html", "tex")
-    }
-    title, note = recsys24_main.TITLE, "How to read it."
-    write_table([], recsys24_main.COLUMNS, outputs, title=title, note=note)
+    write_empty_table(results)
     package = read_json(export.export_datapackage(results))
     resources = {resource["name"]: resource for resource in package["resources"]}
     assert {"recsys24-main", "train", "test", "tracks", "history"} <= resources.keys()
@@ -221,7 +229,7 @@ def test_a_data_package_says_what_is_in_each_file(results):
     }
     assert all(explained.values())
     assert explained["difference_low"] == "Lower limit of the interval of difference."
-    assert resources["recsys24-main"]["title"] == title
+    assert resources["recsys24-main"]["title"] == recsys24_main.TITLE
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,7 @@ def export_trec(
     for run in _in(folder, "run", "trained model"):
         keys = paths.hive_keys(run.absolute())
         test_file = _beside(run, "test")
-        if other := _of_another_split(run):
-            logger.warning("left out %s: it was trained on another %s", run.parent, other)
+        if _is_old(run):
             continue
         model, test = TrainedModel(run.parent), Sequences.read("test", test_file)
         tag = "-".join(keys[name] for name in ("model", "variant", "seed"))
@@ -134,14 +133,17 @@ def export_trec(
         raise UserError(f"{folder} has no model of the splits that are there; run snakemake again")
 
 
-def _of_another_split(run: Path) -> Path | None:
-    """The file of the split that a model was not trained on, as it has been made anew since."""
-    read = read_json(run)["data"]
-    for name, sum_of_file in read.items():
+@cache
+def _is_old(run: Path) -> bool:
+    """Whether a model was trained on another split than the one that is there, which has been made
+    anew since; warns of it once.
+    """
+    for name, sum_of_file in read_json(run)["data"].items():
         file = paths.beside(run, name)
         if file and file.is_file() and _sha256(file) != sum_of_file:
-            return file
-    return None
+            logger.warning("left out %s: it was trained on another %s", run.parent, file)
+            return True
+    return False
 
 
 _sha256 = cache(sha256)  # of files that all runs of a split share
@@ -183,6 +185,7 @@ def export_recbole(folder: str | Path, out: str | Path) -> Iterator[Path]:
 def export_datapackage(folder: str | Path) -> Path:
     """Write ``datapackage.json`` (frictionless Data Package) into the folder of the results: one
     resource per table as csv, and one per kind of parquet file with all its paths and its columns.
+    Files of models that were trained on another split than the one that is there are left out.
 
     Raises UserError if the folder holds no tables.
     """
@@ -202,7 +205,8 @@ def export_datapackage(folder: str | Path) -> Path:
             field["description"] = columns.meaning(field["name"])
         resources.append(resource)
     for name, (schema, order) in ARTIFACTS.items():
-        if found := paths.found(name, folder):
+        found = [path for path in paths.found(name, folder) if not _is_of_old_run(name, path)]
+        if found:
             resources.append(_resource(name, found, schema, folder))
             resources[-1]["schema"] |= {"primaryKey": list(order)} if order else {}
     package = {
@@ -216,6 +220,12 @@ def export_datapackage(folder: str | Path) -> Path:
     }
     write_json(package, folder / "datapackage.json")
     return folder / "datapackage.json"
+
+
+def _is_of_old_run(artifact: str, path: Path) -> bool:
+    """Whether a file belongs to the run of a model that was trained on another split."""
+    run = paths.beside(path, "run") if paths.RUN in paths.RESULTS[artifact] else None
+    return bool(run and run.is_file() and _is_old(run))
 
 
 def _resource(name: str, found: list[Path], schema: pa.Schema, folder: Path) -> dict:
