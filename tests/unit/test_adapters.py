@@ -203,7 +203,6 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
                     "recommender": "sasrec",
                     "settings": settings_of("sasrec", "contrastive-item") | {"max_epochs": 1},
                     "space": {"tau": {"low": 0.1, "high": 1.0}},
-                    "sampler_seed": 1,
                     "seed": 1,
                     "validation_sessions": 50,
                 },
@@ -213,7 +212,7 @@ def test_every_rule_has_a_script_that_the_test_runs(tmp_path):
         "collect_settings": {
             "input": Named(best=[found["best.json"]]),
             "output": Named(at("tuning/mssd-sim.yaml")),
-            "params": SimpleNamespace(command="snakemake tune"),
+            "params": SimpleNamespace(seed=0, command="snakemake tune"),
         },
         "train_model": {
             "input": Named(

@@ -686,6 +686,21 @@ def test_only_models_with_randomness_have_all_seeds():
     }
 
 
+def test_no_result_has_the_seed_of_the_search():
+    """Else one of the trainings of a tuned variant would be the one that won, by luck, too."""
+    search = {"tuning": {"settings": "search", "seed": 3}}
+    assert mistake(default_config(search)) == (
+        "configuration, seeds: 3 is the seed of the trainings that settings were chosen by "
+        "(tuning.seed); take others"
+    )
+    of_one = search | {"seeds": [1], "seeds_by_dataset": {"lfm1k-sim": [2, 3]}}
+    assert mistake(default_config(of_one)).startswith(
+        "configuration, seeds_by_dataset.lfm1k-sim: 3"
+    )
+    for fine in ({"settings": "search"}, {"settings": "configured", "seed": 3}):
+        check_config(default_config({"tuning": fine}), SCHEMA)
+
+
 def test_a_data_set_may_have_seeds_of_its_own():
     config = default_config({"seeds": [4, 2], "seeds_by_dataset": {"lfm1k-sim": [7, 8, 9]}})
     check_config(config, SCHEMA)

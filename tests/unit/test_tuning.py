@@ -88,7 +88,7 @@ def task(model="gru4rec", variant="orig", space=SPACE, **changed) -> Search:
     settings = settings_of(model, variant)
     if settings.get("max_epochs"):
         settings |= small
-    return Search(model, settings | changed, space, 1, seed=1, threads=1, validation_sessions=100)
+    return Search(model, settings | changed, space, seed=1, threads=1, validation_sessions=100)
 
 
 def search(
@@ -171,9 +171,11 @@ class TestSearch:
         assert max(row["valid_ndcg_10"] for row in history) == won["value"]
 
     def test_another_seed_gives_another_search(self, whole, data):
-        search(data, replace(task(), sampler_seed=2), trials=7)
-        assert found(data)[0] == found(whole)[0]
-        assert found(data)[1:] != found(whole)[1:7]
+        search(data, replace(task(), seed=2), trials=7)
+        ours, others = ([json.loads(row["settings"]) for row in found(at)] for at in (data, whole))
+        assert ours[0] == others[0] == task().configured
+        assert ours[1:] != others[1:7]
+        assert found(data)[0]["valid_ndcg_10"] != found(whole)[0]["valid_ndcg_10"]
 
     def test_one_seed_gives_one_search_and_a_larger_budget_continues_it(self, whole, data, caplog):
         caplog.set_level("INFO", "skipwise")
@@ -631,9 +633,10 @@ def ship(tmp_path, monkeypatch):
     monkeypatch.setattr(checked, "TUNED", tmp_path / "tuned")
     (tmp_path / "tuned").mkdir()
 
-    def write(splits: dict, dataset: str = "mssd-sim") -> None:
+    def write(splits: dict, dataset: str = "mssd-sim", seed: int = 0) -> None:
         checked.tuned.cache_clear()
-        (tmp_path / "tuned" / f"{dataset}.yaml").write_text(yaml.safe_dump({"splits": splits}))
+        file = yaml.safe_dump({"seed": seed, "splits": splits})
+        (tmp_path / "tuned" / f"{dataset}.yaml").write_text(file)
 
     yield write
     checked.tuned.cache_clear()
@@ -726,6 +729,23 @@ class TestShipped:
         assert "\n" not in str(error.value)
         mistakes.check_shipped(default_config({"tuning": {"settings": "configured"}}))
 
+    def test_no_result_has_the_seed_that_settings_were_chosen_by(self, ship):
+        """Else one of the trainings of a tuned variant would be the one that won, by luck, too."""
+        ship({"paper": {"sasrec": {"orig": FOUND}}}, seed=3)
+        with pytest.raises(UserError) as error:
+            mistakes.check_shipped(DEFAULT)
+        assert str(error.value) == (
+            "configuration, seeds: 3 is the seed of the trainings that settings were chosen by "
+            "(tuned/mssd-sim.yaml); take others, or set tuning.settings: configured"
+        )
+        for others in (
+            {"seeds": [1, 2]},
+            {"seeds_by_dataset": {"mssd-sim": [1, 2]}},
+            {"models": ["wrmf"]},
+            {"tuning": {"settings": "configured"}},
+        ):
+            mistakes.check_shipped(default_config(others))
+
     def test_what_comes_with_the_project_fits_the_default(self):
         for path in (ROOT / "resources/tuned").glob("*.yaml"):
             file = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -736,15 +756,16 @@ class TestShipped:
         """From the results of searches to the settings of runs."""
         space = search_space(DEFAULT, "wrmf", "nr")
         settings = run_settings(DEFAULT, "wrmf", "nr")
-        what = Search("wrmf", settings, space, 1, seed=1, threads=1, validation_sessions=9)
+        what = Search("wrmf", settings, space, seed=1, threads=1, validation_sessions=9)
         values = {name: 2 if name == "iterations" else 1.5 for name in space}
         trials = [trial(0, 0.1, **what.configured), trial(1, 0.2, **values)]
         place = "dataset=mssd-sim/split=paper/model=wrmf/variant=nr/best.json"
         write_json(best(trials, what), tmp_path / place)
         checked.tuned.cache_clear()
         made = tmp_path / "tuned/mssd-sim.yaml"
-        collect_settings([str(tmp_path / place)], str(made), command="snakemake tune")
-        assert yaml.safe_load(made.read_text())["command"] == "snakemake tune"
+        collect_settings([str(tmp_path / place)], str(made), seed=0, command="snakemake tune")
+        written = yaml.safe_load(made.read_text())
+        assert (written["command"], written["seed"]) == ("snakemake tune", 0)
         mistakes.check_shipped(DEFAULT)
         tuned = run_settings(DEFAULT, "wrmf", "nr", "paper", "mssd-sim")
         assert tuned == settings | values

@@ -492,8 +492,7 @@ def search(wildcards):
         "settings": checked.run_settings(config, *keys, wildcards.split),
         "space": checked.search_space(config, *keys),
         "own": checked.own_space(config, *keys),
-        "sampler_seed": config["tuning"]["seed"],
-        "seed": checked.seeds(config, wildcards.dataset, wildcards.model)[0],
+        "seed": config["tuning"]["seed"],
         "validation_sessions": config["neural"]["validation_sessions"],
     }
 

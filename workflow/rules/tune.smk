@@ -62,6 +62,7 @@ rule collect_settings:
         mem=by_attempt(1, "GB"),
         runtime=by_attempt(10),
     params:
+        seed=config["tuning"]["seed"],
         command=tune_command(),
     message:
         "Collecting the settings found on {wildcards.dataset}"

@@ -17,6 +17,7 @@ from skipwise.core.config import (
     run_settings,
     runs,
     sessions,
+    shipped,
     split_parameters,
     tuned,
     variants,
@@ -27,6 +28,7 @@ from skipwise.core.errors import UserError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
+VARIANT_KEYS = ("dataset", "split", "model", "variant")
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 # Keys of a data set's entry that say how a table of the user's own is laid out, and the defaults
 # that Snakemake fills in.
@@ -156,6 +158,9 @@ def _parameter_and_limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
         elif "track_length" in registry.statement("skip rule", rule["name"]):
             yield key, f"{rule['name']} reads given lengths, which gaps do not have; leave it out"
     yield from _limit_mistakes(config)
+    tuning = config.get("tuning", {})
+    for dataset in config["datasets"] if tuning.get("settings") == "search" else ():
+        yield from _seed_mistakes(config, dataset, tuning.get("seed", 0), "tuning.seed")
     for name, entry in config["registry"].items():
         yield from rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
     for name in config["datasets"]:
@@ -209,6 +214,20 @@ def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
             "candidates.rank_cutoff",
             f"with {cutoff} no rank is known at the cut-off {largest} of the metrics; raise it, or "
             "set it to null",
+        )
+
+
+def _seed_mistakes(config: dict, dataset: str, seed: int, where: str) -> Iterator[tuple[str, str]]:
+    """The seed of a search among those of the results: the training that won would be one of them,
+    and it won by luck, too.
+    """
+    by_dataset = config.get("seeds_by_dataset", {})
+    key = f"seeds_by_dataset.{dataset}" if dataset in by_dataset else "seeds"
+    if seed in by_dataset.get(dataset, config.get("seeds", ())):
+        yield (
+            key,
+            f"{seed} is the seed of the trainings that settings were chosen by ({where}); take "
+            "others",
         )
 
 
@@ -448,13 +467,21 @@ def check_shipped(config: dict) -> None:
                 f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
                 "configured"
             )
+        runs_here = [run for run in runs(config) if run["dataset"] == dataset]
+        if any(shipped(config, *(run[key] for key in VARIANT_KEYS)) for run in runs_here):
+            seed, file = tuned(dataset)["seed"], f"{TUNED.name}/{dataset}.yaml"
+            for key, wrong in _seed_mistakes(config, dataset, seed, file):
+                raise UserError(
+                    f"configuration, {key}: {wrong}, or set tuning.settings: configured"
+                )
 
 
 def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
     entries = config["model_registry"]
-    if file and not isinstance(file.get("splits"), dict):
-        yield "the key 'splits' is missing"
-        return
+    for key, kind in (("splits", dict), ("seed", int)) if file else ():
+        if not isinstance(file.get(key), kind):
+            yield f"the key '{key}' is missing"
+            return
     for split, models in file.get("splits", {}).items():
         if split not in registry.names("split"):
             yield f"unknown split '{split}'{_known(split, registry.names('split'))}"

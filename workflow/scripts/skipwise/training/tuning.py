@@ -75,14 +75,13 @@ class Search:
 
     A range is ``{"low": 0.1, "high": 10, "log": True}``, whole numbers if both ends are, or
     ``{"choices": [1, 2, 3]}``.  ``limit`` names an end that cannot be moved, such as a dropout of
-    0: a winner there is at no edge.  All trials train with the same ``seed``; ``sampler_seed`` is
-    that of the choice of settings.  Validation ranks at most ``validation_sessions``.
+    0: a winner there is at no edge.  ``seed`` is that of the choice of settings and of the training
+    of every trial.  Validation ranks at most ``validation_sessions``.
     """
 
     recommender: str
     settings: dict
     space: dict[str, dict]
-    sampler_seed: int
     seed: int
     threads: int
     validation_sessions: int
@@ -141,7 +140,7 @@ def search_settings(
     """Try settings and write all trials, and the best of them.
 
     Trial 0 has the configured settings.  With it up to ``STARTUP`` trials are :func:`spread` over
-    the space; settings of a later trial k are chosen with a generator of seed (``sampler_seed``, k)
+    the space; settings of a later trial k are chosen with a generator of seed (``seed``, k)
     from the trials before it, so a larger budget contains the smaller, but for a way.  ``first`` is
     the ``trials.parquet`` of the reference of a way, with whose best this search begins.  A trial
     that is among the worst quarter in an epoch that enough others have reached is pruned, not
@@ -162,8 +161,8 @@ def search_settings(
         trials = min(trials, len(search.points))
     mark = fingerprint(
         search.recommender,
-        [search.settings, search.tried, search.sampler_seed, search.validation_sessions],
-        [candidates, search.seed, search.threads, search.startup, search.points],
+        [search.settings, search.tried, search.seed, search.validation_sessions],
+        [candidates, search.threads, search.startup, search.points],
         data,
         code=code,
         packages=("optuna",),
@@ -374,7 +373,7 @@ def _fixed(study: optuna.Study, number: int, trials: int, search: Search) -> dic
 
 def _ask(study: optuna.Study, number: int, search: Search, fixed: dict) -> optuna.Trial:
     """The next trial, with a sampler that knows nothing but the earlier ones and ``number``."""
-    seed = np.random.SeedSequence([search.sampler_seed, number]).generate_state(1)[0]
+    seed = np.random.SeedSequence([search.seed, number]).generate_state(1)[0]
     study.sampler = optuna.samplers.TPESampler(
         seed=int(seed), n_startup_trials=search.startup, multivariate=True, constant_liar=False
     )
@@ -383,7 +382,7 @@ def _ask(study: optuna.Study, number: int, search: Search, fixed: dict) -> optun
         if fixed:
             study.enqueue_trial({name: fixed[name] for name in begin})
         elif number < search.startup:
-            points = spread(search.tried, begin, search.startup, search.sampler_seed)
+            points = spread(search.tried, begin, search.startup, search.seed)
             study.enqueue_trial(points[number])
     return study.ask()
 
@@ -523,10 +522,11 @@ def in_words(settings: dict) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items())
 
 
-def collect_settings(best_files: list[str], out: str, *, command: str) -> None:
+def collect_settings(best_files: list[str], out: str, *, seed: int, command: str) -> None:
     """Write what was found for one data set, as resources/tuned has it.
 
-    ``best_files`` are the results of all its searches, with their keys in the path.
+    ``best_files`` are the results of all its searches, with their keys in the path, and ``seed`` is
+    that of their trials.
     """
     git = environment()["git"]
     splits: dict[str, dict] = {}
@@ -541,7 +541,7 @@ def collect_settings(best_files: list[str], out: str, *, command: str) -> None:
         "# Settings that a search found on validation data. A copy in resources/tuned/ is used by\n"
         "# every run with tuning.settings: shipped that has the same `configured` values.\n"
     )
-    content = {"command": command, "revision": revision, "splits": splits}
+    content = {"command": command, "revision": revision, "seed": seed, "splits": splits}
     with whole_file(out) as partial:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
         partial.write_text(head + text, encoding="utf-8")
