@@ -13,20 +13,25 @@ from skipwise.evaluation.intervals import (
     FLIPS,
     Component,
     Estimate,
+    Ratio,
     estimate,
+    first_less_others,
     holm,
+    interval_of_hits,
     mean_estimate,
-    ratio,
     sign_flip_p,
 )
 
 
-def study(rng, *, seeds, users, per_user, of_seed, of_user, of_session, of_both):
+def study(
+    rng, *, seeds, users, per_user, of_seed, of_user, of_session, of_both, of_user_and_seed=0.0
+):
     """Gains (seeds, S) whose true mean is 0, and the user of each session."""
     user = np.repeat(np.arange(users), per_user)
     size = (seeds, len(user))
     gains = rng.normal(0, of_session, len(user)) + rng.normal(0, of_both, size)
     gains += rng.normal(0, of_seed, (seeds, 1)) + rng.normal(0, of_user, users)[user]
+    gains += rng.normal(0, of_user_and_seed, (seeds, users))[:, user]
     return gains, user
 
 
@@ -47,12 +52,8 @@ class TestVariance:
         cluster = rng.permutation(n) % 12
         values = rng.normal(size=(seeds, n, columns)) + rng.normal(size=(seeds, 1, 1))
         values += rng.normal(0, 2, 12)[cluster][:, None]
-        sizes = np.ones((seeds, n, 1))
-        found = estimate(
-            np.concatenate([values, sizes], axis=2),
-            lambda sums: sums[..., :-1].sum(-1) / sums[..., -1],
-            cluster,
-        )
+        means = [Ratio(column, np.ones(n)) for column in np.moveaxis(values, 2, 0)]
+        found = estimate(means, lambda ratios: ratios.sum(-1), cluster)
         total = values.sum(2)
         mean = total.mean()
         within = np.array(
@@ -77,8 +78,8 @@ class TestVariance:
         rng = np.random.default_rng(3)
         n = 1_000_000 // seeds
         values = rng.normal(0, 1, (seeds, n, 8))
-        columns = np.concatenate([values, np.ones((seeds, n, 1))], axis=2)
-        found = estimate(columns, lambda sums: sums[..., :-1].sum(-1) / sums[..., -1], np.arange(n))
+        means = [Ratio(column, np.ones(n)) for column in np.moveaxis(values, 2, 0)]
+        found = estimate(means, lambda ratios: ratios.sum(-1), np.arange(n))
         error = math.sqrt(found.over_clusters)
         assert error == pytest.approx(math.sqrt(8 / (seeds * n)), rel=0.02)
 
@@ -88,7 +89,7 @@ class TestVariance:
         n = len(cluster)
         size = rng.integers(0, 4, n).astype(float)
         hits = rng.binomial(size.astype(int), 0.2 + 0.4 * rng.random(80)[cluster]).astype(float)
-        found = estimate(np.stack([hits, size], axis=1)[None], ratio, cluster)
+        found = estimate([Ratio(hits, size)], first_less_others, cluster)
         sums = np.stack([np.bincount(cluster, hits), np.bincount(cluster, size)], axis=1)
         drawn = sums[rng.integers(0, 80, (20_000, 80))].sum(1)
         assert found.value == hits.sum() / size.sum()
@@ -96,6 +97,38 @@ class TestVariance:
             (drawn[:, 0] / drawn[:, 1]).std(), rel=0.05
         )
         assert found.design_effect > 1.1
+
+    @pytest.mark.parametrize("several", [False, True])
+    def test_what_is_of_clusters_is_that_of_leaving_each_one_out(self, several):
+        """Of unequal clusters, and of a difference of ratios with other denominators."""
+        rng = np.random.default_rng(14)
+        n = 25
+        cluster = np.repeat(np.arange(n), rng.lognormal(2, 1, n).astype(int) + 1)
+        skips = rng.poisson(rng.lognormal(0, 1, n)[cluster]).astype(float)
+        seeds = 4 if several else 1
+        hits = rng.normal(0.3, 1, (seeds, len(cluster))) + rng.normal(0, 1, (seeds, n))[:, cluster]
+        ratios = [Ratio(hits, np.ones(len(cluster))), Ratio(hits**2 * skips, skips)]
+
+        def left(out):
+            kept = cluster != out
+            return [of.numerator[:, kept].sum(1) / of.denominator[kept].sum() for of in ratios]
+
+        whole = left(-1)
+        moved = np.stack([np.subtract(whole, left(out)) for out in range(n)])  # (C, M, R)
+        change = (moved[:, 0] - moved[:, 1]) * (n - 1) / n
+        over_clusters = (change.mean(1) ** 2).sum() * n / (n - 1)
+        found = estimate(ratios, first_less_others, cluster)
+        assert found.value == pytest.approx((whole[0] - whole[1]).mean())
+        assert found.over_clusters == pytest.approx(over_clusters, rel=1e-6)
+        fewest = min(
+            1 / ((np.bincount(cluster, of.denominator) / of.denominator.sum()) ** 2).sum()
+            for of in ratios
+        )
+        assert found.components[0].freedom == int(fewest) - 1
+        if several:
+            rest = change - change.mean(1, keepdims=True)
+            of_both = (rest**2).sum() * n / ((n - 1) * (seeds - 1)) / seeds
+            assert found.crossed == pytest.approx(of_both, rel=1e-6)
 
     def test_sessions_are_in_no_order_and_clusters_have_no_names(self):
         rng = np.random.default_rng(5)
@@ -115,7 +148,7 @@ class TestVariance:
     def test_what_is_not_known_is_not_a_number(self):
         nothing = mean_estimate(np.zeros((1, 0)), np.arange(0))
         one_user = mean_estimate(np.ones((1, 9)), np.zeros(9))
-        undefined = estimate(np.zeros((1, 9, 2)), ratio, np.arange(9))
+        undefined = estimate([Ratio(np.zeros(9), np.zeros(9))], first_less_others, np.arange(9))
         for found in (nothing, one_user, undefined):
             assert np.isnan([*found.interval(0.95), found.p]).all()
         assert one_user.value == 1
@@ -124,6 +157,22 @@ class TestVariance:
         found = mean_estimate(np.full((3, 50), 0.25), np.arange(50))
         assert found.interval(0.95) == pytest.approx((0.25, 0.25))
         assert found.p < 1e-300
+
+    @pytest.mark.parametrize("hit", [0.0, 1.0])
+    def test_hits_that_are_all_alike_have_the_interval_of_so_many_users(self, hit):
+        values, user = np.full((3, 60), hit), np.arange(60) // 3
+        low, high = interval_of_hits(values, user, 0.95)
+        assert (low, high)[int(hit)] == hit
+        # 20 users of whom none is a hit: the share at which that happens in 2.5 %.
+        assert abs(hit - (high, low)[int(hit)]) == pytest.approx(1 - 0.025 ** (1 / 20))
+        values[:, 0] = 1 - hit
+        assert interval_of_hits(values, user, 0.95) == pytest.approx(
+            (
+                max(0, (found := mean_estimate(values, user)).interval(0.95)[0]),
+                min(1, found.interval(0.95)[1]),
+            )
+        )
+        assert np.isnan(interval_of_hits(values, np.zeros(60), 0.95)).all()
 
     def test_independent_estimates_are_subtracted(self):
         rng = np.random.default_rng(7)
@@ -164,11 +213,14 @@ class TestCoverage:
         # 93 to 98 % is asked for; 500 studies tell it with an error of 1 %.
         assert 0.93 - 0.025 < covered / 500 < 0.98 + 0.015, covered
 
-    @pytest.mark.parametrize("seeds", [1, 5])
+    @pytest.mark.parametrize("of_user_and_seed", [0.0, 0.1])
+    @pytest.mark.parametrize("seeds", [1, 5, 10])
     @pytest.mark.parametrize("users", [10, 30, 100])
-    def test_it_covers_where_few_users_have_most_sessions(self, users, seeds):
+    def test_it_covers_where_few_users_have_most_sessions(self, users, seeds, of_user_and_seed):
         rng = np.random.default_rng([seeds, users])
-        shape = SHAPES["all"] | ({"of_seed": 0.0, "of_both": 0.0} if seeds == 1 else {})
+        shape = SHAPES["all"] | {"of_user_and_seed": of_user_and_seed}
+        if seeds == 1:
+            shape |= {"of_seed": 0.0, "of_both": 0.0}
         covered = 0
         for _ in range(500):
             sizes = np.maximum(rng.lognormal(2, 1.2, users), 1).astype(int)
@@ -176,6 +228,20 @@ class TestCoverage:
             low, high = mean_estimate(gains, user).interval(0.95)
             covered += low <= 0 <= high
         assert covered / 500 > 0.93 - 0.025, covered
+
+    @pytest.mark.parametrize("users", [10, 30])
+    def test_it_covers_where_few_users_have_most_skips(self, users):
+        """The same sessions of each user, and a mean over skips, of which some have many."""
+        rng = np.random.default_rng(users)
+        user = np.repeat(np.arange(users), 20)
+        covered = 0
+        for _ in range(1000):
+            skips = rng.poisson(rng.lognormal(0, 1.2, users)[user] + 0.1).astype(float)
+            gains = rng.normal(0, 0.3, len(user)) + rng.normal(0, 0.2, users)[user]
+            found = estimate([Ratio(gains * skips, skips)], first_less_others, user)
+            low, high = found.interval(0.95)
+            covered += low <= 0 <= high
+        assert covered / 1000 > 0.93 - 0.02, covered
 
     def test_without_clusters_it_would_not(self):
         """950 users with 20 sessions each and a share of variance of .04."""
@@ -299,6 +365,14 @@ def test_a_study_of_another_size_has_the_variances_of_theory(times, seeds):
     over_users = (parts["of_user"] ** 2 * 2 + parts["of_session"] ** 2) / n
     over_seeds = (parts["of_seed"] ** 2 + parts["of_both"] ** 2 / n) / seeds
     assert np.mean(found, axis=0) == pytest.approx([over_users, over_seeds], rel=0.12)
+
+
+@pytest.mark.parametrize("times", [0.5, 2.0])
+def test_the_residual_is_taken_to_shrink_and_no_more(times):
+    """Where seeds happen to differ less than the residual says, the seeds alone add nothing."""
+    parts = (Component(2.0, 59), Component(1.0, 4))
+    _, over_seeds = Estimate(1.0, parts, crossed=3.0).resized(times, 5).components
+    assert over_seeds == pytest.approx((3.0 / times, 4))
 
 
 def test_holm_by_hand():

@@ -252,15 +252,16 @@ def test_sessions_are_resampled_after_the_mean_over_seeds(tmp_path):
 
 
 def test_interval_without_width_holds_its_value(tmp_path):
-    """Six sessions of rank 2: no resampling changes a mean, so the limits are the value, to the
-    last bit or around it.
+    """Six sessions of rank 2, so that no session differs from another: the limits are the value, to
+    the last bit or around it, and where it is 0 or 1 the other is that of six that all agree.
     """
     row = pl.read_parquet(make([write_run(tmp_path, [2] * 6)], tmp_path / "tables")["parquet"]).row(
         0, named=True
     )
     for name in NAMES:
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"], name
-        assert row[f"{name}_high"] - row[f"{name}_low"] < 1e-12
+        width = 1 - 0.025 ** (1 / 6) if row[name] in (0, 1) else 0
+        assert row[f"{name}_high"] - row[f"{name}_low"] == pytest.approx(width, abs=1e-12), name
 
 
 def test_sessions_are_matched_between_seeds_by_their_place(tmp_path):

@@ -8,7 +8,6 @@ that ``orig`` is.
 from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
@@ -19,9 +18,10 @@ from skipwise.core.schemas import CANDIDATES, HEADLINES
 from skipwise.evaluation.intervals import (
     MANY,
     Estimate,
+    Ratio,
     estimate,
+    first_less_others,
     holm,
-    ratio,
     sign_flip_p,
 )
 from skipwise.ranking import metrics
@@ -249,15 +249,6 @@ def headlines(split_files: list[str]) -> dict[tuple[str, str], str]:
     return found
 
 
-class Ratio(NamedTuple):
-    """Sum over sessions of one number by the sum of another; the second is of the sessions alone,
-    so it is the same for every seed, model and variant.
-    """
-
-    numerator: np.ndarray  # (seeds, S)
-    denominator: np.ndarray  # (S,)
-
-
 @dataclass(frozen=True)
 class Measure:
     """A number that a variant and its reference are compared by: one ratio, or the first less the
@@ -324,20 +315,14 @@ class Intervals:
         on the same seeds.
         """
         ours, orig = same_seeds(ours, orig)
-        columns, differs, flipped = [], np.zeros(len(ours.session_id), bool), 0.0
-        parts = list(zip(measure.ratios(ours), measure.ratios(orig), strict=True))
-        for sign, (of_ours, of_orig) in zip((1, -1), parts, strict=False):
-            change = of_ours.numerator - of_orig.numerator
-            size = of_ours.denominator
-            columns += [sign * change, np.broadcast_to(size, change.shape)]
-            differs |= change.any(0)
-            flipped = flipped + sign * change.mean(0) / max(size.sum(), 1)
-
-        def statistic(sums: np.ndarray) -> np.ndarray:
-            ratios = [ratio(sums[..., at : at + 2]) for at in range(0, sums.shape[-1], 2)]
-            return np.sum(ratios, axis=0)
-
-        found = estimate(np.stack(columns, axis=2), statistic, ours.cluster, differs=differs)
+        parts = zip(measure.ratios(ours), measure.ratios(orig), strict=True)
+        changes = [Ratio(one.numerator - other.numerator, one.denominator) for one, other in parts]
+        differs, flipped = np.zeros(len(ours.session_id), bool), 0.0
+        for sign, change in zip((1, -1), changes, strict=False):
+            differs |= change.numerator.any(0)
+            size = max(change.denominator.sum(), 1)
+            flipped = flipped + sign * change.numerator.mean(0) / size
+        found = estimate(changes, first_less_others, ours.cluster)
         index = np.unique(ours.cluster, return_inverse=True)[1]
         if found.deciding and np.count_nonzero(of_clusters := np.bincount(index, flipped)) < MANY:
             found = replace(found, sign_flip=sign_flip_p(of_clusters, self.seed))

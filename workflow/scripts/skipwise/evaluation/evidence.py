@@ -26,7 +26,7 @@ from skipwise.evaluation.comparisons import (
     same_seeds,
     with_holm,
 )
-from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate, estimate
+from skipwise.evaluation.intervals import LEAST_SEEDS, Estimate, Ratio, estimate
 
 UNLEARNED = "a training learned nothing"
 HOLDS, FAILS, UNKNOWN, MIXED = "holds", "does not hold", "cannot be told", "mixed"
@@ -179,16 +179,16 @@ def estimate_of(
     shared: list[np.ndarray],
     statistic: Callable[[np.ndarray], np.ndarray],
 ) -> Estimate:
-    """Estimate of a statistic of the sums of ``columns`` (seeds, S) of ours, those of orig and of
+    """Estimate of a statistic of the means of ``columns`` (seeds, S) of ours, those of orig and of
     ``shared`` ones (S,), in this order.  Sessions in which ours and orig differ decide.
     """
     ours, orig = same_seeds(ours, orig)
     pairs = list(zip(columns(ours), columns(orig), strict=True))
     differs = np.logical_or.reduce([(one != other).any(0) for one, other in pairs])
-    stacked = np.broadcast_arrays(
-        *(one for one, _ in pairs), *(other for _, other in pairs), *shared
-    )
-    return estimate(np.stack(stacked, axis=2), statistic, ours.cluster, differs=differs)
+    stacked = [*(one for one, _ in pairs), *(other for _, other in pairs), *shared]
+    ones = np.ones(len(ours.session_id))
+    means = [Ratio(column, ones) for column in stacked]
+    return estimate(means, statistic, ours.cluster, differs=differs)
 
 
 def rows_of_claims(evidence: Evidence) -> Iterator[dict]:

@@ -42,8 +42,8 @@ class Estimate:
 
     ``naive`` is the variance over sessions as if they were independent, and ``over_clusters`` that
     over clusters.  ``deciding`` sessions are those that make a difference; ``sign_flip`` is the
-    p-value of :func:`sign_flip_p` where it was asked for.  ``crossed`` is the share of the part
-    over seeds that clusters and seeds explain only together.
+    p-value of :func:`sign_flip_p` where it was asked for.  ``crossed`` is the variance, in the
+    part over seeds, that clusters and seeds explain only together.
     """
 
     value: float
@@ -104,7 +104,7 @@ class Estimate:
         """
         over_clusters, over_seeds = self.components
         n_clusters = max(round((over_clusters.freedom + 1) * sessions), 2)
-        of_seed = over_seeds.variance * (1 - self.crossed + self.crossed / sessions)
+        of_seed = max(over_seeds.variance - self.crossed, 0.0) + self.crossed / sessions
         return replace(
             self,
             components=(
@@ -132,62 +132,73 @@ class Estimate:
 UNKNOWN = Estimate(np.nan, (Component(np.nan, 1),))
 
 
+class Ratio(NamedTuple):
+    """Sum over sessions of one number by the sum of another, which is of the sessions alone: the
+    same for every seed, model and variant.  With a denominator of ones it is a mean.
+    """
+
+    numerator: np.ndarray  # (R, S), or (S,) if it is the same for all seeds
+    denominator: np.ndarray  # (S,)
+
+
 def estimate(
-    columns: np.ndarray,
+    ratios: list[Ratio],
     statistic: Callable[[np.ndarray], np.ndarray],
     clusters: np.ndarray,
     *,
     differs: np.ndarray | None = None,
 ) -> Estimate:
-    """Estimate of ``statistic``, a smooth function (…, K) to (…) of the sums over sessions of
-    ``columns`` (R, S, K), mean over the R seeds.
+    """Estimate of ``statistic``, a smooth function (…, M) to (…) of M ``ratios``, mean over the R
+    seeds.
 
     ``clusters`` (S,) has a whole number for each session, equal for sessions that are not
-    independent.  A mean over sessions is a ratio with a column of ones below, as the number of
-    sessions in a cluster is random too.  ``differs`` (S,) says which sessions decide, default those
-    with a column that is not 0.  With fewer than ``LEAST_SEEDS`` seeds the estimate is of these
-    trainings alone.  Nothing is known without two clusters.
+    independent.  The size of a cluster is its share of the denominator, which for a mean over
+    unseen skips is not that of the sessions; with several ratios the least effective number of
+    clusters counts.  ``differs`` (S,) says which sessions decide, default those with a numerator
+    that is not 0.  With fewer than ``LEAST_SEEDS`` seeds the estimate is of these trainings alone.
+    Nothing is known without two clusters.
     """
-    n_seeds, n_sessions, _ = columns.shape
+    numerators = np.broadcast_arrays(*(np.atleast_2d(of.numerator) for of in ratios))
+    n_seeds, n_sessions = numerators[0].shape
     if n_sessions == 0:
         return UNKNOWN
-    total = columns.sum(1).mean(0)
+    sizes = np.array([of.denominator.sum() for of in ratios])
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = float(statistic(total))
-        slope = _gradient(statistic, total)
+        means = np.array([of_seeds.sum(1).mean() for of_seeds in numerators]) / sizes
+        value = float(statistic(means))
+        slope = _gradient(statistic, means)
     if not np.isfinite(value) or not np.isfinite(slope).all():
         return UNKNOWN
-    influence = columns @ slope
-    influence -= influence.mean(1).mean()  # 0 but for rounding where the sizes are columns
-    decides = columns.any((0, 2)) if differs is None else differs
+    if differs is None:
+        differs = np.logical_or.reduce([of_seeds.any(0) for of_seeds in numerators])
+    decides = int(differs.sum())
     index = np.unique(clusters, return_inverse=True)[1]
     n = int(index.max()) + 1
     if n < 2:
-        return Estimate(value, UNKNOWN.components, deciding=int(decides.sum()))
-    by_cluster = np.stack([np.bincount(index, row, minlength=n) for row in influence])
-    share = np.bincount(index) / n_sessions
-    left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
-    freedom = max(int(1 / (share**2).sum() + 1e-6) - 1, 1)  # n − 1 where they are equal
-    mean = by_cluster.mean(0)
-    over_clusters = _variance(mean * left_out)
+        return Estimate(value, UNKNOWN.components, deciding=decides)
+    freedom, naive = n - 1, np.zeros(n_sessions)
+    by_cluster, both, of_seed = np.zeros((n_seeds, n)), np.zeros((n_seeds, n)), np.zeros(n_seeds)
+    for of_seeds, of, mean, by in zip(numerators, ratios, means, slope / sizes, strict=True):
+        influence = (of_seeds - mean * of.denominator) * by
+        naive += influence.mean(0)
+        part = np.stack([np.bincount(index, row, minlength=n) for row in influence])
+        share = np.bincount(index, of.denominator, minlength=n) / of.denominator.sum()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
+            by_cluster += part * left_out
+            both += (part - part.mean(0) - np.outer(part.sum(1), share)) * left_out
+        of_seed += part.sum(1)
+        freedom = min(freedom, max(int(1 / (share**2).sum() + 1e-6) - 1, 1))
+    over_clusters = _variance(by_cluster.mean(0))
     components, crossed = [Component(over_clusters, freedom)], 0.0
     if n_seeds >= LEAST_SEEDS:
-        of_seed = by_cluster.sum(1)
-        both = (by_cluster - mean - of_seed[:, None] / n) * left_out
-        over_both = (both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds
-        over_seeds = float(of_seed.var(ddof=1)) / n_seeds
+        crossed = float((both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds)
         components = [
-            Component(max(over_clusters - over_both, 0.0), freedom),
-            Component(over_seeds, n_seeds - 1),
+            Component(float(np.maximum(over_clusters - crossed, 0.0)), freedom),
+            Component(float(of_seed.var(ddof=1)) / n_seeds, n_seeds - 1),
         ]
-        crossed = min(over_both / over_seeds, 1.0) if over_seeds > 0 else 0.0
     return Estimate(
-        value,
-        tuple(components),
-        _variance(influence.mean(0)),
-        over_clusters,
-        int(decides.sum()),
-        crossed=float(crossed),
+        value, tuple(components), _variance(naive), over_clusters, decides, crossed=crossed
     )
 
 
@@ -246,10 +257,23 @@ def holm(p_values: list[float | None]) -> list[float | None]:
 
 def mean_estimate(values: np.ndarray, clusters: np.ndarray) -> Estimate:
     """Estimate of the mean of ``values`` (R, S) over sessions and seeds."""
-    columns = np.stack([values, np.ones_like(values)], axis=2)
-    return estimate(columns, ratio, clusters, differs=np.asarray(values.any(axis=0)))
+    return estimate([Ratio(values, np.ones(values.shape[1]))], first_less_others, clusters)
 
 
-def ratio(sums: np.ndarray) -> np.ndarray:
-    """Of the first column (…, 2) to the second."""
-    return sums[..., 0] / sums[..., 1]
+def interval_of_hits(values: np.ndarray, clusters: np.ndarray, level: float) -> tuple[float, float]:
+    """The interval of the mean of ``values`` (R, S) from 0 to 1.  Where all of them are 0, or 1,
+    nothing varies, and the other limit is that of so many clusters without a hit, or without a miss
+    (Clopper & Pearson 1934).
+    """
+    found = mean_estimate(values, clusters)
+    low, high = found.interval(level)
+    if np.isfinite(low) and found.value in (0, 1) and (values == found.value).all():
+        other = ((1 - level) / 2) ** (1 / (found.components[0].freedom + 1))
+        return (0.0, 1 - other) if found.value == 0 else (other, 1.0)
+    # Rounding may put the limits beyond the mean where all sessions agree.
+    return min(max(low, 0.0), found.value), max(min(high, 1.0), found.value)
+
+
+def first_less_others(ratios: np.ndarray) -> np.ndarray:
+    """The first of the ratios (…, M) less all others."""
+    return ratios[..., 0] - ratios[..., 1:].sum(-1)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skipwise.evaluation.comparisons import Ranked
-from skipwise.evaluation.intervals import estimate, ratio
+from skipwise.evaluation.intervals import Ratio, estimate, first_less_others
 
 
 class Measured(NamedTuple):
@@ -85,8 +85,7 @@ def _orders(its: Measured, level: float) -> tuple[np.ndarray, np.ndarray]:
     clusters = np.arange(len(its.sizes))
     for ahead, behind in combinations(its.sums, 2):
         difference = ahead - behind  # a model without chance has one seed
-        sizes = np.broadcast_to(its.sizes, difference.shape)
-        found = estimate(np.stack([difference, sizes], axis=2), ratio, clusters)
+        found = estimate([Ratio(difference, its.sizes)], first_less_others, clusters)
         low, high = found.interval(level)
         signs.append(np.sign(found.value))
         told.append(low > 0 or high < 0)

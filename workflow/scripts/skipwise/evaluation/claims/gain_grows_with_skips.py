@@ -38,9 +38,8 @@ def rows(evidence: Evidence) -> Iterator[dict]:
 
 def _slope(ours: Ranked, orig: Ranked, statistic):
     share = orig.skip_share.astype(np.float64)
-    ones = np.ones(len(share))
     return estimate_of(
-        ours, orig, lambda ranked: _with_share(ranked, share), [ones, share, share**2], statistic
+        ours, orig, lambda ranked: _with_share(ranked, share), [share, share**2], statistic
     )
 
 
@@ -48,23 +47,23 @@ def _with_share(ranked: Ranked, share: np.ndarray) -> list[np.ndarray]:
     return [hits(ranked), hits(ranked) * share]
 
 
-def _absolute(sums: np.ndarray) -> np.ndarray:
-    slope_ours, slope_orig, _, _ = _lines(sums)
+def _absolute(means: np.ndarray) -> np.ndarray:
+    slope_ours, slope_orig, _, _ = _lines(means)
     return slope_ours - slope_orig
 
 
-def _relative(sums: np.ndarray) -> np.ndarray:
+def _relative(means: np.ndarray) -> np.ndarray:
     """Of ours / orig, at the mean share, by the slopes of the logarithms."""
-    slope_ours, slope_orig, mean_ours, mean_orig = _lines(sums)
+    slope_ours, slope_orig, mean_ours, mean_orig = _lines(means)
     return slope_ours / mean_ours - slope_orig / mean_orig
 
 
-def _lines(sums: np.ndarray) -> tuple[np.ndarray, ...]:
+def _lines(means: np.ndarray) -> tuple[np.ndarray, ...]:
     """The slopes of the least-squares lines of hits over shares, and the means of the hits."""
-    ours, ours_share, orig, orig_share, n, share, squares = np.moveaxis(sums, -1, 0)
-    spread = squares / n - (share / n) ** 2
+    ours, ours_share, orig, orig_share, share, squares = np.moveaxis(means, -1, 0)
+    spread = squares - share**2
     slopes = [
-        (with_share / n - hit / n * share / n) / spread
+        (with_share - hit * share) / spread
         for hit, with_share in ((ours, ours_share), (orig, orig_share))
     ]
-    return (*slopes, ours / n, orig / n)
+    return (*slopes, ours, orig)

@@ -36,5 +36,5 @@ def _hits(ranked: Ranked) -> list[np.ndarray]:
     return [ranked.metric("hr", k, HEADLINE) for k in (1, 20)]
 
 
-def _difference(sums: np.ndarray) -> np.ndarray:
-    return sums[..., 0] / sums[..., 2] - sums[..., 1] / sums[..., 3]
+def _difference(means: np.ndarray) -> np.ndarray:
+    return means[..., 0] / means[..., 2] - means[..., 1] / means[..., 3]

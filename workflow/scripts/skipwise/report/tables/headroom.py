@@ -24,7 +24,7 @@ from skipwise.evaluation.comparisons import (
     reference_of,
     same_seeds,
 )
-from skipwise.evaluation.intervals import Estimate, estimate, mean_estimate, ratio
+from skipwise.evaluation.intervals import Estimate, Ratio, estimate, mean_estimate
 from skipwise.ranking.metrics import METRICS
 from skipwise.report.columns import Column, describe
 from skipwise.report.variants import of_which_trainings
@@ -191,11 +191,9 @@ def _share(
     gain: np.ndarray, most: np.ndarray, inside: np.ndarray, clusters: np.ndarray
 ) -> Estimate:
     """Ratio of the mean gain (R, S) and of the mean of ``most`` over the sessions inside."""
-    sizes = np.ones_like(gain), np.broadcast_to(inside.astype(float), gain.shape)
-    columns = np.stack([gain, sizes[0], np.broadcast_to(most, gain.shape) * inside, sizes[1]], 2)
     return estimate(
-        columns,
-        lambda sums: ratio(sums[..., :2]) / ratio(sums[..., 2:]),
+        [Ratio(gain, np.ones(len(inside))), Ratio(most * inside, inside.astype(float))],
+        lambda ratios: ratios[..., 0] / ratios[..., 1],
         clusters,
         differs=np.asarray(gain.any(axis=0)),
     )

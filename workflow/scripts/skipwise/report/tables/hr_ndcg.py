@@ -13,7 +13,7 @@ from skipwise.core.artifacts import read_artifact
 from skipwise.core.paths import VARIANT, by_variant, hive_keys
 from skipwise.core.schemas import Artifact, required, rows_of
 from skipwise.evaluation.comparisons import headlines, known
-from skipwise.evaluation.intervals import mean_estimate
+from skipwise.evaluation.intervals import interval_of_hits
 from skipwise.ranking import metrics
 from skipwise.report.variants import of_which_trainings, which_unfinished, which_unlearned
 from skipwise.report.write import Given
@@ -108,14 +108,14 @@ def rows(given: Given) -> list[dict]:
             )
             cluster = of_seed[0]["cluster"].to_numpy()[inside]
             for (name, k), value in per_session.items():
-                low, high = mean_estimate(value, cluster).interval(intervals["level"])
+                low, high = interval_of_hits(value, cluster, intervals["level"])
                 mean = means[f"{name}_{k}"]
-                # Where all sessions agree, the limits and the mean are sums in different orders:
-                # equal but for the last bit.
+                # The mean of the metrics and that of the ranks are sums in different orders: equal
+                # but for the last bit.
                 row |= {
                     f"{name}_{k}": mean,
-                    f"{name}_{k}_low": known(min(max(low, 0.0), mean)),
-                    f"{name}_{k}_high": known(max(min(high, 1.0), mean)),
+                    f"{name}_{k}_low": known(min(low, mean)),
+                    f"{name}_{k}_high": known(max(high, mean)),
                 }
             found.append(row)
     return found

@@ -170,6 +170,8 @@ def _rows(given: Given, intervals: Intervals) -> Iterator[dict]:
                     for name, (one, other) in zip(COMPARED, pairs, strict=True)
                 }
                 gain = over["over_blind" if reference == BLIND else "over_orig"]
+                if variant == BLIND:  # whose difference from orig is tested once, in orig's row
+                    gain = gain | {"p": None, "p_within": None}
                 yield {
                     "dataset": dataset,
                     "data": given.source(dataset),
