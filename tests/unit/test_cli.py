@@ -685,6 +685,7 @@ class TestEvaluate:
             ),
             ("session,item,rank\n1,3,2\n", ("--rank", "rank", "--score", "rank"), ["either"]),
             ("session,item,score\n", (), ["run.csv is empty"]),
+            ("session,item,score\n1,3,10000000000000001.0\n", (), ["is too large to be exact"]),
             ("session,item,score\n\n1,3,1\n1,2,x\n", (), ["run.csv, line 4: column 'score'"]),
             ("session,score\n1,1\n", ("--item", "session"), ["two of them are named 'session'"]),
         ],
@@ -698,6 +699,19 @@ class TestEvaluate:
             run, "evaluate", tmp_path / "run.csv", "--test", tmp_path / "test.parquet", *options
         )
         assert all(part in line for part in expected), line
+
+    def test_an_item_that_is_no_track_key_takes_no_rank(self, tmp_path, run):
+        write_part(sequences([[1, 2], [3]], targets=[3, 2]), "test", tmp_path / "test.parquet")
+        write_part(sequences([[1, 1, 3]]), "train", tmp_path / "train.parquet")
+        its = {"track_id": [1, 2, 3], "track_key": ["a", "b", "c"]}
+        counts = {"n_plays": [1] * 3, "n_skips": [0] * 3}
+        write_artifact(pa.table(its | counts), "tracks", tmp_path / "tracks.parquet")
+        (tmp_path / "run.csv").write_text("session,item,score\n1,c,1\n1,zzz,2\n")
+        line = failure(
+            *(run, "evaluate", tmp_path / "run.csv", "--test", tmp_path / "test.parquet"),
+            *("--score", "score", "--track-keys", "--tracks", tmp_path / "tracks.parquet"),
+        )
+        assert "session 1 has the item 'zzz', which is no track_key of" in line
 
     def test_what_is_no_ranks_file_is_one_line(self, tmp_path, run):
         (tmp_path / "run.csv").write_text("session,item,score\n1,3,2\n")

@@ -16,6 +16,7 @@ from skipwise.core.config import (
     controls,
     model_file,
     own_space,
+    raw_entry,
     reference,
     run_settings,
     runs,
@@ -684,6 +685,20 @@ def test_only_models_with_randomness_have_all_seeds():
         "wrmf": [4, 2, 7],
         "sasrec": [4, 2, 7],
     }
+
+
+@pytest.mark.parametrize(
+    ("entry", "read"),
+    [
+        ({"time_is": "end", "skip_rule": {"name": "gap_below", "seconds": 30}}, True),
+        ({"time_is": "end", "skip_rule": {"name": "given"}}, False),
+        ({"skip_rule": {"name": "gap_below", "seconds": 30}}, False),
+    ],
+)
+def test_reading_knows_of_the_rule_only_where_it_orders_plays(entry, read):
+    """Else a changed rule would read the raw files again; `label` reads them with it."""
+    config = default_config({"registry": {"mine": {"form": "events"} | entry}})
+    assert raw_entry(config, "mine").get("skip_rule") == (entry["skip_rule"] if read else None)
 
 
 def test_no_result_has_the_seed_of_the_search():

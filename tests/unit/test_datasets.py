@@ -1065,6 +1065,18 @@ def test_yambda_dislikes_are_events(tmp_path):
     assert "no column 'dislike'; did you mean 'disliked'?" in message
 
 
+@pytest.mark.parametrize("rows", [1, 2**20])
+def test_a_yambda_row_without_its_event_is_refused(tmp_path, monkeypatch, rows):
+    """It may be a listen or a like; a file without the column holds listens alone."""
+    monkeypatch.setattr(tables, "_ROWS", rows)
+    path = multi_event(tmp_path / "multi_event.parquet")
+    event = pl.col("event_type").cast(pl.String)
+    pl.read_parquet(path).with_columns(
+        event_type=pl.when(pl.int_range(pl.len()) != 2).then(event)
+    ).write_parquet(path)
+    assert "a row has no 'event_type'" in mistake(path, YAMBDA)
+
+
 @pytest.mark.parametrize("content", [b"", b"uid,item_id\n", b"PAR1" + bytes(100)])
 def test_yambda_file_that_is_no_parquet(tmp_path, content):
     assert "is not a readable parquet file" in mistake(

@@ -11,6 +11,8 @@ import json
 import re
 import sys
 import tarfile
+import warnings
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -239,8 +241,23 @@ class TestIds:
             (pa.array([100, 7], pa.decimal256(50, 2)), ["100", "7"]),
             (pa.array([2**64 - 1, 7], pa.uint64()), [str(2**64 - 1), "7"]),
             (pa.array(["007", "7"]), ["007", "7"]),
+            (
+                pa.array([0, 1_500_000_000], pa.timestamp("ns")),
+                ["1970-01-01 00:00:00", "1970-01-01 00:00:01.5"],
+            ),
+            (
+                pa.array([0, 1500], pa.timestamp("ms")),
+                ["1970-01-01 00:00:00", "1970-01-01 00:00:01.5"],
+            ),
+            (
+                pa.ExtensionArray.from_storage(pa.json_(), pa.array(["[1998]", "7"])),
+                ["[1998]", "7"],
+            ),
         ],
-        ids=["binary", "dictionary", "float", "decimal", "decimal256", "uint64", "text"],
+        ids=[
+            *("binary", "dictionary", "float", "decimal", "decimal256", "uint64", "text"),
+            *("nanoseconds", "milliseconds", "json"),
+        ],
     )
     def test_ids_in_parquet(self, tmp_path, tracks, expected):
         path = tmp_path / "plays.parquet"
@@ -251,11 +268,14 @@ class TestIds:
         ("tracks", "expected"),
         [
             (pa.array([1.0, float("nan")]), "stands for a missing id"),
-            (pa.array([1.0, 2.0**53 + 2]), "too large to be exact"),
-            (pa.array([1.0, 2.0**24 + 2], pa.float32()), "too large to be exact"),
+            (pa.array([1.0, 2.0**53]), "too large to be exact"),  # 2⁵³ + 1, too
+            (pa.array([1.0, 2.0**24], pa.float32()), "too large to be exact"),
             (pa.array([1.0, 0.5]), "is not a whole number"),
             (pa.array(["a", "9007199254740994.0"]), "too large to be exact"),
             (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
+            (pa.array(["[1998]", '["x", "y"]']), "is a list or an object; write one row per play"),
+            (pa.array(["{x}", '{"id": 5}']), "is a list or an object; write one row per play"),
+            (pa.array(["[x]", "[1, 2]"]), "is a list or an object; write one row per play"),
             (pa.array(["a", "1.2345678E7"]), "is a rounded number"),
             (pa.array(["a", "1.2345678e7"]), "is a rounded number"),
             *((pa.array(["None at all", word]), "stands for a missing id") for word in MISSING[1:]),
@@ -328,6 +348,53 @@ class TestSessions:
                 tmp_path, [tmp_path / "raw/*.tsv"], None, form="lfm2b", session_gap=1200,
                 rule={"name": "gap_below", "seconds": 90},
             )  # fmt: skip
+
+    def test_copies_in_two_folders_are_refused(self, tmp_path):
+        """Each numbers its own sessions, so no play is there twice.  Files of two users may be."""
+        for folder, plays in (("train", "1,a,1\n"), ("old", "1,a,1\n")):
+            (tmp_path / "raw" / folder).mkdir(parents=True)
+            (tmp_path / "raw" / folder / "week.csv").write_text(f"session,track,skipped\n{plays}")
+        given = {"session_ids": "per_file", "skipped_when": "skipped"}
+        with pytest.raises(UserError, match=r"week.csv and week.csv are the same file"):
+            sampled(tmp_path / "both", [tmp_path / "raw/**/week.csv"], BY_SESSION, **given)
+        (tmp_path / "raw/old").rename(tmp_path / "raw/user=v")
+        (tmp_path / "raw/train").rename(tmp_path / "raw/user=u")
+        columns = {"user": "user", **BY_SESSION}
+        plays, _ = sampled(
+            tmp_path / "of_users", [tmp_path / "raw/user=*/week.csv"], columns, **given
+        )
+        assert sorted(plays["cluster_key"]) == ["u", "v"]
+
+    def test_plays_at_one_time_are_in_the_order_of_their_files(self, tmp_path):
+        first = "user,track,time,skipped\n" + "".join(
+            f"u,x{at},2020-01-01T09:5{at},0\n" for at in range(5)
+        )
+        (tmp_path / "m1.csv").write_text(first + "u,a,2020-01-01T10:05,0\nu,b,2020-01-01T10:05,1\n")
+        (tmp_path / "m2.csv").write_text(
+            "user,track,time,skipped\nu,c,2020-01-01T10:05,0\nu,d,2020-01-01T10:05,1\n"
+        )
+        plays, _ = sampled(
+            tmp_path, [tmp_path / "m*.csv"], BY_USER, session_gap=1200, skipped_when="skipped"
+        )
+        assert plays["track_key"].to_list() == [*(f"x{at}" for at in range(5)), *"abcd"]
+
+    @pytest.mark.parametrize("kind", ["zip", "tar"])
+    def test_a_member_that_is_there_twice_is_refused(self, tmp_path, label, kind):
+        """As zip and tar leave the older one when a file is added again."""
+        path = tmp_path / f"log.{kind}"
+        texts = [f"user,track,time,skipped\nu,{track},2020-01-01T10:00,1\n" for track in "ab"]
+        for text in texts:
+            if kind == "zip":
+                with zipfile.ZipFile(path, "a") as archive, warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    archive.writestr("p.csv", text)
+            else:
+                with tarfile.open(path, "a") as archive:
+                    member = tarfile.TarInfo("p.csv")
+                    member.size = len(text)
+                    archive.addfile(member, io.BytesIO(text.encode()))
+        said = label(path, "--user", "user", "--time", "time", "--skipped-when", "skipped")
+        assert f"log.{kind} holds p.csv twice; pack it anew, with one of them" in said
 
     @pytest.mark.parametrize(
         ("session_ids", "lengths"), [("per_file", [2, 2, 2]), ("global", [6]), (None, None)]
@@ -840,6 +907,20 @@ def test_a_column_may_have_any_name(tmp_path, label, suffix):
     assert label(path, *options)["line"].to_list() == ["s", "s"]
 
 
+def test_a_line_break_in_the_header_is_named(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text('"user","long\nname","track","time","skipped"\nu,x,a,2020-01-01,1\n')
+    said = refused(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+    assert "plays.csv: a quote of its first line does not end there" in said
+
+
+def test_preview_says_why_no_row_can_be_read(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_bytes("user,track,time,skipped\nu,é,2020-01-01,1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"no row that can be read \(line 2: not valid utf-8"):
+        preview([path])
+
+
 @pytest.mark.parametrize("column", ["user", "track", "time", "skipped"])
 def test_lists_are_no_cells(tmp_path, label, column):
     path = tmp_path / "plays.parquet"
@@ -913,6 +994,21 @@ class TestPaths:
             (tmp_path / name).write_text("x")
         with pytest.raises(UserError, match=expected):
             raw_files("mine", {"paths": [f"{tmp_path}/{pattern}" for pattern in patterns]}, "")
+
+    def test_a_file_that_is_there_by_a_link_too_is_one(self, tmp_path):
+        (tmp_path / "2020").mkdir()
+        (tmp_path / "2020/plays.csv").write_text("x")
+        (tmp_path / "latest").symlink_to("2020")
+        found = raw_files("mine", {"paths": [f"{tmp_path}/**/*.csv"]}, "")
+        assert list(found) == ["plays"]
+
+    def test_absolute_and_relative_paths_go_together(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "a").mkdir()
+        for name in ("one.csv", "two.csv", "a/two.csv"):
+            (tmp_path / name).write_text("x")
+        found = raw_files("mine", {"paths": ["*.csv", f"{tmp_path}/a/two.csv"]}, "")
+        assert found == {"one": "one.csv", "two": "two.csv", "a-two": f"{tmp_path}/a/two.csv"}
 
     def test_files_of_one_name_in_different_folders(self, tmp_path):
         for folder in ("a", "b"):

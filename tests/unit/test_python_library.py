@@ -2,8 +2,11 @@
 rest.
 """
 
+import uuid
+
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import skipwise
@@ -36,6 +39,15 @@ def test_sessions_in_any_order_have_the_ranks_that_they_have_alone(model, first)
     for name, its in alone.items():
         assert found.filter(session=name).drop("session").equals(its.drop("session"))
     assert model.recommend(table, k=1)["session"].to_list() == ["A", "B"]
+
+
+def test_uuids_of_a_table_in_memory_are_text():
+    """Polars would read them as bytes, which for some are text."""
+    ids = [uuid.UUID("61626364-6566-6768-696a-6b6c6d6e6f70"), uuid.UUID(int=7)]
+    columns = {"session": ["a", "a"], "track": ids, "skipped": [True, False]}
+    for table in (columns, pa.table(columns)):
+        found = skipwise.read(table, session="session", track="track", skipped_when="skipped")
+        assert found["track"].to_list() == [str(held) for held in ids]
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.0, True, None])

@@ -448,17 +448,8 @@ def recipe(*keys):
 
 
 def raw_entry(wildcards):
-    """What reading a raw file depends on: a changed sample size does not concern it."""
-    whole = config["registry"][wildcards.dataset]
-    wanted = (
-        *("form", "columns", "time_unit", "time_is", "duration_unit", "session_ids"),
-        *("separator", "quote", "null_values", "skipped_when", "disliked_when", "until", "parts"),
-    )
-    entry = {key: whole[key] for key in wanted if key in whole}
-    if whole.get("keep_share") is not None:
-        sessions = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}
-        entry["keep"] = {"share": whole["keep_share"], **sessions}
-    return entry
+    """What reading a raw file depends on."""
+    return checked.raw_entry(config, wildcards.dataset)
 
 
 def settings(wildcards):

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 from torch.nn import functional
 
@@ -306,7 +307,10 @@ def _file(table: Table) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.parquet")
         try:
-            pl.DataFrame(table).write_parquet(path)
+            if isinstance(table, pl.DataFrame | list):
+                pl.DataFrame(table).write_parquet(path)
+            else:  # polars would read UUIDs as bytes
+                pq.write_table(pa.table(table), path)
         except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             said = " ".join(str(error).split())[:200]
             raise UserError(

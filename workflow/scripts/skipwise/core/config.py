@@ -310,6 +310,22 @@ def sessions(config: dict, dataset: str) -> dict:
     return of_all | {"n_sessions": changed.get(dataset, of_all["n_sessions"])}
 
 
+def raw_entry(config: dict, dataset: str) -> dict:
+    """What reading a raw file depends on: a changed sample size does not concern it."""
+    whole = config["registry"][dataset]
+    wanted = (
+        *("form", "columns", "time_unit", "time_is", "duration_unit", "session_ids"),
+        *("separator", "quote", "null_values", "skipped_when", "disliked_when", "until", "parts"),
+    )
+    entry = {key: whole[key] for key in wanted if key in whole}
+    if whole.get("time_is") == "end" and registry.derives_skips(whole["skip_rule"]["name"]):
+        entry["skip_rule"] = whole["skip_rule"]  # plays that end at one time are in no order then
+    if whole.get("keep_share") is not None:
+        sampled = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}
+        entry["keep"] = {"share": whole["keep_share"], **sampled}
+    return entry
+
+
 def seeds(config: dict, dataset: str, model: str) -> list[int]:
     """The seeds of a model on a data set; one for baselines, which have no randomness, and for the
     runs of other tools.

@@ -133,7 +133,6 @@ def remarks(kind: str, name: str) -> dict[str, str]:
     return dict(_REMARK.findall(file(kind, name).read_text(encoding="utf-8")))
 
 
-@cache
 def derives_skips(rule: str) -> bool:
     """Whether a skip rule derives skips from the times of the plays: its SQL reads their gaps."""
     sql = statement("skip rule", rule).replace("exclude (gap)", "")
@@ -150,6 +149,7 @@ def rule_parameters(name: str) -> set[str]:
     return parameters("skip rule", name) | ({"min_support"} if reads_lengths(name) else set())
 
 
+@cache
 def metrics() -> list[str]:
     """The names of all metrics: the functions of ``ranking/metrics.py`` that are marked as one."""
     return _METRIC.findall((LIBRARY / "ranking/metrics.py").read_text(encoding="utf-8"))

@@ -37,11 +37,13 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
                 ", ".join(absent or found).split()
             )  # a pattern may hold anything, the message is one line
             raise UserError(f"{name}: no file matches {sought}. {remedy}")
-        files = list(dict.fromkeys(path for matches in found.values() for path in matches))
+        files = [path for matches in found.values() for path in matches]
+        # A file that is also there by a link is one.
+        files = [*{os.path.realpath(path): path for path in reversed(files)}.values()][::-1]
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
     names = Counter(_shard(Path(path).name) for path in files)
-    shared = os.path.commonpath([Path(path).parent for path in files]) if len(files) > 1 else ""
+    shared = os.path.commonpath([Path(path).absolute().parent for path in files])
     shards: dict[str, str] = {}
     for path in files:
         if "{" in path:
@@ -51,7 +53,7 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
             )
         shard = _shard(Path(path).name)
         if names[shard] > 1:
-            shard = _shard(os.path.relpath(path, shared or None))
+            shard = _shard(os.path.relpath(path, shared))
         if shard in shards:
             raise UserError(
                 f"registry.{name}: {path} and {shards[shard]} would both be shard '{shard}'; "

@@ -117,7 +117,10 @@ def ranks_of_run(
             f"{run}: session {strange['session'][0]} is not in {test}; take sessions by their "
             "session_id there"
         )
-    if not track_keys:
+    if track_keys:
+        catalogue = Catalogue(tracks or tracks_beside(test))
+        _check_track_keys(run, rows, catalogue)
+    else:
         _check_track_ids(run, rows, tracks or beside(test, "tracks"))
     # One row per track whose rank is wanted: place 0 is the target, unseen skips follow.
     wanted = sessions.select(
@@ -128,10 +131,7 @@ def ranks_of_run(
         "track_id", "place"
     )
     if track_keys:
-        keys = Catalogue(tracks or tracks_beside(test)).keys
-        wanted = wanted.with_columns(
-            track=pl.Series(keys.take(pa.array(wanted["track_id"] - 1)), dtype=pl.String)
-        )
+        wanted = wanted.with_columns(track=catalogue.at(wanted["track_id"] - 1))
     else:
         wanted = wanted.with_columns(track=pl.col("track_id").cast(pl.String))
     if rank is None:
@@ -148,9 +148,7 @@ def ranks_of_run(
         pl.col("session_id").alias("session"), track_id=pl.col("tracks").list.unique()
     ).explode("track_id")
     if track_keys:
-        context = context.with_columns(
-            track=pl.Series(keys.take(pa.array(context["track_id"] - 1)), dtype=pl.String)
-        )
+        context = context.with_columns(track=catalogue.at(context["track_id"] - 1))
     else:
         context = context.with_columns(track=pl.col("track_id").cast(pl.String))
     wanted = _with_new_ranks(wanted.with_columns(pl.col("rank").cast(pl.Int32)), found, context)
@@ -223,6 +221,16 @@ def _check_track_ids(run: Path, rows: pl.DataFrame, tracks: str | Path | None) -
         )
 
 
+def _check_track_keys(run: Path, rows: pl.DataFrame, catalogue: Catalogue) -> None:
+    """The same of items that are track keys."""
+    strange = rows.filter(pl.Series(catalogue.ids(rows["track"]) == 0))
+    if strange.height:
+        raise UserError(
+            f"{run}: session {strange['session'][0]} has the item '{strange['track'][0]}', which "
+            f"is no track_key of {catalogue.path}; leave such items out, and write keys as there"
+        )
+
+
 def _with_new_ranks(
     wanted: pl.DataFrame, found: pl.DataFrame, context: pl.DataFrame
 ) -> pl.DataFrame:
@@ -284,7 +292,8 @@ def _read_run(
         )
         reasons = [not_sessions, not_tracks]
         if not bare[value].dtype.is_float():
-            whole = as_text(bare[value]).str.contains(r"^[+-]?\d+$") & (rows["value"].abs() > 2**53)
+            whole = as_text(bare[value]).str.contains(r"^[+-]?\d+(\.\d*)?$")
+            whole &= rows["value"].abs() > 2**53
             parts = pl.lit(value), pl.col(value), pl.lit(inexact)
             reason = pl.format("column '{}' holds '{}', which {}", *parts)
             reasons.append(bare.select(pl.when(whole.fill_null(False)).then(reason)).to_series())

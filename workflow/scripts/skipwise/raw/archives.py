@@ -128,11 +128,22 @@ def archive_members(
         return
     try:
         with zipfile.ZipFile(path) as archive:
+            seen: set[str] = set()
             for name in filter(wanted, archive.namelist()):
+                _check_is_new(path, name, seen)
                 with archive.open(name) as stream:
                     yield name, checked(path, stream.read)
     except ZIP_DAMAGE as error:
         raise damaged(path, error) from error
+
+
+def _check_is_new(path: Path, name: str, seen: set[str]) -> None:
+    """Raise UserError at a member that is there twice: programs that update an archive leave the
+    older one in it.
+    """
+    if name in seen:
+        raise UserError(f"{path} holds {name} twice; pack it anew, with one of them")
+    seen.add(name)
 
 
 def checked(path: Path, read: Callable[[int], bytes]) -> Callable[[int], bytes]:
@@ -162,10 +173,12 @@ def tar_members(
         with opened(path, _packing(path)) as read:
             stream = _Forward(read)
             with tarfile.open(fileobj=cast(BinaryIO, stream), mode="r:") as archive:
+                seen: set[str] = set()
                 for member in archive:
                     # tarfile remembers every member, which nobody asks for here.
                     vars(archive)["members"].clear()
                     if member.isreg() and not member.issparse() and wanted(member.name):
+                        _check_is_new(path, member.name, seen)
                         content = _Member(path, stream, member)
                         yield member.name, content.read
                         content.pass_over()

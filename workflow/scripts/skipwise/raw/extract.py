@@ -15,6 +15,7 @@ from skipwise.core.log import logger
 from skipwise.core.registry import find
 from skipwise.raw.checksums import wrong_checksum
 from skipwise.raw.ledger import Ledger
+from skipwise.raw.tables import folder_columns
 from skipwise.raw.writer import EventsWriter
 
 
@@ -79,6 +80,7 @@ def extract_events(
             "bytes": raw.stat().st_size,
             "sha256": sha256(raw),
             "plays": written,
+            **({"folders": folders} if (folders := folder_columns(raw)) else {}),
             **counts,
         },
         source,

@@ -10,6 +10,7 @@ import polars as pl
 from skipwise.core.errors import UserError
 from skipwise.raw.archives import is_archive
 from skipwise.raw.tables import first_members, folder_columns, read_rows
+from skipwise.raw.tabular import REJECTED
 
 _ROWS = 10_000
 
@@ -17,10 +18,12 @@ _ROWS = 10_000
 class Glimpse:
     """What the first rows of a file, or the first members of an archive, show.
 
-    ``error`` is what is wrong with the file as a table, None if it is one.
+    ``error`` is what is wrong with the file as a table, None if it is one, and ``wrong`` has the
+    first rows that cannot be read.
     """
 
     error: UserError | None = None
+    wrong = pl.DataFrame(schema=REJECTED)
 
     def __init__(self, path: Path):
         self.path = path
@@ -46,6 +49,7 @@ class Glimpse:
         """
         try:
             for given in read_rows(self.path, None, optional=self.folders):
+                self.wrong = given.wrong
                 return given.rows.head(_ROWS)
         except UserError as error:
             self.error = error

@@ -92,7 +92,10 @@ def columns_of(file: Glimpse, named: dict[str, str] | None = None) -> dict:
             "--user or --session, --time; and say what a skip is: --skipped-when"
         )
     if head.is_empty():
-        raise UserError(f"{file.path} holds no plays: it has a header and no row that can be read")
+        why = "".join(f" (line {line}: {reason})" for line, reason in file.wrong.head(1).rows())
+        raise UserError(
+            f"{file.path} holds no plays: it has a header and no row that can be read{why}"
+        )
     if unread and not columns.keys() & {"session", "time"}:
         held = head[unread[0]].drop_nulls()
         shown = next(iter(held.to_list() if held.dtype.is_nested() else as_text(held)), "")

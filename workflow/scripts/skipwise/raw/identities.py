@@ -10,6 +10,8 @@ from skipwise.raw.tabular import MISSING, as_text
 # Past these, whole numbers of a floating type are no longer exact.
 EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**53}
 _WHOLE = r"^-?\d+\.0+$"
+# Of json more than one value, or a key; a title such as [1998] is text.
+_NESTED = r'^(\{"|\["|\[\{|\[\[|\[-?\d+(\.\d+)?,)'
 _ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"  # how programs write large numbers that they have rounded
 
 
@@ -26,6 +28,8 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
     if kind.is_decimal():
         column = column.cast(pl.String).str.replace(r"\.0+$", "")
     text = as_text(column)
+    if kind == pl.Datetime:  # which is written with as many decimals as its unit has
+        text = text.str.replace(r"(\.\d*?)0+$", "$1").str.strip_chars_end(".")
     reasons = pl.Series(dtype=pl.String).clear(len(text))
     if kind.is_integer():
         odd = text.is_null()
@@ -35,6 +39,7 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
         odd = text.is_in(MISSING).fill_null(True)
         for sign in (".", "+"):
             odd |= text.str.contains(sign, literal=True).fill_null(False)
+        odd |= (text.str.ends_with("]") | text.str.ends_with("}")).fill_null(False)
     if not odd.any():
         return text, reasons
     limit = EXACT.get(type(kind) if isinstance(kind, pl.DataType) else kind, 2**53)
@@ -48,7 +53,7 @@ def _judged(text: pl.Series, name: str, limit: int, *, is_float: bool) -> pl.Dat
     held = pl.col("text")
     decimals = held.str.contains(_WHOLE)
     number = held.cast(pl.Float64, strict=False)
-    inexact = number.abs() > limit
+    inexact = number.abs() >= limit  # which the next whole number is stored as, too
     reason = (
         pl.when(held.is_in(MISSING) | (number.is_nan() & is_float))
         .then(pl.lit("stands for a missing id"))
@@ -56,6 +61,8 @@ def _judged(text: pl.Series, name: str, limit: int, *, is_float: bool) -> pl.Dat
         .then(pl.lit("is a floating number too large to be exact; write ids as whole numbers"))
         .when(is_float & (number != number.floor()))
         .then(pl.lit("is not a whole number; write ids as whole numbers or text"))
+        .when(held.str.contains(_NESTED) & ~pl.lit(is_float))
+        .then(pl.lit("is a list or an object; write one row per play"))
         .when(held.str.contains(_ROUNDED) & ~pl.lit(is_float))
         .then(pl.lit("is a rounded number; write ids as whole numbers"))
     )

@@ -280,6 +280,8 @@ def _parquet_rows(path: Path, batch: pa.RecordBatch | pa.Table, first: int) -> R
             column = column.cast(pa.decimal128(38, column.type.scale))
         if isinstance(column.type, pa.UuidType):
             column = pa.array([None if at is None else str(at) for at in column.to_pylist()])
+        elif isinstance(column.type, pa.BaseExtensionType):  # such as json
+            column = column.cast(column.type.storage_type)
         columns[name] = column
     lines = pl.int_range(first, first + batch.num_rows, dtype=pl.Int64, eager=True)
     rows = pl.DataFrame(pa.table(columns))
@@ -505,6 +507,11 @@ class _Delimited:
             for separator, present in found.items()
         }
         self._separator = min(missing, key=missing.__getitem__)
+        if missing[self._separator] > 0 and dialect.quote and text.count(dialect.quote) % 2:
+            raise UserError(
+                f"{self._name}: a quote of its first line does not end there; write the names of "
+                "the columns without line breaks"
+            )
         return found[self._separator]
 
     def rows_of(self, body: bytes, first_line: int, *, last: bool) -> Rows:

@@ -68,7 +68,8 @@ def as_text(column: pl.Series) -> pl.Series:
     held = column.to_physical()
     unit = getattr(column.dtype, "time_unit", None)
     a_day = 86_400 * PER_SECOND[unit] if unit else 1
-    written = held.is_between(-719_162 * a_day, 2_932_897 * a_day, closed="left").fill_null(False)
+    first, end = (max(-(2**63), min(days * a_day, 2**63 - 1)) for days in (-719_162, 2_932_897))
+    written = held.is_between(first, end, closed="left").fill_null(False)
     text = column.zip_with(written, column.clear(len(column))).cast(pl.String)
     return text.zip_with(written, held.cast(pl.String))
 

@@ -66,11 +66,13 @@ def sample_sessions(
 
 
 def _check_sources(recipe: Recipe, sources: list[dict]) -> None:
-    """Raise UserError if the same file is there under two names."""
-    names: dict[str, str] = {}
+    """Raise UserError if the same file is there twice; one without a play may be."""
+    names: dict[tuple, str] = {}
     for source in sources:
-        other = names.setdefault(source.get("sha256", source["file"]), source["file"])
-        if other != source["file"]:
+        content = source.get("sha256"), *source.get("folders", {}).items()
+        other = names.get(content)
+        names[content] = source["file"]
+        if other and content[0] and source["plays"]:
             raise UserError(
                 f"{recipe.dataset}: {source['file']} and {other} are the same file; name one of "
                 "them in `paths`"

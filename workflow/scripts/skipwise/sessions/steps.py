@@ -17,6 +17,15 @@ from skipwise.sessions.recipe import Machine, Recipe
 _BATCH = 2**17  # rows that are written at once
 
 
+# Positions count the rows of one file; plays at one time are in the order of their files.
+_PLAYS = """
+    select * exclude (part, member) replace (
+        case when started_at is null then position else position + (file_index::bigint << 40) end
+        as position
+    )
+"""
+
+
 class Steps:
     """A DuckDB connection on which the steps leave their tables."""
 
@@ -64,7 +73,7 @@ class Steps:
         statement = "from read_parquet($paths, hive_partitioning = false)"
         parameters: dict[str, list[str] | int] = {"paths": [str(path) for path in paths]}
         if part is not None:
-            statement = f"select * exclude (part, member) {statement} where part = $part"
+            statement = f"{_PLAYS} {statement} where part = $part"
             parameters["part"] = part
         statement = f"create or replace temp table {table} as {statement}"
         self.connection.sql(statement, params=parameters)

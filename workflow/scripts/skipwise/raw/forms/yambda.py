@@ -57,8 +57,16 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     if _DISLIKED in wanted:
         dislikes = _dislikes(path)
         wanted[wanted.index(_DISLIKED)] = "track_length_seconds"
+    has_events = lacks_events = False
     for given in read_rows(path, list(dict.fromkeys(wanted)), optional=(_EVENT,)):
         event = given.rows[_EVENT].cast(pl.String)
+        has_events |= event.count() > 0
+        lacks_events |= event.null_count() > 0
+        if has_events and lacks_events:
+            raise UserError(
+                f"{given.name}: a row has no '{_EVENT}', so it may be a listen or not; this is not "
+                "the published file"
+            )
         if unknown := event.filter(~event.is_in(_EVENTS)).head(1).to_list():
             raise UserError(
                 f"{given.name}: column '{_EVENT}' holds '{unknown[0]}', which is none of "
