@@ -69,7 +69,7 @@ def default_config(*overlays: dict) -> dict:
 def with_those_below(overlay: str) -> list[str]:
     """The overlay of config/, after the ones that its comment says it stands on top of."""
     text = (ROOT / "config" / overlay).read_text(encoding="utf-8").replace("\n# ", " ")
-    below = re.findall(r"on top of config/([\w.]+\.yaml)", text)
+    below = re.findall(r"[Oo]n top of config/([\w.]+\.yaml)", text)
     return [f"config/{name}" for name in (*below, overlay)]
 
 
