@@ -149,7 +149,10 @@ class TestVariance:
         nothing = mean_estimate(np.zeros((1, 0)), np.arange(0))
         one_user = mean_estimate(np.ones((1, 9)), np.zeros(9))
         undefined = estimate([Ratio(np.zeros(9), np.zeros(9))], first_less_others, np.arange(9))
-        for found in (nothing, one_user, undefined):
+        skips = np.repeat([2.0, 0.0], [4, 16])  # of one user
+        of_skips = Ratio(np.random.default_rng(1).normal(size=(3, 20)) * skips, skips)
+        of_one = estimate([of_skips], first_less_others, np.arange(20) // 4)
+        for found in (nothing, one_user, undefined, of_one):
             assert np.isnan([*found.interval(0.95), found.p]).all()
         assert one_user.value == 1
 

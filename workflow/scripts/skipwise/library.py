@@ -307,10 +307,10 @@ def _file(table: Table) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.parquet")
         try:
-            if isinstance(table, pl.DataFrame | list):
+            if isinstance(table, dict | pa.Table | pa.RecordBatch) or hasattr(table, "iloc"):
+                pq.write_table(pa.table(table), path)  # polars would read UUIDs as bytes
+            else:
                 pl.DataFrame(table).write_parquet(path)
-            else:  # polars would read UUIDs as bytes
-                pq.write_table(pa.table(table), path)
         except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             said = " ".join(str(error).split())[:200]
             raise UserError(

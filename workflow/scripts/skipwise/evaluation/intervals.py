@@ -183,10 +183,11 @@ def estimate(
         naive += influence.mean(0)
         part = np.stack([np.bincount(index, row, minlength=n) for row in influence])
         share = np.bincount(index, of.denominator, minlength=n) / of.denominator.sum()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
-            by_cluster += part * left_out
-            both += (part - part.mean(0) - np.outer(part.sum(1), share)) * left_out
+        if share.max() == 1:  # a mean over the skips of a single cluster
+            return Estimate(value, UNKNOWN.components, deciding=decides)
+        left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
+        by_cluster += part * left_out
+        both += (part - part.mean(0) - np.outer(part.sum(1), share)) * left_out
         of_seed += part.sum(1)
         freedom = min(freedom, max(int(1 / (share**2).sum() + 1e-6) - 1, 1))
     over_clusters = _variance(by_cluster.mean(0))
