@@ -457,8 +457,8 @@ class TestRerun:
         for path in folder.glob("*.yaml"):
             path.unlink()
         before = {message for message in copy.planned() if message.startswith("Training")}
-        splits = {"paper": {"wrmf": {"bl": found}}}
-        (folder / "mssd-sim.yaml").write_text(yaml.safe_dump({"splits": splits}), encoding="utf-8")
+        file = yaml.safe_dump({"seed": 0, "splits": {"paper": {"wrmf": {"bl": found}}}})
+        (folder / "mssd-sim.yaml").write_text(file, encoding="utf-8")
         planned = {message for message in copy.planned() if message.startswith("Training")}
         assert planned - before == {"Training wrmf bl on mssd-sim, seed 1"}
 
