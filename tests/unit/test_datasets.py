@@ -643,6 +643,13 @@ def test_movielens_zip_with_a_damaged_byte(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_a_form_that_has_its_unit_is_not_to_be_given_another(tmp_path):
+    """`check` refuses the key `time_unit` of such a form."""
+    message = mistake(write(tmp_path / "u.data", b"1\t2\t5\t881250949000\n"), MOVIELENS)
+    assert "it is one in milliseconds, write it in seconds, as the form has it" in message
+    assert "time_unit" not in message
+
+
 def test_movielens_rule_on_a_column_that_it_does_not_have(tmp_path):
     message = mistake(
         write(tmp_path / "u.data", U_DATA), {"form": "movielens", "skipped_when": "ratings < 4"}

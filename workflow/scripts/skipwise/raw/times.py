@@ -37,10 +37,11 @@ class Clock:
     Text is ISO, or unix numbers in ``unit`` if the first value is one.  Numbers are plausible from
     1990 to 2100.  A clock that ``starts_nowhere``, known of the form or seen in the first rows of
     the file (numbers from 0 on that are no date in any count), is only held to not being negative.
+    A unit that the form ``fixes`` cannot be set to another.
     """
 
-    def __init__(self, unit: str = "s", *, starts_nowhere: bool | None = None):
-        self._unit, self._starts_nowhere = unit, starts_nowhere
+    def __init__(self, unit: str = "s", *, starts_nowhere: bool | None = None, fixes: bool = False):
+        self._unit, self._starts_nowhere, self._fixes = unit, starts_nowhere, fixes
         self._numeric: bool | None = None
 
     def read(self, column: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -113,7 +114,9 @@ class Clock:
         """What a number may be that is no time in the unit, or nothing."""
         for unit, per_second in PER_SECOND.items():
             if unit != self._unit and EARLIEST <= number / per_second <= LATEST:
-                return f": it is one in {_UNITS[unit]}, set time_unit: {unit}"
+                remedy = f"write it in {_UNITS[self._unit]}, as the form has it"
+                remedy = remedy if self._fixes else f"set time_unit: {unit}"
+                return f": it is one in {_UNITS[unit]}, {remedy}"
         if _is_date(number):
             return ": it is a date written as a number, write it as YYYY-MM-DD"
         for low, high, what in _COUNTS:

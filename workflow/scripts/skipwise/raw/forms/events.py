@@ -72,7 +72,11 @@ class Plays:
         self._context |= {name: self._columns[name] for name in FLAGS if name in self._columns}
         read = (parse_rule(rule)[0] for rule in self._rules)
         self.wanted = list(dict.fromkeys([*self._columns.values(), *read, *context]))
-        self._clock = Clock(entry.get("time_unit", "s"), starts_nowhere=starts_nowhere)
+        self._clock = Clock(
+            entry.get("time_unit", "s"),
+            starts_nowhere=starts_nowhere,
+            fixes=entry.get("form", "events") != "events",
+        )
         unit = entry.get("duration_unit", "s")
         self._duration = Stopwatch(unit, "duration", known=knows_unit)
         self._length = Stopwatch(unit, "length", known=knows_unit, optional=True)
