@@ -14,6 +14,7 @@ from skipwise.core.config import (
     TUNED,
     is_external,
     model_file,
+    models,
     run_settings,
     runs,
     sessions,
@@ -28,7 +29,6 @@ from skipwise.core.errors import UserError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-VARIANT_KEYS = ("dataset", "split", "model", "variant")
 SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
 # Keys of a data set's entry that say how a table of the user's own is laid out, and the defaults
 # that Snakemake fills in.
@@ -467,8 +467,12 @@ def check_shipped(config: dict) -> None:
                 f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
                 "configured"
             )
-        runs_here = [run for run in runs(config) if run["dataset"] == dataset]
-        if any(shipped(config, *(run[key] for key in VARIANT_KEYS)) for run in runs_here):
+        if any(
+            shipped(config, dataset, split, model, variant)
+            for split in config["splits"]
+            for model in models(config, dataset)
+            for variant in variants(config, model)
+        ):
             seed, file = tuned(dataset)["seed"], f"{TUNED.name}/{dataset}.yaml"
             for key, wrong in _seed_mistakes(config, dataset, seed, file):
                 raise UserError(
@@ -482,10 +486,10 @@ def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
         if not isinstance(file.get(key), kind):
             yield f"the key '{key}' is missing"
             return
-    for split, models in file.get("splits", {}).items():
+    for split, of_split in file.get("splits", {}).items():
         if split not in registry.names("split"):
             yield f"unknown split '{split}'{_known(split, registry.names('split'))}"
-        for model, its in models.items():
+        for model, its in of_split.items():
             if model not in entries:
                 yield f"'{model}' is not in model_registry{_known(model, entries)}"
                 continue

@@ -317,11 +317,9 @@ class Intervals:
         ours, orig = same_seeds(ours, orig)
         parts = zip(measure.ratios(ours), measure.ratios(orig), strict=True)
         changes = [Ratio(one.numerator - other.numerator, one.denominator) for one, other in parts]
-        differs, flipped = np.zeros(len(ours.session_id), bool), 0.0
-        for sign, change in zip((1, -1), changes, strict=False):
-            differs |= change.numerator.any(0)
-            size = max(change.denominator.sum(), 1)
-            flipped = flipped + sign * change.numerator.mean(0) / size
+        flipped = first_less_others(
+            np.stack([of.numerator.mean(0) / max(of.denominator.sum(), 1) for of in changes], 1)
+        )
         found = estimate(changes, first_less_others, ours.cluster)
         index = np.unique(ours.cluster, return_inverse=True)[1]
         if found.deciding and np.count_nonzero(of_clusters := np.bincount(index, flipped)) < MANY:

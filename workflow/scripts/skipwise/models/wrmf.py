@@ -117,7 +117,7 @@ class WRMF(VectorRecommender):
         )
         return DivergedError(
             "the factors are no longer finite; lower model_registry.wrmf.settings.alpha or "
-            f"skip_confidence, or bring regularization nearer to 1 (now {its})"
+            f"skip_confidence, or raise a small regularization or lower a huge one (now {its})"
         )
 
     def state(self) -> dict[str, Tensor]:
