@@ -686,6 +686,7 @@ class TestEvaluate:
             ("session,item,rank\n1,3,2\n", ("--rank", "rank", "--score", "rank"), ["either"]),
             ("session,item,score\n", (), ["run.csv is empty"]),
             ("session,item,score\n1,3,10000000000000001.0\n", (), ["is too large to be exact"]),
+            ("session,item,score\n1,3,9007199254740993\n", (), ["is too large to be exact"]),
             ("session,item,score\n\n1,3,1\n1,2,x\n", (), ["run.csv, line 4: column 'score'"]),
             ("session,score\n1,1\n", ("--item", "session"), ["two of them are named 'session'"]),
         ],

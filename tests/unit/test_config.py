@@ -691,6 +691,7 @@ def test_only_models_with_randomness_have_all_seeds():
     ("entry", "read"),
     [
         ({"time_is": "end", "skip_rule": {"name": "gap_below", "seconds": 30}}, True),
+        ({"form": "spotify", "skip_rule": {"name": "gap_below", "seconds": 30}}, True),
         ({"time_is": "end", "skip_rule": {"name": "given"}}, False),
         ({"skip_rule": {"name": "gap_below", "seconds": 30}}, False),
     ],
@@ -712,8 +713,12 @@ def test_no_result_has_the_seed_of_the_search():
     assert mistake(default_config(of_one)).startswith(
         "configuration, seeds_by_dataset.lfm1k-sim: 3"
     )
-    for fine in ({"settings": "search"}, {"settings": "configured", "seed": 3}):
-        check_config(default_config({"tuning": fine}), SCHEMA)
+    for fine in (
+        {"tuning": {"settings": "search"}},
+        {"tuning": {"settings": "configured", "seed": 3}},
+        search | {"models": ["popularity", "item-knn", "sasrec-papers"]},
+    ):
+        check_config(default_config(fine), SCHEMA)
 
 
 def test_a_data_set_may_have_seeds_of_its_own():

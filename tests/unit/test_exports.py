@@ -26,6 +26,7 @@ from exports import (
     zvuk,
 )
 from skipwise.core.artifacts import read_artifact, read_json
+from skipwise.core.config import raw_entry
 from skipwise.core.errors import UserError
 from skipwise.raw import tables
 from skipwise.raw.extract import extract_events
@@ -101,6 +102,16 @@ class TestSpotify:
     def test_a_rule_may_not_name_what_is_not_read(self, tmp_path):
         message = refused(layouts(tmp_path)["zip"], "spotify", skipped_when="conn_country == SE")
         assert "no column 'conn_country'" in message
+
+    def test_plays_that_end_at_one_time_are_no_batch_for_a_rule_of_gaps(self, tmp_path):
+        """Their starts are not moved to one, of which all but the first would be left out."""
+        path = tmp_path / "Streaming_History_Audio_2021_0.json"
+        rows = [stream(at, ms_played=played) for at, played in ((0, 9000), (1, 200), (1, 1100))]
+        path.write_text(array(rows))
+        rule = {"name": "gap_below", "seconds": 30}
+        config = default_config({"registry": {"spotify": {"skip_rule": rule}}})
+        starts = events_of(path, "spotify", **raw_entry(config, "spotify"))["started_at"]
+        assert starts.n_unique() == 3
 
     def test_files_of_ones_own_are_left_out(self, tmp_path):
         path = tmp_path / "endsong_0.json"
@@ -206,6 +217,14 @@ class TestListenBrainz:
         path = tmp_path / "2.listens"
         path.write_text(self.plays(True))
         self.check(events_of(path, "listenbrainz"), "ann")
+
+    def test_times_in_another_unit_are_not_to_be_set(self, tmp_path):
+        path = tmp_path / "1.jsonl"
+        path.write_text(
+            lines([listen(at) | {"listened_at": 1614628800000 + at} for at in range(9)])
+        )
+        message = refused(path, "listenbrainz")
+        assert "it is one in milliseconds, write it in seconds, as the form has it" in message
 
     def test_a_listen_without_a_name_is_rejected(self, tmp_path):
         broken = listen(0)

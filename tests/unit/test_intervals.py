@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, norm
+from scipy.stats import beta, binomtest, norm
 from scipy.stats import t as student
 from skipwise.evaluation.intervals import (
     FLIPS,
@@ -168,14 +168,47 @@ class TestVariance:
         assert (low, high)[int(hit)] == hit
         # 20 users of whom none is a hit: the share at which that happens in 2.5 %.
         assert abs(hit - (high, low)[int(hit)]) == pytest.approx(1 - 0.025 ** (1 / 20))
-        values[:, 0] = 1 - hit
-        assert interval_of_hits(values, user, 0.95) == pytest.approx(
-            (
-                max(0, (found := mean_estimate(values, user)).interval(0.95)[0]),
-                min(1, found.interval(0.95)[1]),
-            )
-        )
         assert np.isnan(interval_of_hits(values, np.zeros(60), 0.95)).all()
+
+    @pytest.mark.parametrize("hits", [1, 2, 5, 95, 99])
+    def test_few_hits_have_the_interval_of_their_binomial_distribution(self, hits):
+        values = (np.arange(100) < hits).astype(float)[None]
+        exact = beta.ppf(0.025, hits, 101 - hits), beta.ppf(0.975, hits + 1, 100 - hits)
+        assert interval_of_hits(values, np.arange(100), 0.95) == pytest.approx(exact)
+
+    def test_more_hits_have_higher_limits(self):
+        found = [
+            interval_of_hits((np.arange(100) < hits).astype(float)[None], np.arange(100), 0.95)
+            for hits in range(101)
+        ]
+        assert (np.diff(found, axis=0) > 0)[1:-1].all()
+        assert (np.diff(found, axis=0) >= 0).all()
+
+    def test_of_many_hits_the_interval_is_that_of_the_mean(self):
+        rng = np.random.default_rng(16)
+        values, user = (rng.random((3, 9000)) < 0.2).astype(float), np.arange(9000) // 3
+        symmetric = mean_estimate(values, user).interval(0.95)
+        assert interval_of_hits(values, user, 0.95) == pytest.approx(symmetric, abs=0.001)
+
+    def test_a_ratio_of_rare_hits_has_the_interval_of_its_counts(self):
+        """Of 1 and 3 hits in 300,000 sessions, in the steps of its gradient."""
+        n = 300_000
+        hits = [np.zeros((3, n)) for _ in range(2)]
+        hits[0][:, :3], hits[1][:, 7] = 1, 1
+        ratios = [Ratio(of, np.ones(n)) for of in hits]
+        found = estimate(ratios, lambda means: means[..., 0] / means[..., 1], np.arange(n))
+        assert found.value == pytest.approx(3)
+        # By hand: 3² · (1/3 + 1/1), the squares of the relative errors of the counts.
+        assert found.over_clusters == pytest.approx(9 * (1 / 3 + 1), rel=1e-4)
+
+    def test_users_without_what_is_counted_are_none(self):
+        """The mean over the skips of 5 users is that of 5 users, whoever else is there."""
+        rng = np.random.default_rng(17)
+        skips = (np.arange(200) < 20).astype(float)
+        values, user = rng.normal(size=(3, 200)) * skips, np.arange(200) // 4
+        all_users = estimate([Ratio(values, skips)], first_less_others, user)
+        five = estimate([Ratio(values[:, :20], skips[:20])], first_less_others, user[:20])
+        assert all_users.interval(0.95) == pytest.approx(five.interval(0.95))
 
     def test_independent_estimates_are_subtracted(self):
         rng = np.random.default_rng(7)

@@ -250,13 +250,18 @@ class TestIds:
                 ["1970-01-01 00:00:00", "1970-01-01 00:00:01.5"],
             ),
             (
+                pa.array([0, 1500], pa.timestamp("us", "UTC")),
+                ["1970-01-01 00:00:00+00:00", "1970-01-01 00:00:00.0015+00:00"],
+            ),
+            (pa.array(["[10,000 Days]", '["Heroes"]']), ["[10,000 Days]", '["Heroes"]']),
+            (
                 pa.ExtensionArray.from_storage(pa.json_(), pa.array(["[1998]", "7"])),
                 ["[1998]", "7"],
             ),
         ],
         ids=[
             *("binary", "dictionary", "float", "decimal", "decimal256", "uint64", "text"),
-            *("nanoseconds", "milliseconds", "json"),
+            *("nanoseconds", "milliseconds", "zone", "titles", "json"),
         ],
     )
     def test_ids_in_parquet(self, tmp_path, tracks, expected):
@@ -275,6 +280,7 @@ class TestIds:
             (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
             (pa.array(["[1998]", '["x", "y"]']), "is a list or an object; write one row per play"),
             (pa.array(["{x}", '{"id": 5}']), "is a list or an object; write one row per play"),
+            (pa.array(["[x]", "[1,2,3]"]), "is a list or an object; write one row per play"),
             (pa.array(["[x]", "[1, 2]"]), "is a list or an object; write one row per play"),
             (pa.array(["a", "1.2345678E7"]), "is a rounded number"),
             (pa.array(["a", "1.2345678e7"]), "is a rounded number"),
@@ -343,7 +349,9 @@ class TestSessions:
         for name in ("a.tsv", "b.tsv"):
             rows = [f"u\tt{at}\t2019-01-21 11:0{at}:00\n" for at in range(8)]
             (tmp_path / "raw" / name).write_text("user_id\ttrack_id\ttimestamp\n" + "".join(rows))
-        with pytest.raises(UserError, match=r"b.tsv and a.tsv are the same file"):
+        with pytest.raises(
+            UserError, match=r"b.tsv \(shard=b\) and a.tsv \(shard=a\) are the same"
+        ):
             sampled(
                 tmp_path, [tmp_path / "raw/*.tsv"], None, form="lfm2b", session_gap=1200,
                 rule={"name": "gap_below", "seconds": 90},
@@ -355,10 +363,14 @@ class TestSessions:
             (tmp_path / "raw" / folder).mkdir(parents=True)
             (tmp_path / "raw" / folder / "week.csv").write_text(f"session,track,skipped\n{plays}")
         given = {"session_ids": "per_file", "skipped_when": "skipped"}
-        with pytest.raises(UserError, match=r"week.csv and week.csv are the same file"):
+        said = r"week.csv \(shard=train-week\) and week.csv \(shard=old-week\) are the same"
+        with pytest.raises(UserError, match=said):
             sampled(tmp_path / "both", [tmp_path / "raw/**/week.csv"], BY_SESSION, **given)
         (tmp_path / "raw/old").rename(tmp_path / "raw/user=v")
         (tmp_path / "raw/train").rename(tmp_path / "raw/user=u")
+        # A folder that names no column that is read makes no other file of a copy.
+        with pytest.raises(UserError, match="are the same file"):
+            sampled(tmp_path / "unread", [tmp_path / "raw/**/week.csv"], BY_SESSION, **given)
         columns = {"user": "user", **BY_SESSION}
         plays, _ = sampled(
             tmp_path / "of_users", [tmp_path / "raw/user=*/week.csv"], columns, **given
@@ -377,6 +389,23 @@ class TestSessions:
             tmp_path, [tmp_path / "m*.csv"], BY_USER, session_gap=1200, skipped_when="skipped"
         )
         assert plays["track_key"].to_list() == [*(f"x{at}" for at in range(5)), *"abcd"]
+
+    def test_files_that_are_newest_first_are_ordered_as_one_would_be(self, tmp_path):
+        """Pages of an export, the newest first: a b, then c d, are the plays d c b a."""
+        rows = [f"u,{track},2020-01-01T10:05,1\n" for track in "abcd"]
+        rows += [f"u,x{at},2020-01-01T09:5{at},0\n" for at in range(9, -1, -1)]
+        header = "user,track,time,skipped\n"
+        newer = [f"u,y{at},2020-01-01T10:1{at},0\n" for at in range(9, -1, -1)]
+        (tmp_path / "all.csv").write_text(header + "".join(newer + rows))
+        (tmp_path / "p2.csv").write_text(header + "".join(newer + rows[:2]))
+        (tmp_path / "p10.csv").write_text(header + "".join(rows[2:]))
+        orders = []
+        for number, pattern in enumerate(("all.csv", "p*.csv")):
+            given = {"session_gap": 1200, "skipped_when": "skipped"}
+            plays, _ = sampled(tmp_path / str(number), [tmp_path / pattern], BY_USER, **given)
+            orders.append(plays["track_key"].to_list())
+        assert orders[0][10:14] == ["d", "c", "b", "a"]
+        assert orders[1] == orders[0]
 
     @pytest.mark.parametrize("kind", ["zip", "tar"])
     def test_a_member_that_is_there_twice_is_refused(self, tmp_path, label, kind):
@@ -907,11 +936,23 @@ def test_a_column_may_have_any_name(tmp_path, label, suffix):
     assert label(path, *options)["line"].to_list() == ["s", "s"]
 
 
-def test_a_line_break_in_the_header_is_named(tmp_path):
+@pytest.mark.parametrize(
+    "header",
+    ['"user","long\nname","track","time","skipped"', 'user,track,time,skipped,"long\nname"'],
+)
+def test_a_line_break_in_the_header_is_named(tmp_path, header):
     path = tmp_path / "plays.csv"
-    path.write_text('"user","long\nname","track","time","skipped"\nu,x,a,2020-01-01,1\n')
+    path.write_text(f"{header}\nu,x,a,2020-01-01,1\n")
     said = refused(tmp_path, path, columns=BY_USER, skipped_when="skipped")
     assert "plays.csv: a quote of its first line does not end there" in said
+
+
+def test_an_inch_sign_in_the_header_is_no_line_break(tmp_path):
+    path = tmp_path / "plays.csv"
+    path.write_text('usr,track,time,skipped,12"\nu,a,2020-01-01,1,x\n')
+    said = refused(tmp_path, path, columns=BY_USER, skipped_when="skipped")
+    assert "no column 'user'" in said
+    assert "12" in said
 
 
 def test_preview_says_why_no_row_can_be_read(tmp_path):
@@ -1009,6 +1050,13 @@ class TestPaths:
             (tmp_path / name).write_text("x")
         found = raw_files("mine", {"paths": ["*.csv", f"{tmp_path}/a/two.csv"]}, "")
         assert found == {"one": "one.csv", "two": "two.csv", "a-two": f"{tmp_path}/a/two.csv"}
+
+    def test_files_are_in_the_order_in_which_they_are_named(self, tmp_path):
+        """Which plays at one time have; within a pattern by their numbers."""
+        for name in ("a", "b", "part2", "part10"):
+            (tmp_path / f"{name}.csv").write_text("x")
+        named = {"paths": [f"{tmp_path}/b.csv", f"{tmp_path}/*.csv"]}
+        assert list(raw_files("mine", named, "")) == ["b", "a", "part2", "part10"]
 
     def test_files_of_one_name_in_different_folders(self, tmp_path):
         for folder in ("a", "b"):

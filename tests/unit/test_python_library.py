@@ -5,6 +5,7 @@ rest.
 import uuid
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +49,21 @@ def test_uuids_of_a_table_in_memory_are_text():
     for table in (columns, pa.table(columns)):
         found = skipwise.read(table, session="session", track="track", skipped_when="skipped")
         assert found["track"].to_list() == [str(held) for held in ids]
+
+
+def test_tables_of_pandas_are_read_as_they_are():
+    """Sorted or filtered they have an index, which is no column."""
+    columns = {"session": ["a"] * 3, "track": [uuid.UUID(int=at) for at in range(3)]}
+    table = pd.DataFrame(columns | {"skip": [1, 0, 0]}).sort_values("track", ascending=False)
+    found = skipwise.read(table, session="session", track="track", skipped_when="skip")
+    assert found["track"].to_list() == [str(held) for held in reversed(columns["track"])]
+    assert not {"__index_level_0__", "index"} & {*found.columns}
+
+
+def test_large_numbers_and_one_value_for_all_rows_are_read():
+    table = {"track": [2**63 + 5, 7], "session": "a", "skip": [0, 1]}
+    found = skipwise.read(table, session="session", track="track", skipped_when="skip")
+    assert found["track"].to_list() == [2**63 + 5, 7]
 
 
 @pytest.mark.parametrize("k", [0, -1, 2.0, True, None])

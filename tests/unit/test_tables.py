@@ -229,13 +229,13 @@ def test_intervals_hold_their_values(runs, tmp_path):
 
 
 def test_interval_of_a_binomial_mean(tmp_path):
-    """10 of 20 sessions hit: one half ± t(19) · √(1/4 / 19)."""
+    """10 of 20 sessions hit: the interval of Clopper & Pearson, as scipy's binomtest has it."""
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     row = read_csv(make(runs, tmp_path / "tables")["csv"])[0]
     assert (row["hr_10"], row["hr_10_low"], row["hr_10_high"]) == (
         "0.500000",
-        "0.259914",
-        "0.740086",
+        "0.271958",
+        "0.728042",
     )
 
 
@@ -312,8 +312,8 @@ def test_pages_show_values_with_their_intervals(tmp_path):
     runs = [write_run(tmp_path, [3] * 10 + [50] * 10)]
     paths = make(runs, tmp_path / "tables")
     for kind, interval in (
-        ("html", '<span class="interval">[0.2599, 0.7401]</span>'),
-        ("tex", "[0.2599, 0.7401]"),
+        ("html", '<span class="interval">[0.2720, 0.7280]</span>'),
+        ("tex", "[0.2720, 0.7280]"),
     ):
         page = text(paths[kind])
         assert f"0.5000 {interval}" in page

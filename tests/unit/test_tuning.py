@@ -528,7 +528,7 @@ class TestSpace:
 
     def test_the_default_is_within_and_every_variant_of_a_model_has_the_same(self):
         for model in DEFAULT["models"]:
-            if checked._is_untuned(DEFAULT, model):
+            if checked.is_untuned(DEFAULT, model):
                 continue
             declared = registry.declared("model", checked.model_file(DEFAULT, model))
             declared = declared.get("SEARCH", {})
@@ -715,9 +715,19 @@ class TestShipped:
             ),
             (
                 {"paper": {"sasrec": {"orig": {"settings": {}}}}},
-                "paper, sasrec orig: it must have configured, settings, trials, value",
+                "splits.paper.sasrec.orig: the key 'configured' is missing",
             ),
-            ([], "the key 'splits' is missing"),
+            ([], "splits: [] is not of type 'object'"),
+            ({"paper": None}, "splits.paper: None is not of type 'object'"),
+            ({"paper": {"sasrec": [1]}}, "splits.paper.sasrec: [1] is not of type 'object'"),
+            (
+                {"paper": {"sasrec": {"orig": FOUND | {"trials": "many"}}}},
+                "splits.paper.sasrec.orig.trials: 'many' is not of type 'integer'",
+            ),
+            (
+                {"paper": {"sasrec": {"orig": FOUND | {"settings": {"dropout": "half"}}}}},
+                "paper, sasrec orig: dropout is 'half', which is no number",
+            ),
         ],
     )
     def test_a_wrong_file_is_one_clear_line(self, ship, splits, message):
@@ -742,6 +752,7 @@ class TestShipped:
             {"seeds": [1, 2]},
             {"seeds_by_dataset": {"mssd-sim": [1, 2]}},
             {"models": ["wrmf"]},
+            {"models": ["item-knn"]},
             {"tuning": {"settings": "configured"}},
         ):
             mistakes.check_shipped(default_config(others))

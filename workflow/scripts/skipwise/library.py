@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import polars as pl
@@ -298,6 +299,20 @@ def _plays(session: Table | list[str]) -> pl.DataFrame:
         )
 
 
+def _uuids_as_text(table: Table) -> Table:
+    """A dictionary or pandas table with UUIDs, which polars cannot write, as text."""
+    texts = {}
+    for name in table.keys() if hasattr(table, "keys") else ():
+        values = table[name]
+        if isinstance(values, Iterable) and not isinstance(values, str):
+            first = next((value for value in values if value is not None), None)
+            if isinstance(first, UUID):
+                texts[name] = [None if value is None else str(value) for value in values]
+    if not texts:
+        return table
+    return {**table, **texts} if isinstance(table, dict) else table.assign(**texts)
+
+
 @contextlib.contextmanager
 def _file(table: Table) -> Iterator[Path]:
     """The path of a table: readers stream from files, also what is in memory."""
@@ -307,11 +322,14 @@ def _file(table: Table) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "table.parquet")
         try:
-            if isinstance(table, dict | pa.Table | pa.RecordBatch) or hasattr(table, "iloc"):
+            if isinstance(table, pa.Table | pa.RecordBatch):
                 pq.write_table(pa.table(table), path)  # polars would read UUIDs as bytes
             else:
-                pl.DataFrame(table).write_parquet(path)
-        except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
+                pl.DataFrame(_uuids_as_text(table)).write_parquet(path)
+        except (
+            *(TypeError, ValueError, OverflowError),
+            *(pa.ArrowException, pl.exceptions.PolarsError),
+        ) as error:
             said = " ".join(str(error).split())[:200]
             raise UserError(
                 f"the table cannot be read ({said}); give columns of equal length whose values are "

@@ -11,6 +11,11 @@ _PATTERN = re.compile(
 )
 
 
+def label_rules(entry: dict) -> list[str]:
+    """The conditions of a data set's entry under which a play is a skip."""
+    return [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
+
+
 def parse_rule(rule: str) -> tuple[str, str | None, float | str | None]:
     """Split ``rating < 4`` into column, operator and value; a bare column name has neither operator
     nor value.

@@ -80,7 +80,7 @@ def search_space(config: dict, model: str, variant: str) -> dict[str, dict]:
     of the range (an ``alpha`` of 0 has no place on a logarithmic scale).  A range is widened to
     the configured value.  Empty for an entry that is never tuned and for another tool's.
     """
-    if is_external(config, model) or _is_untuned(config, model):
+    if is_external(config, model) or is_untuned(config, model):
         return {}
     settings = run_settings(config, model, variant)
     declared = registry.declared("model", model_file(config, model)).get("SEARCH", {})
@@ -220,7 +220,7 @@ def shipped(config: dict, dataset: str, split: str, model: str, variant: str) ->
     configuration gives a setting that was searched another value than it had in the search: then
     that value is what the user wants.
     """
-    if config["tuning"]["settings"] != "shipped" or _is_untuned(config, model):
+    if config["tuning"]["settings"] != "shipped" or is_untuned(config, model):
         return None
     searched = searched_as(config, model, variant)
     found = tuned(dataset).get("splits", {}).get(split, {}).get(model, {}).get(searched)
@@ -244,7 +244,7 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     """
     if is_external(config, model):
         return "of another tool"
-    if _is_untuned(config, model):
+    if is_untuned(config, model):
         return UNTUNED[config["model_registry"][model]["settings_of"]]
     if not search_space(config, model, variant):
         return "nothing to tune"
@@ -256,7 +256,8 @@ def settings_source(config: dict, dataset: str, split: str, model: str, variant:
     return f"tuned, {number} trial{'s' if number > 1 else ''}"
 
 
-def _is_untuned(config: dict, model: str) -> bool:
+def is_untuned(config: dict, model: str) -> bool:
+    """Whether an entry says that its settings are the papers' or defaults, which nothing tunes."""
     return config["model_registry"][model].get("settings_of", "field") in UNTUNED
 
 
@@ -318,7 +319,8 @@ def raw_entry(config: dict, dataset: str) -> dict:
         *("separator", "quote", "null_values", "skipped_when", "disliked_when", "until", "parts"),
     )
     entry = {key: whole[key] for key in wanted if key in whole}
-    if whole.get("time_is") == "end" and registry.derives_skips(whole["skip_rule"]["name"]):
+    time_is = registry.declared("raw form", whole["form"]).get("TIME_IS", whole.get("time_is"))
+    if time_is == "end" and registry.derives_skips(whole["skip_rule"]["name"]):
         entry["skip_rule"] = whole["skip_rule"]  # plays that end at one time are in no order then
     if whole.get("keep_share") is not None:
         sampled = {key: config["sessions"][key] for key in ("sampling_seed", "max_length")}

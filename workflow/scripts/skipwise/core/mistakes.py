@@ -13,6 +13,7 @@ from skipwise.core.conditions import parse_rule
 from skipwise.core.config import (
     TUNED,
     is_external,
+    is_untuned,
     model_file,
     models,
     run_settings,
@@ -29,7 +30,22 @@ from skipwise.core.errors import UserError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-SHIPPED_KEYS = {"settings", "configured", "trials", "value"}
+_OF_SEARCH = {
+    "settings": {"type": "object"},
+    "configured": {"type": "object"},
+    "trials": {"type": "integer"},
+    "value": {"type": "number"},
+}
+# The JSON Schema of a file of settings that come with the project: by split, model and variant what
+# a search found.
+_SHIPPED: dict = {"type": "object", "required": [*_OF_SEARCH], "properties": _OF_SEARCH}
+for _ in ("variant", "model", "split"):
+    _SHIPPED = {"type": "object", "additionalProperties": _SHIPPED}
+_SHIPPED = {
+    "type": "object",
+    "required": ["seed", "splits"],
+    "properties": {"seed": {"type": "integer"}, "splits": _SHIPPED},
+}
 # Keys of a data set's entry that say how a table of the user's own is laid out, and the defaults
 # that Snakemake fills in.
 OF_TABLES = {
@@ -160,7 +176,10 @@ def _parameter_and_limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
     yield from _limit_mistakes(config)
     tuning = config.get("tuning", {})
     for dataset in config["datasets"] if tuning.get("settings") == "search" else ():
-        yield from _seed_mistakes(config, dataset, tuning.get("seed", 0), "tuning.seed")
+        for model in models(config, dataset):
+            if not is_untuned(config, model):
+                seed = tuning.get("seed", 0)
+                yield from _seed_mistakes(config, dataset, model, seed, "tuning.seed")
     for name, entry in config["registry"].items():
         yield from rule_mistakes(f"registry.{name}.skip_rule", entry["skip_rule"])
     for name in config["datasets"]:
@@ -217,10 +236,14 @@ def _limit_mistakes(config: dict) -> Iterator[tuple[str, str]]:
         )
 
 
-def _seed_mistakes(config: dict, dataset: str, seed: int, where: str) -> Iterator[tuple[str, str]]:
-    """The seed of a search among those of the results: the training that won would be one of them,
-    and it won by luck, too.
+def _seed_mistakes(
+    config: dict, dataset: str, model: str, seed: int, where: str
+) -> Iterator[tuple[str, str]]:
+    """The seed of a search among those of a tuned model's results: the training that won would be
+    one of them, and it won by luck, too.  Baselines have no seeds.
     """
+    if config["model_registry"][model]["family"] in ("baseline", "external"):
+        return
     by_dataset = config.get("seeds_by_dataset", {})
     key = f"seeds_by_dataset.{dataset}" if dataset in by_dataset else "seeds"
     if seed in by_dataset.get(dataset, config.get("seeds", ())):
@@ -431,6 +454,10 @@ def _what(error: "ValidationError") -> str:
     return error.message
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(text: str) -> float | None:
     try:
         number = float(text)
@@ -467,26 +494,23 @@ def check_shipped(config: dict) -> None:
                 f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
                 "configured"
             )
-        if any(
-            shipped(config, dataset, split, model, variant)
-            for split in config["splits"]
-            for model in models(config, dataset)
-            for variant in variants(config, model)
-        ):
-            seed, file = tuned(dataset)["seed"], f"{TUNED.name}/{dataset}.yaml"
-            for key, wrong in _seed_mistakes(config, dataset, seed, file):
-                raise UserError(
-                    f"configuration, {key}: {wrong}, or set tuning.settings: configured"
-                )
+        for run in runs(config | {"datasets": [dataset]}):
+            if shipped(config, dataset, run["split"], run["model"], run["variant"]):
+                seed, file = tuned(dataset)["seed"], f"{TUNED.name}/{dataset}.yaml"
+                for key, wrong in _seed_mistakes(config, dataset, run["model"], seed, file):
+                    raise UserError(
+                        f"configuration, {key}: {wrong}, or set tuning.settings: configured"
+                    )
 
 
 def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
+    if not file:
+        return
+    if wrong := [*_not_finite(file), *_schema_mistakes(file, _SHIPPED)]:
+        yield from (f"{key}: {what}" for key, what in wrong)
+        return
     entries = config["model_registry"]
-    for key, kind in (("splits", dict), ("seed", int)) if file else ():
-        if not isinstance(file.get(key), kind):
-            yield f"the key '{key}' is missing"
-            return
-    for split, of_split in file.get("splits", {}).items():
+    for split, of_split in file["splits"].items():
         if split not in registry.names("split"):
             yield f"unknown split '{split}'{_known(split, registry.names('split'))}"
         for model, its in of_split.items():
@@ -501,13 +525,13 @@ def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
                         f"{where}: no such variant in model_registry.{model}"
                         f"{_known(variant, known)}"
                     )
-                elif not isinstance(found, dict) or found.keys() != SHIPPED_KEYS:
-                    yield f"{where}: it must have {', '.join(sorted(SHIPPED_KEYS))}"
                 elif known[variant] is not None:
                     settings = run_settings(config, model, variant)
-                    for name in [*found["settings"], *found["configured"]]:
+                    for name, value in [*found["settings"].items(), *found["configured"].items()]:
                         if name not in settings:
                             yield f"{where}: no setting '{name}'{_known(name, settings)}"
+                        elif _is_number(settings[name]) and not _is_number(value):
+                            yield f"{where}: {name} is '{value}', which is no number"
 
 
 def check_external_ranks(config: dict, results: str) -> None:

@@ -1,6 +1,7 @@
 """The raw files of a data set, each a shard of it."""
 
 import glob
+import itertools
 import os
 import re
 from collections import Counter
@@ -37,9 +38,10 @@ def raw_files(name: str, entry: dict, resources: str) -> dict[str, str]:
                 ", ".join(absent or found).split()
             )  # a pattern may hold anything, the message is one line
             raise UserError(f"{name}: no file matches {sought}. {remedy}")
-        files = [path for matches in found.values() for path in matches]
-        # A file that is also there by a link is one.
-        files = [*{os.path.realpath(path): path for path in reversed(files)}.values()][::-1]
+        by_place: dict[str, str] = {}  # a file that is also there by a link is one
+        for path in itertools.chain.from_iterable(found.values()):
+            by_place.setdefault(os.path.realpath(path), path)
+        files = [*by_place.values()]
     else:
         files = [f"{resources}/raw/{name}/{file['name']}" for file in entry["files"]]
     names = Counter(_shard(Path(path).name) for path in files)
@@ -67,6 +69,12 @@ def _shard(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", name))
 
 
+def _as_counted(path: str) -> list[str | int]:
+    """By which part2 stands before part10; texts are at even places, numbers at odd ones."""
+    parts = re.split("([0-9]+)", path)
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+
+
 def _matches(name: str, pattern: str) -> list[str]:
     """The files of a pattern, in which ``**`` is any number of folders and ``~`` the user's own; a
     name that is there is taken as it is, whatever characters are in it.
@@ -80,7 +88,8 @@ def _matches(name: str, pattern: str) -> list[str]:
             f"{name}: `**` is any number of folders only between slashes, as in logs/**/*.csv; "
             f"correct {pattern}"
         )
-    found = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+    there = os.path.lexists(path)
+    found = [path] if there else sorted(glob.glob(path, recursive=True), key=_as_counted)
     for file in found:
         if os.path.islink(file) and not os.path.exists(file):
             raise UserError(f"{name}: {file} is a link to {os.readlink(file)}, which is not there")

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import betaincinv, stdtrit
 
 # An interval covers seeds, and a claim about a method may be decided, from so many on.
 LEAST_SEEDS = 3
@@ -166,7 +166,8 @@ def estimate(
     with np.errstate(divide="ignore", invalid="ignore"):
         means = np.array([of_seeds.sum(1).mean() for of_seeds in numerators]) / sizes
         value = float(statistic(means))
-        slope = _gradient(statistic, means)
+        scale = np.array([np.abs(of_seeds).sum(1).mean() for of_seeds in numerators]) / sizes
+        slope = _gradient(statistic, means, scale)
     if not np.isfinite(value) or not np.isfinite(slope).all():
         return UNKNOWN
     if differs is None:
@@ -176,7 +177,10 @@ def estimate(
     n = int(index.max()) + 1
     if n < 2:
         return Estimate(value, UNKNOWN.components, deciding=decides)
-    freedom, naive = n - 1, np.zeros(n_sessions)
+    # Clusters that no mean counts are none.
+    counts = np.logical_or.reduce([of.denominator > 0 for of in ratios])
+    n_counted = len(np.unique(index[counts]))
+    freedom, naive = n_counted - 1, np.zeros(n_sessions)
     by_cluster, both, of_seed = np.zeros((n_seeds, n)), np.zeros((n_seeds, n)), np.zeros(n_seeds)
     for of_seeds, of, mean, by in zip(numerators, ratios, means, slope / sizes, strict=True):
         influence = (of_seeds - mean * of.denominator) * by
@@ -185,33 +189,41 @@ def estimate(
         share = np.bincount(index, of.denominator, minlength=n) / of.denominator.sum()
         if share.max() == 1:  # a mean over the skips of a single cluster
             return Estimate(value, UNKNOWN.components, deciding=decides)
-        left_out = (1 - 1 / n) / (1 - share)  # of the jackknife; 1 where clusters are equal
+        left_out = (1 - 1 / n_counted) / (1 - share)  # of the jackknife; 1 where clusters are equal
         by_cluster += part * left_out
         both += (part - part.mean(0) - np.outer(part.sum(1), share)) * left_out
         of_seed += part.sum(1)
         freedom = min(freedom, max(int(1 / (share**2).sum() + 1e-6) - 1, 1))
-    over_clusters = _variance(by_cluster.mean(0))
+    over_clusters = _variance(by_cluster.mean(0), n_counted)
     components, crossed = [Component(over_clusters, freedom)], 0.0
     if n_seeds >= LEAST_SEEDS:
-        crossed = float((both**2).sum() * n / ((n_seeds - 1) * (n - 1)) / n_seeds)
+        crossed = _variance(both, n_counted) / ((n_seeds - 1) * n_seeds)
         components = [
             Component(float(np.maximum(over_clusters - crossed, 0.0)), freedom),
             Component(float(of_seed.var(ddof=1)) / n_seeds, n_seeds - 1),
         ]
     return Estimate(
-        value, tuple(components), _variance(naive), over_clusters, decides, crossed=crossed
+        value,
+        tuple(components),
+        _variance(naive, n_sessions),
+        over_clusters,
+        decides,
+        crossed=crossed,
     )
 
 
-def _variance(influence: np.ndarray) -> float:
-    """Of a sum of independent terms (N,) whose mean is 0."""
-    n = len(influence)
+def _variance(influence: np.ndarray, n: int) -> float:
+    """Of a sum of ``n`` independent terms whose mean is 0."""
     return float((influence**2).sum() * n / (n - 1)) if n > 1 else np.nan
 
 
-def _gradient(statistic: Callable[[np.ndarray], np.ndarray], at: np.ndarray) -> np.ndarray:
-    """(K,) by central differences, one column at a time."""
-    step = 1e-5 * np.maximum(np.abs(at), 1.0)
+def _gradient(
+    statistic: Callable[[np.ndarray], np.ndarray], at: np.ndarray, scale: np.ndarray
+) -> np.ndarray:
+    """(M,) by central differences, one column at a time; ``scale`` (M,) is the size of what each
+    mean is of, which may be far from 1 (few hits) and from the mean (gains and losses).
+    """
+    step = 1e-6 * np.where(scale > 0, scale, 1.0)
     moved = np.diag(step)
     return (statistic(at + moved) - statistic(at - moved)) / (2 * step)
 
@@ -262,17 +274,24 @@ def mean_estimate(values: np.ndarray, clusters: np.ndarray) -> Estimate:
 
 
 def interval_of_hits(values: np.ndarray, clusters: np.ndarray, level: float) -> tuple[float, float]:
-    """The interval of the mean of ``values`` (R, S) from 0 to 1.  Where all of them are 0, or 1,
-    nothing varies, and the other limit is that of so many clusters without a hit, or without a miss
-    (Clopper & Pearson 1934).
+    """The interval of the mean of ``values`` (R, S) from 0 to 1, which a symmetric one may leave.
+
+    It is that of Clopper & Pearson (1934) for so many independent sessions as would have the half
+    width of the estimate (Korn & Graubard 1998); where all values are 0, or 1, so that nothing
+    varies, for so many as there are clusters.
     """
-    found = mean_estimate(values, clusters)
-    low, high = found.interval(level)
-    if np.isfinite(low) and found.value in (0, 1) and (values == found.value).all():
-        other = ((1 - level) / 2) ** (1 / (found.components[0].freedom + 1))
-        return (0.0, 1 - other) if found.value == 0 else (other, 1.0)
-    # Rounding may put the limits beyond the mean where all sessions agree.
-    return min(max(low, 0.0), found.value), max(min(high, 1.0), found.value)
+    found, tail = mean_estimate(values, clusters), (1 - level) / 2
+    mean, half = found.value, float(found.half_width(tail))
+    if mean in (0, 1) and half == 0:
+        n = found.components[0].freedom + 1.0
+    elif half > 1e-9:
+        n = 1 + mean * (1 - mean) * (float(stdtrit(values.shape[1] - 1, tail)) / half) ** 2
+    else:  # all sessions agree on something between, or nothing is known
+        return mean - half, mean + half
+    hits = n * mean
+    low = betaincinv(hits, n - hits + 1, tail) if mean > 0 else 0.0
+    high = betaincinv(hits + 1, n - hits, 1 - tail) if mean < 1 else 1.0
+    return float(low), float(high)
 
 
 def first_less_others(ratios: np.ndarray) -> np.ndarray:

@@ -293,7 +293,7 @@ def _read_run(
         reasons = [not_sessions, not_tracks]
         if not bare[value].dtype.is_float():
             whole = as_text(bare[value]).str.contains(r"^[+-]?\d+(\.\d*)?$")
-            whole &= rows["value"].abs() > 2**53
+            whole &= rows["value"].abs() >= 2**53  # as which the next whole number is read, too
             parts = pl.lit(value), pl.col(value), pl.lit(inexact)
             reason = pl.format("column '{}' holds '{}', which {}", *parts)
             reasons.append(bare.select(pl.when(whole.fill_null(False)).then(reason)).to_series())

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from skipwise.core.artifacts import sha256, write_artifact, write_json
+from skipwise.core.conditions import label_rules, parse_rule
 from skipwise.core.errors import UserError
 from skipwise.core.log import logger
 from skipwise.core.registry import find
@@ -43,6 +44,13 @@ def read_plays(raw: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFrame]
     if ledger.rows == 0:
         raise UserError(f"{raw} holds no plays; get the file again or take it out of `paths`")
     ledger.check()
+
+
+def _columns_above(raw: Path, entry: dict) -> dict[str, str]:
+    """The folders ``column=value`` above a file that the entry reads, with their values."""
+    rules = (parse_rule(rule)[0] for rule in label_rules(entry))
+    wanted = {*(entry.get("columns") or {}).values(), *rules}
+    return {name: value for name, value in folder_columns(raw).items() if name in wanted}
 
 
 def extract_events(
@@ -80,7 +88,7 @@ def extract_events(
             "bytes": raw.stat().st_size,
             "sha256": sha256(raw),
             "plays": written,
-            **({"folders": folders} if (folders := folder_columns(raw)) else {}),
+            **({"folders": folders} if (folders := _columns_above(raw, entry)) else {}),
             **counts,
         },
         source,

@@ -10,8 +10,10 @@ from skipwise.raw.tabular import MISSING, as_text
 # Past these, whole numbers of a floating type are no longer exact.
 EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**53}
 _WHOLE = r"^-?\d+\.0+$"
-# Of json more than one value, or a key; a title such as [1998] is text.
-_NESTED = r'^(\{"|\["|\[\{|\[\[|\[-?\d+(\.\d+)?,)'
+# Of json more than one value, or a key; a title such as [1998] is text, and so is [10,000 Days].
+_VALUE = r'("([^"\\]|\\.)*"|-?\d+(\.\d+)?|true|false|null)'
+_NESTED = rf'^(\{{"|\[\{{|\[\[|\[{_VALUE}(\s*,\s*{_VALUE})+\]$)'
+_ZEROS = r"(?:\.|(?P<decimals>\.\d*[1-9]))0+(?P<zone>|[+-]\d\d:?\d\d|Z)$"  # after a time's decimals
 _ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"  # how programs write large numbers that they have rounded
 
 
@@ -29,7 +31,7 @@ def ids(column: pl.Series, name: str) -> tuple[pl.Series, pl.Series]:
         column = column.cast(pl.String).str.replace(r"\.0+$", "")
     text = as_text(column)
     if kind == pl.Datetime:  # which is written with as many decimals as its unit has
-        text = text.str.replace(r"(\.\d*?)0+$", "$1").str.strip_chars_end(".")
+        text = text.str.replace(_ZEROS, "$decimals$zone")
     reasons = pl.Series(dtype=pl.String).clear(len(text))
     if kind.is_integer():
         odd = text.is_null()

@@ -494,10 +494,12 @@ class _Delimited:
             )
         text = header.rstrip(b"\r").decode("utf-8", "replace")
         default = "\t" if _kind(Path(self._name)) in (".tsv", ".tab") else ","
-        found = {}
+        found, is_open = {}, {}
         for separator in [dialect.separator] if dialect.separator else [default, *_SEPARATORS]:
-            cells = csv.reader([text], delimiter=separator, quotechar=dialect.quote or "\0")
-            found[separator] = [cell.strip() for cell in next(cells, [])]
+            lines = [f"{text}\n", _END]  # of which a quote that is left open swallows the second
+            read = [*csv.reader(lines, delimiter=separator, quotechar=dialect.quote or "\0")]
+            found[separator] = [cell.strip() for cell in read[0]]
+            is_open[separator] = len(read) == 1
         known = {*(take.wanted or take.known)} - take.above.keys()
         # Of a table of which nothing is known, it makes three columns: a user, a track and a time.
         missing = {
@@ -507,7 +509,7 @@ class _Delimited:
             for separator, present in found.items()
         }
         self._separator = min(missing, key=missing.__getitem__)
-        if missing[self._separator] > 0 and dialect.quote and text.count(dialect.quote) % 2:
+        if is_open[self._separator]:
             raise UserError(
                 f"{self._name}: a quote of its first line does not end there; write the names of "
                 "the columns without line breaks"

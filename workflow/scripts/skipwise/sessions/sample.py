@@ -1,6 +1,7 @@
 """The sample: the sessions with the smallest seeded draws (docs/protocol.md, sessions)."""
 
 from collections import Counter
+from pathlib import Path
 
 from skipwise.core.artifacts import read_json, write_artifact, write_batches, write_json
 from skipwise.core.errors import UserError
@@ -38,7 +39,7 @@ def sample_sessions(
     the one that all sessions would have given.
     """
     read = [read_json(source) for source in sources]
-    _check_sources(recipe, read)
+    _check_sources(recipe, dict(zip(sources, read, strict=True)))
     total = _total([read_json(path) for path in counts], read)
     with Steps(machine, spill_beside=out_stats) as steps:
         steps.view("pieces", labelled)
@@ -65,17 +66,18 @@ def sample_sessions(
     )
 
 
-def _check_sources(recipe: Recipe, sources: list[dict]) -> None:
+def _check_sources(recipe: Recipe, sources: dict[str, dict]) -> None:
     """Raise UserError if the same file is there twice; one without a play may be."""
     names: dict[tuple, str] = {}
-    for source in sources:
+    for path, source in sources.items():
         content = source.get("sha256"), *source.get("folders", {}).items()
+        name = f"{source['file']} ({Path(path).parent.name})"  # which has the name of the shard
         other = names.get(content)
-        names[content] = source["file"]
+        names[content] = name
         if other and content[0] and source["plays"]:
             raise UserError(
-                f"{recipe.dataset}: {source['file']} and {other} are the same file; name one of "
-                "them in `paths`"
+                f"{recipe.dataset}: {name} and {other} are the same file; name one of them in "
+                "`paths`"
             )
 
 

@@ -17,11 +17,14 @@ from skipwise.sessions.recipe import Machine, Recipe
 _BATCH = 2**17  # rows that are written at once
 
 
-# Positions count the rows of one file; plays at one time are in the order of their files.
+# Positions count the rows of one file, downwards where it is newest first, and so do files then:
+# plays at one time are in the order that they would have in a single file.
 _PLAYS = """
     select * exclude (part, member) replace (
-        case when started_at is null then position else position + (file_index::bigint << 40) end
-        as position
+        case
+            when started_at is null then position
+            else position + sign(position)::bigint * (file_index::bigint << 40)
+        end as position
     )
 """
 

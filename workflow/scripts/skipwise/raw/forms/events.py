@@ -6,11 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
+from skipwise.core.conditions import label_rules, parse_rule
 from skipwise.core.errors import UserError
 from skipwise.core.registry import derives_skips
 from skipwise.core.schemas import FLAGS
 from skipwise.raw.archives import is_archive
-from skipwise.raw.conditions import judged_labels, parse_rule
+from skipwise.raw.conditions import judged_labels
 from skipwise.raw.identities import ids, session_keys
 from skipwise.raw.ledger import Ledger
 from skipwise.raw.tables import Dialect, Rows, counts_rows, read_rows
@@ -48,8 +49,8 @@ class Plays:
     """Makes plays of the rows of one file; ``wanted`` are the columns that it needs.
 
     ``context`` are boolean columns that events have too.  ``starts_nowhere`` is that of
-    :class:`Clock`, None where the file shows it.  ``knows_unit`` says that the unit of durations is
-    that of the form.
+    :class:`Clock`, None where the file shows it.  ``knows_unit`` says that the units of times and
+    durations are those of the form.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Plays:
                 "columns: give `session` (sessions as they are) or `user` (sessions from gaps in "
                 "time)"
             )
-        self._rules = [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
+        self._rules = label_rules(entry)
         self._context = {name: name for name in context}
         self._context |= {name: self._columns[name] for name in FLAGS if name in self._columns}
         read = (parse_rule(rule)[0] for rule in self._rules)
@@ -75,7 +76,7 @@ class Plays:
         self._clock = Clock(
             entry.get("time_unit", "s"),
             starts_nowhere=starts_nowhere,
-            fixes=entry.get("form", "events") != "events",
+            fixes=knows_unit or entry.get("form", "events") != "events",
         )
         unit = entry.get("duration_unit", "s")
         self._duration = Stopwatch(unit, "duration", known=knows_unit)

@@ -20,6 +20,9 @@ RULES = ("ms_played < 30000", "reason_end == fwdbtn", "skipped")
 # A history may lie there packed and unpacked: a play that two files have is an error.
 UNIQUE = True
 
+# What times are of every such file.
+TIME_IS = "end"
+
 _MEMBERS = ("*Streaming_History_Audio_*.json", "*endsong_*.json")
 # Nothing else is read of a file: addresses, countries and devices stay in it.
 _COLUMNS = ("ts", "ms_played", "spotify_track_uri", "reason_end", "skipped")
@@ -47,8 +50,11 @@ def read_events(path: Path, entry: dict, ledger: Ledger) -> Iterator[pl.DataFram
     rule = entry.get("skipped_when", "label")
     check_columns(["label", *_COLUMNS], [parse_rule(rule)[0]], f"the form spotify of {path}")
     columns = {"user": "username", "track": "spotify_track_uri", "time": "ts"}
-    ends = {"time_is": "end", "duration_unit": "ms", "skipped_when": rule}
-    own = {"columns": columns | {"duration": "ms_played"}} | ends
+    own = {
+        "columns": columns | {"duration": "ms_played"},
+        **{"time_is": TIME_IS, "duration_unit": "ms", "skipped_when": rule},
+        "skip_rule": entry.get("skip_rule", {}),
+    }
     plays = Plays(path, own, context=("shuffle",), knows_unit=True)
     person = path if path.suffix.lower() == ".zip" else path.parent
     for given in read_rows(path, [*_COLUMNS], optional=_OTHERS, members=_MEMBERS):

@@ -6,6 +6,7 @@ find those.
 import pyarrow as pa
 
 from skipwise.core.artifacts import read_json
+from skipwise.core.conditions import label_rules
 from skipwise.core.config import rule_words
 from skipwise.core.paths import hive_keys
 from skipwise.core.schemas import required, rows_of
@@ -94,6 +95,6 @@ def rows(given: Given) -> list[dict]:
 def _rule_words(entry: dict, used: dict) -> str:
     """The rule of an entry, and whether its labels are ``used`` inverted, as an audit does."""
     words = rule_words(entry["skip_rule"])
-    rules = [entry[key] for key in ("skipped_when", "disliked_when") if key in entry]
-    words = f"{words} ({' or '.join(rules)})" if rules else words
+    rules = " or ".join(label_rules(entry))
+    words = f"{words} ({rules})" if rules else words
     return f"{words}, inverted" if used.get("skip_polarity") == "inverted" else words
