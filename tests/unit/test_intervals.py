@@ -105,9 +105,10 @@ class TestVariance:
         n = 25
         cluster = np.repeat(np.arange(n), rng.lognormal(2, 1, n).astype(int) + 1)
         skips = rng.poisson(rng.lognormal(0, 1, n)[cluster]).astype(float)
+        skips[cluster == 3] = 0  # a user whom only the other mean counts
         seeds = 4 if several else 1
         hits = rng.normal(0.3, 1, (seeds, len(cluster))) + rng.normal(0, 1, (seeds, n))[:, cluster]
-        ratios = [Ratio(hits, np.ones(len(cluster))), Ratio(hits**2 * skips, skips)]
+        ratios = [Ratio(hits**2 * skips, skips), Ratio(hits, np.ones(len(cluster)))]
 
         def left(out):
             kept = cluster != out
@@ -184,6 +185,14 @@ class TestVariance:
         assert (np.diff(found, axis=0) > 0)[1:-1].all()
         assert (np.diff(found, axis=0) >= 0).all()
 
+    def test_five_trainings_of_few_hits_are_not_five_times_the_sessions(self):
+        """A hit in one of five says no less than none: how much seeds agree is not seen in it."""
+        values, session = np.zeros((5, 2000)), np.arange(2000)
+        none = interval_of_hits(values, session, 0.95)
+        values[2, 7] = 1
+        one = interval_of_hits(values, session, 0.95)
+        assert one[1] > none[1]
+
     def test_of_many_hits_the_interval_is_that_of_the_mean(self):
         rng = np.random.default_rng(16)
         values, user = (rng.random((3, 9000)) < 0.2).astype(float), np.arange(9000) // 3
@@ -204,11 +213,19 @@ class TestVariance:
     def test_users_without_what_is_counted_are_none(self):
         """The mean over the skips of 5 users is that of 5 users, whoever else is there."""
         rng = np.random.default_rng(17)
-        skips = (np.arange(200) < 20).astype(float)
-        values, user = rng.normal(size=(3, 200)) * skips, np.arange(200) // 4
-        all_users = estimate([Ratio(values, skips)], first_less_others, user)
-        five = estimate([Ratio(values[:, :20], skips[:20])], first_less_others, user[:20])
-        assert all_users.interval(0.95) == pytest.approx(five.interval(0.95))
+        user, counted = np.arange(200) // 4, np.arange(200) < 20
+        of_user = rng.normal(size=50)[user] + rng.normal(size=(3, 50))[:, user]
+        values = (of_user + rng.normal(size=(3, 200))) * counted
+
+        def found(these):
+            ratio = Ratio(values[:, these], counted[these].astype(float))
+            return estimate([ratio], first_less_others, user[these])
+
+        all_users, five = found(np.full(200, True)), found(counted)
+        for part, of_five in zip(all_users.components, five.components, strict=True):
+            assert part == pytest.approx(of_five)
+        assert five.components[0].variance > 0
+        assert (all_users.crossed, all_users.naive) == pytest.approx((five.crossed, five.naive))
 
     def test_independent_estimates_are_subtracted(self):
         rng = np.random.default_rng(7)

@@ -5,6 +5,7 @@ The folders in ``cases`` are small files after public bug reports, each with one
 
 import bz2
 import csv
+import glob
 import gzip
 import io
 import json
@@ -280,6 +281,7 @@ class TestIds:
             (pa.array(["a", "1.23457e+18"]), "is a rounded number"),
             (pa.array(["[1998]", '["x", "y"]']), "is a list or an object; write one row per play"),
             (pa.array(["{x}", '{"id": 5}']), "is a list or an object; write one row per play"),
+            (pa.array(["[x]", '["a", [1] ]']), "is a list or an object; write one row per play"),
             (pa.array(["[x]", "[1,2,3]"]), "is a list or an object; write one row per play"),
             (pa.array(["[x]", "[1, 2]"]), "is a list or an object; write one row per play"),
             (pa.array(["a", "1.2345678E7"]), "is a rounded number"),
@@ -371,6 +373,10 @@ class TestSessions:
         # A folder that names no column that is read makes no other file of a copy.
         with pytest.raises(UserError, match="are the same file"):
             sampled(tmp_path / "unread", [tmp_path / "raw/**/week.csv"], BY_SESSION, **given)
+        by_label = given | {"skipped_when": "user == v"}  # a rule reads the folder
+        assert sampled(
+            tmp_path / "rule", [tmp_path / "raw/user=*/week.csv"], BY_SESSION, **by_label
+        )[0].height
         columns = {"user": "user", **BY_SESSION}
         plays, _ = sampled(
             tmp_path / "of_users", [tmp_path / "raw/user=*/week.csv"], columns, **given
@@ -1051,12 +1057,33 @@ class TestPaths:
         found = raw_files("mine", {"paths": ["*.csv", f"{tmp_path}/a/two.csv"]}, "")
         assert found == {"one": "one.csv", "two": "two.csv", "a-two": f"{tmp_path}/a/two.csv"}
 
+    def test_links_that_lead_around_in_circles_are_followed_once(self, tmp_path, monkeypatch):
+        """Python's glob would go 40 links deep, each of two at every step."""
+        for name in ("plays.csv", "a/plays.csv", "a/.hidden/plays.csv", "a/b/plays.csv"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text("x")
+        monkeypatch.chdir(tmp_path)
+
+        def found(pattern):
+            return sorted(raw_files("mine", {"paths": [pattern]}, "").values())
+
+        patterns = ("**/*.csv", f"{tmp_path}/**/*.csv", "a/**", "*/**/plays.csv", "**/b/**/*.csv")
+        for pattern in patterns:
+            paths = sorted(glob.glob(pattern, recursive=True))
+            assert found(pattern) == [path for path in paths if Path(path).is_file()]
+        for name in ("back", "again"):
+            (tmp_path / "a" / name).symlink_to(tmp_path)
+        assert found("**/*.csv") == ["a/b/plays.csv", "a/plays.csv", "plays.csv"]
+        assert found("**/b/**/*.csv") == ["a/b/plays.csv"]
+
     def test_files_are_in_the_order_in_which_they_are_named(self, tmp_path):
         """Which plays at one time have; within a pattern by their numbers."""
-        for name in ("a", "b", "part2", "part10"):
+        names = ["b", "a", "part", "part002", "part2", "part10"]
+        for name in names:
             (tmp_path / f"{name}.csv").write_text("x")
+        (tmp_path / "link.csv").symlink_to(tmp_path / "b.csv")
         named = {"paths": [f"{tmp_path}/b.csv", f"{tmp_path}/*.csv"]}
-        assert list(raw_files("mine", named, "")) == ["b", "a", "part2", "part10"]
+        assert list(raw_files("mine", named, "")) == names
 
     def test_files_of_one_name_in_different_folders(self, tmp_path):
         for folder in ("a", "b"):

@@ -45,7 +45,8 @@ def test_sessions_in_any_order_have_the_ranks_that_they_have_alone(model, first)
 def test_uuids_of_a_table_in_memory_are_text():
     """Polars would read them as bytes, which for some are text."""
     ids = [uuid.UUID("61626364-6566-6768-696a-6b6c6d6e6f70"), uuid.UUID(int=7)]
-    columns = {"session": ["a", "a"], "track": ids, "skipped": [True, False]}
+    device = [None, uuid.UUID(int=1)]
+    columns = {"session": ["a", "a"], "track": ids, "skipped": [True, False], "device": device}
     for table in (columns, pa.table(columns)):
         found = skipwise.read(table, session="session", track="track", skipped_when="skipped")
         assert found["track"].to_list() == [str(held) for held in ids]
@@ -58,6 +59,15 @@ def test_tables_of_pandas_are_read_as_they_are():
     found = skipwise.read(table, session="session", track="track", skipped_when="skip")
     assert found["track"].to_list() == [str(held) for held in reversed(columns["track"])]
     assert not {"__index_level_0__", "index"} & {*found.columns}
+    by_session = table.set_index("session")
+    again = skipwise.read(by_session, session="session", track="track", skipped_when="skip")
+    assert again.equals(found)
+
+
+def test_columns_that_are_read_once_keep_their_first_play():
+    table = {"session": iter("aaa"), "track": map(str, [1, 2, 3]), "skip": iter([0, 1, 0])}
+    found = skipwise.read(table, session="session", track="track", skipped_when="skip")
+    assert found["track"].to_list() == ["1", "2", "3"]
 
 
 def test_large_numbers_and_one_value_for_all_rows_are_read():

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from configs import SCHEMA
 from examples import ROOT, default_config, given_for, settings_of
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -653,7 +654,7 @@ FOUND = {
 class TestShipped:
     def test_runs_have_the_settings_that_come_with_the_project(self, ship):
         ship({"paper": {"sasrec": {"orig": FOUND}}})
-        mistakes.check_shipped(DEFAULT)
+        mistakes.check_shipped(DEFAULT, SCHEMA)
         configured = run_settings(DEFAULT, "sasrec", "orig", "paper")
         assert configured["learning_rate"] == 0.001
         tuned = run_settings(DEFAULT, "sasrec", "orig", "paper", "mssd-sim")
@@ -726,24 +727,28 @@ class TestShipped:
             ),
             (
                 {"paper": {"sasrec": {"orig": FOUND | {"settings": {"dropout": "half"}}}}},
-                "paper, sasrec orig: dropout is 'half', which is no number",
+                "paper, sasrec orig: dropout: 'half' is not of type 'number'",
+            ),
+            (
+                {"paper": {"sasrec": {"orig": FOUND | {"settings": {"dropout": 7.0}}}}},
+                "paper, sasrec orig: dropout: 7.0 is greater than or equal to the maximum of 1",
             ),
         ],
     )
     def test_a_wrong_file_is_one_clear_line(self, ship, splits, message):
         ship(splits)
         with pytest.raises(UserError) as error:
-            mistakes.check_shipped(DEFAULT)
+            mistakes.check_shipped(DEFAULT, SCHEMA)
         assert message in str(error.value)
         assert "mssd-sim.yaml" in str(error.value)
         assert "\n" not in str(error.value)
-        mistakes.check_shipped(default_config({"tuning": {"settings": "configured"}}))
+        mistakes.check_shipped(default_config({"tuning": {"settings": "configured"}}), SCHEMA)
 
     def test_no_result_has_the_seed_that_settings_were_chosen_by(self, ship):
         """Else one of the trainings of a tuned variant would be the one that won, by luck, too."""
         ship({"paper": {"sasrec": {"orig": FOUND}}}, seed=3)
         with pytest.raises(UserError) as error:
-            mistakes.check_shipped(DEFAULT)
+            mistakes.check_shipped(DEFAULT, SCHEMA)
         assert str(error.value) == (
             "configuration, seeds: 3 is the seed of the trainings that settings were chosen by "
             "(tuned/mssd-sim.yaml); take others, or set tuning.settings: configured"
@@ -755,13 +760,13 @@ class TestShipped:
             {"models": ["item-knn"]},
             {"tuning": {"settings": "configured"}},
         ):
-            mistakes.check_shipped(default_config(others))
+            mistakes.check_shipped(default_config(others), SCHEMA)
 
     def test_what_comes_with_the_project_fits_the_default(self):
         for path in (ROOT / "resources/tuned").glob("*.yaml"):
             file = yaml.safe_load(path.read_text(encoding="utf-8"))
             assert {"command", "revision"} <= file.keys()
-            assert list(mistakes._shipped_mistakes(DEFAULT, file)) == []
+            assert list(mistakes._shipped_mistakes(DEFAULT, file, SCHEMA["properties"])) == []
 
     def test_what_is_found_can_be_shipped(self, ship, tmp_path):
         """From the results of searches to the settings of runs."""
@@ -777,7 +782,7 @@ class TestShipped:
         collect_settings([str(tmp_path / place)], str(made), seed=0, command="snakemake tune")
         written = yaml.safe_load(made.read_text())
         assert (written["command"], written["seed"]) == ("snakemake tune", 0)
-        mistakes.check_shipped(DEFAULT)
+        mistakes.check_shipped(DEFAULT, SCHEMA)
         tuned = run_settings(DEFAULT, "wrmf", "nr", "paper", "mssd-sim")
         assert tuned == settings | values
         assert source(DEFAULT, "wrmf", "nr") == "tuned, 2 trials"

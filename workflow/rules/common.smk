@@ -40,7 +40,8 @@ try:
         config["registry"] = whole
     overlays = map(load_configfile, workflow.overwrite_configfiles)
     reading.take_replacements(config, registered, *overlays)
-    mistakes.check_config(config, reading.read_yaml(SCHEMA))
+    schema = reading.read_yaml(SCHEMA)
+    mistakes.check_config(config, schema)
     validate(config, str(SCHEMA))
     SHARDS = {
         dataset: shards.raw_files(
@@ -48,7 +49,7 @@ try:
         )
         for dataset in config["datasets"]
     }
-    mistakes.check_shipped(config)
+    mistakes.check_shipped(config, schema)
     mistakes.check_external_ranks(config, workflow.pathvars.get("results"))
 except UserError as error:
     raise WorkflowError(str(error)) from None

@@ -299,18 +299,24 @@ def _plays(session: Table | list[str]) -> pl.DataFrame:
         )
 
 
-def _uuids_as_text(table: Table) -> Table:
-    """A dictionary or pandas table with UUIDs, which polars cannot write, as text."""
+def _writable(table: Table) -> Table:
+    """A dictionary or pandas table with UUIDs, which polars cannot write, as text, and with the
+    named levels of an index as columns; others as they are.
+    """
+    if hasattr(table, "reset_index") and any(name is not None for name in table.index.names):
+        table = table.reset_index()
     texts = {}
     for name in table.keys() if hasattr(table, "keys") else ():
         values = table[name]
-        if isinstance(values, Iterable) and not isinstance(values, str):
+        if hasattr(values, "__len__") and not isinstance(values, str):
             first = next((value for value in values if value is not None), None)
             if isinstance(first, UUID):
                 texts[name] = [None if value is None else str(value) for value in values]
-    if not texts:
-        return table
-    return {**table, **texts} if isinstance(table, dict) else table.assign(**texts)
+    if texts:
+        table = table.copy()
+        for name, values in texts.items():
+            table[name] = values
+    return table
 
 
 @contextlib.contextmanager
@@ -325,7 +331,7 @@ def _file(table: Table) -> Iterator[Path]:
             if isinstance(table, pa.Table | pa.RecordBatch):
                 pq.write_table(pa.table(table), path)  # polars would read UUIDs as bytes
             else:
-                pl.DataFrame(_uuids_as_text(table)).write_parquet(path)
+                pl.DataFrame(_writable(table)).write_parquet(path)
         except (
             *(TypeError, ValueError, OverflowError),
             *(pa.ArrowException, pl.exceptions.PolarsError),

@@ -454,10 +454,6 @@ def _what(error: "ValidationError") -> str:
     return error.message
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _number(text: str) -> float | None:
     try:
         number = float(text)
@@ -484,12 +480,13 @@ def _known(name: str, known: Iterable[str]) -> str:
     return f"{meant} Known: {', '.join(known)}"
 
 
-def check_shipped(config: dict) -> None:
+def check_shipped(config: dict, schema: dict) -> None:
     """Raise UserError if the settings that come with the project are not those of a known split,
     model or variant, or name a setting that the variant does not have.
     """
     for dataset in config["datasets"] if config["tuning"]["settings"] == "shipped" else ():
-        for wrong in _shipped_mistakes(config, tuned(dataset)):
+        shared = schema.get("properties", {})
+        for wrong in _shipped_mistakes(config, tuned(dataset), shared):
             raise UserError(
                 f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
                 "configured"
@@ -503,11 +500,11 @@ def check_shipped(config: dict) -> None:
                     )
 
 
-def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
+def _shipped_mistakes(config: dict, file: dict, shared: dict) -> Iterator[str]:
     if not file:
         return
-    if wrong := [*_not_finite(file), *_schema_mistakes(file, _SHIPPED)]:
-        yield from (f"{key}: {what}" for key, what in wrong)
+    if found := [*_not_finite(file), *_schema_mistakes(file, _SHIPPED)]:
+        yield from (f"{key}: {what}" for key, what in found)
         return
     entries = config["model_registry"]
     for split, of_split in file["splits"].items():
@@ -517,21 +514,24 @@ def _shipped_mistakes(config: dict, file: dict) -> Iterator[str]:
             if model not in entries:
                 yield f"'{model}' is not in model_registry{_known(model, entries)}"
                 continue
-            known = entries[model]["variants"]
             for variant, found in its.items():
-                where = f"{split}, {model} {variant}"
-                if variant not in known:
-                    yield (
-                        f"{where}: no such variant in model_registry.{model}"
-                        f"{_known(variant, known)}"
-                    )
-                elif known[variant] is not None:
-                    settings = run_settings(config, model, variant)
-                    for name, value in [*found["settings"].items(), *found["configured"].items()]:
-                        if name not in settings:
-                            yield f"{where}: no setting '{name}'{_known(name, settings)}"
-                        elif _is_number(settings[name]) and not _is_number(value):
-                            yield f"{where}: {name} is '{value}', which is no number"
+                for wrong in _search_mistakes(config, model, variant, found, shared):
+                    yield f"{split}, {model} {variant}: {wrong}"
+
+
+def _search_mistakes(
+    config: dict, model: str, variant: str, found: dict, shared: dict
+) -> Iterator[str]:
+    """What is wrong with what a search is said to have found for a variant."""
+    known = config["model_registry"][model]["variants"]
+    if variant not in known:
+        yield f"no such variant in model_registry.{model}{_known(variant, known)}"
+    elif known[variant] is not None:
+        settings, limits = run_settings(config, model, variant), _limits(config, model, shared)
+        for name, value in [*found["settings"].items(), *found["configured"].items()]:
+            if name not in settings:
+                yield f"no setting '{name}'{_known(name, settings)}"
+            yield from (f"{name}: {what}" for what in setting_mistakes(value, limits.get(name, {})))
 
 
 def check_external_ranks(config: dict, results: str) -> None:

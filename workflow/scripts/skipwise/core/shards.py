@@ -69,10 +69,31 @@ def _shard(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "-", _SUFFIX.sub("", name))
 
 
-def _as_counted(path: str) -> list[str | int]:
-    """By which part2 stands before part10; texts are at even places, numbers at odd ones."""
-    parts = re.split("([0-9]+)", path)
-    return [int(part) if place % 2 else part for place, part in enumerate(parts)]
+def _expanded(pattern: str) -> list[str]:
+    """What :func:`glob.glob` finds of a recursive pattern, each folder once: links may lead around
+    in circles, of which two would keep it for ever.
+    """
+    head, *rest = re.split(r"(?:^|/)\*\*(?:/|$)", pattern, maxsplit=1)
+    if not rest:
+        return glob.glob(pattern)
+    starts = glob.glob(head) if head else ["/" if pattern.startswith("/") else "."]
+    found, seen = [], set()
+    for folder, below, _ in itertools.chain.from_iterable(
+        os.walk(start, followlinks=True) for start in starts
+    ):
+        place = os.path.realpath(folder)
+        below[:] = [] if place in seen else sorted(name for name in below if name[0] != ".")
+        if place not in seen:
+            seen.add(place)
+            found += _expanded(os.path.join(folder, rest[0] or "*").removeprefix("./"))
+    return list(dict.fromkeys(found))
+
+
+def _as_counted(path: str) -> tuple[list[str | int], str]:
+    """By which part comes before part2 and part2 before part10."""
+    # Texts are at even places, numbers at odd ones.
+    parts = re.split("([0-9]+)", _SUFFIX.sub("", path))
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], path
 
 
 def _matches(name: str, pattern: str) -> list[str]:
@@ -89,7 +110,7 @@ def _matches(name: str, pattern: str) -> list[str]:
             f"correct {pattern}"
         )
     there = os.path.lexists(path)
-    found = [path] if there else sorted(glob.glob(path, recursive=True), key=_as_counted)
+    found = [path] if there else sorted(_expanded(path), key=_as_counted)
     for file in found:
         if os.path.islink(file) and not os.path.exists(file):
             raise UserError(f"{name}: {file} is a link to {os.readlink(file)}, which is not there")

@@ -26,6 +26,8 @@ MANY = 500
 # Values whose signs are flipped in all ways; of more values so many flips are drawn.
 EXACT, FLIPS = 13, 10_000
 SIGNS_OF_BYTES = np.unpackbits(np.arange(256, dtype=np.uint8)[None], axis=0) * 2.0 - 1.0  # (8, 256)
+# So many hits, or misses, say how much seeds agree on them.
+FEW_HITS = 10
 POWER = 0.8
 
 
@@ -205,7 +207,7 @@ def estimate(
     return Estimate(
         value,
         tuple(components),
-        _variance(naive, n_sessions),
+        _variance(naive, int(counts.sum())),
         over_clusters,
         decides,
         crossed=crossed,
@@ -285,7 +287,10 @@ def interval_of_hits(values: np.ndarray, clusters: np.ndarray, level: float) -> 
     if mean in (0, 1) and half == 0:
         n = found.components[0].freedom + 1.0
     elif half > 1e-9:
-        n = 1 + mean * (1 - mean) * (float(stdtrit(values.shape[1] - 1, tail)) / half) ** 2
+        sessions = values.shape[1]
+        n = 1 + mean * (1 - mean) * (float(stdtrit(sessions - 1, tail)) / half) ** 2
+        # Seeds that agree on few hits do not show how much they agree: a session counts once then.
+        n = min(n, sessions * max(1.0, sessions * min(mean, 1 - mean) / FEW_HITS))
     else:  # all sessions agree on something between, or nothing is known
         return mean - half, mean + half
     hits = n * mean

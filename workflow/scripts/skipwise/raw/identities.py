@@ -12,8 +12,8 @@ EXACT: dict[type, int] = {pl.Float16: 2**11, pl.Float32: 2**24, pl.Float64: 2**5
 _WHOLE = r"^-?\d+\.0+$"
 # Of json more than one value, or a key; a title such as [1998] is text, and so is [10,000 Days].
 _VALUE = r'("([^"\\]|\\.)*"|-?\d+(\.\d+)?|true|false|null)'
-_NESTED = rf'^(\{{"|\[\{{|\[\[|\[{_VALUE}(\s*,\s*{_VALUE})+\]$)'
-_ZEROS = r"(?:\.|(?P<decimals>\.\d*[1-9]))0+(?P<zone>|[+-]\d\d:?\d\d|Z)$"  # after a time's decimals
+_NESTED = rf'^(\{{"|\[\{{|\[\[|\[{_VALUE}(\s*,\s*({_VALUE}|\[.*|\{{.*))+\s*\]$)'
+_ZEROS = r"(?:\.|(?P<decimals>\.\d*[1-9]))0+(?P<zone>|[+-]\d\d:?\d\d)$"  # after a time's decimals
 _ROUNDED = r"^-?\d(\.\d+)?[eE]\+?\d+$"  # how programs write large numbers that they have rounded
 
 

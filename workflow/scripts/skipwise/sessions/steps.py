@@ -18,7 +18,7 @@ _BATCH = 2**17  # rows that are written at once
 
 
 # Positions count the rows of one file, downwards where it is newest first, and so do files then:
-# plays at one time are in the order that they would have in a single file.
+# plays at one time are in the order of a single file, where each of the files shows its direction.
 _PLAYS = """
     select * exclude (part, member) replace (
         case
