@@ -30,7 +30,7 @@ def accepted(count: int) -> list[dict]:
         try:
             check_config(config, SCHEMA)
             validate(config, str(PATH))
-            check_shipped(config)
+            check_shipped(config, SCHEMA)
             for dataset in config["datasets"]:
                 raw_files(dataset, config["registry"][dataset], "resources")
         except UserError:
