@@ -32,6 +32,7 @@ from skipwise.core.reading import take_replacements
 from skipwise.core.registry import metrics, names
 from skipwise.core.shards import raw_files
 from skipwise.simulation.listeners import Listeners
+from snakemake.utils import validate
 
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 DEFAULT = default_config()
@@ -1191,3 +1192,12 @@ def test_a_key_of_an_entry_that_is_null_is_taken_out():
     assert "skipped_when" not in config["registry"]["mine"]
     assert config["registry"]["mine"]["keep_share"] is None
     check_config(config, SCHEMA)
+
+
+@pytest.mark.parametrize("key", sorted(set(DEFAULT) - {*SCHEMA["required"]}))
+def test_a_key_that_has_a_default_may_be_left_out(key):
+    """Snakemake fills it in; of `metrics` it filled in what was refused then."""
+    config = {name: value for name, value in default_config().items() if name != key}
+    check_config(config, SCHEMA)
+    validate(config, str(ROOT / "workflow/schemas/config.schema.yaml"))
+    assert key in config or "default" not in SCHEMA["properties"][key]
