@@ -718,6 +718,10 @@ class TestShipped:
                 {"paper": {"sasrec": {"orig": {"settings": {}}}}},
                 "splits.paper.sasrec.orig: the key 'configured' is missing",
             ),
+            (
+                {"paper": {"sasrec": {"orig": FOUND | {"setings": {}}}}},
+                "splits.paper.sasrec.orig: unknown key 'setings'; did you mean 'settings'?",
+            ),
             ([], "splits: [] is not of type 'object'"),
             ({"paper": None}, "splits.paper: None is not of type 'object'"),
             ({"paper": {"sasrec": [1]}}, "splits.paper.sasrec: [1] is not of type 'object'"),

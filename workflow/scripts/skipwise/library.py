@@ -332,10 +332,7 @@ def _file(table: Table) -> Iterator[Path]:
                 pq.write_table(pa.table(table), path)  # polars would read UUIDs as bytes
             else:
                 pl.DataFrame(_writable(table)).write_parquet(path)
-        except (
-            *(TypeError, ValueError, OverflowError),
-            *(pa.ArrowException, pl.exceptions.PolarsError),
-        ) as error:
+        except (TypeError, ValueError, pa.ArrowException, pl.exceptions.PolarsError) as error:
             said = " ".join(str(error).split())[:200]
             raise UserError(
                 f"the table cannot be read ({said}); give columns of equal length whose values are "

@@ -31,6 +31,13 @@ def is_external(config: dict, model: str) -> bool:
     return config["model_registry"][model]["family"] == "external"
 
 
+def is_random(config: dict, model: str) -> bool:
+    """Whether a model has trainings that differ by their seed: baselines and runs of another tool
+    have none.
+    """
+    return config["model_registry"][model]["family"] not in ("baseline", "external")
+
+
 def model_file(config: dict, model: str) -> str:
     """The name of the file that an entry of the model registry uses: its key ``model``, else its
     own name.
@@ -333,8 +340,4 @@ def seeds(config: dict, dataset: str, model: str) -> list[int]:
     runs of other tools.
     """
     chosen = config.get("seeds_by_dataset", {}).get(dataset, config["seeds"])
-    return (
-        chosen[:1]
-        if config["model_registry"][model]["family"] in ("baseline", "external")
-        else chosen
-    )
+    return chosen if is_random(config, model) else chosen[:1]

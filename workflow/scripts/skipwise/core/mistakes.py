@@ -13,6 +13,7 @@ from skipwise.core.conditions import parse_rule
 from skipwise.core.config import (
     TUNED,
     is_external,
+    is_random,
     is_untuned,
     model_file,
     models,
@@ -30,21 +31,29 @@ from skipwise.core.errors import UserError
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-_OF_SEARCH = {
-    "settings": {"type": "object"},
-    "configured": {"type": "object"},
-    "trials": {"type": "integer"},
-    "value": {"type": "number"},
+
+def _by_name(of_each: dict) -> dict:
+    """The JSON Schema of entries by name."""
+    return {"type": "object", "additionalProperties": of_each}
+
+
+# What a search found for a variant, and the file of settings that come with the project: that by
+# split, model and variant.
+_FOUND = {
+    "type": "object",
+    "required": ["settings", "configured", "trials", "value"],
+    "additionalProperties": False,
+    "properties": {
+        "settings": {"type": "object"},
+        "configured": {"type": "object"},
+        "trials": {"type": "integer"},
+        "value": {"type": "number"},
+    },
 }
-# The JSON Schema of a file of settings that come with the project: by split, model and variant what
-# a search found.
-_SHIPPED: dict = {"type": "object", "required": [*_OF_SEARCH], "properties": _OF_SEARCH}
-for _ in ("variant", "model", "split"):
-    _SHIPPED = {"type": "object", "additionalProperties": _SHIPPED}
 _SHIPPED = {
     "type": "object",
     "required": ["seed", "splits"],
-    "properties": {"seed": {"type": "integer"}, "splits": _SHIPPED},
+    "properties": {"seed": {"type": "integer"}, "splits": _by_name(_by_name(_by_name(_FOUND)))},
 }
 # Keys of a data set's entry that say how a table of the user's own is laid out, and the defaults
 # that Snakemake fills in.
@@ -242,7 +251,7 @@ def _seed_mistakes(
     """The seed of a search among those of a tuned model's results: the training that won would be
     one of them, and it won by luck, too.  Baselines have no seeds.
     """
-    if config["model_registry"][model]["family"] in ("baseline", "external"):
+    if not is_random(config, model):
         return
     by_dataset = config.get("seeds_by_dataset", {})
     key = f"seeds_by_dataset.{dataset}" if dataset in by_dataset else "seeds"
@@ -482,10 +491,11 @@ def _known(name: str, known: Iterable[str]) -> str:
 
 def check_shipped(config: dict, schema: dict) -> None:
     """Raise UserError if the settings that come with the project are not those of a known split,
-    model or variant, or name a setting that the variant does not have.
+    model or variant, if they name a setting that the variant does not have or give it a value that
+    it may not have, or if the seed that they were chosen by is one of the results'.
     """
+    shared = schema.get("properties", {})
     for dataset in config["datasets"] if config["tuning"]["settings"] == "shipped" else ():
-        shared = schema.get("properties", {})
         for wrong in _shipped_mistakes(config, tuned(dataset), shared):
             raise UserError(
                 f"{TUNED / dataset}.yaml: {wrong}. Correct the file, or set tuning.settings: "
